@@ -1,0 +1,9 @@
+//! The rules of Matrix as pure functions.
+//!
+//! Everything here is a function of its arguments: no I/O, no clock, no randomness, no logging, no async. What a decision needs is loaded by the
+//! caller and handed in; what it decides is returned.
+
+pub mod ids;
+pub mod position;
+pub mod row;
+pub mod event;

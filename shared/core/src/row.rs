@@ -1,0 +1,178 @@
+//! What the log is made of: frames of rows.
+//!
+//! A row names what changed, so that a cache can be corrected and a waiting client woken. What changed is in the tables by the time a reader sees the
+//! row. Rows and the position they lead to travel together in a [`Frame`], and the frame says which position it follows.
+
+use std::sync::Arc;
+
+use ruma::{OwnedDeviceId, OwnedEventId};
+
+use crate::{
+    event::EventBody,
+    ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
+    position::{Epoch, Sequence, WriterId},
+};
+
+/// A commit of one writer: the rows that lead from `previous` to `position`.
+///
+/// Row `i` has sequence `previous + 1 + i`, so `position - previous` is the number of rows; a heartbeat is a frame without rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// Whose chain this is.
+    pub writer: WriterId,
+    /// The writer's term.
+    pub epoch: Epoch,
+    /// The place on the chain this frame follows. A reader that is not there has a gap.
+    pub previous: Sequence,
+    /// The place on the chain this frame leads to.
+    pub position: Sequence,
+    /// What changed, in order.
+    pub rows: Vec<Row>,
+}
+
+impl Frame {
+    /// The rows with the sequence of each.
+    pub fn numbered_rows(&self) -> impl Iterator<Item = (Sequence, &Row)> {
+        (self.previous + 1..).zip(&self.rows)
+    }
+}
+
+/// One change of ordered data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Row {
+    /// An event was persisted.
+    Event(EventRow),
+    /// An event was redacted: its body is now the redacted form.
+    Redaction {
+        /// The room of both events.
+        room: RoomNid,
+        /// The event that lost its content.
+        event: EventNid,
+        /// The redaction.
+        redacted_by: EventNid,
+    },
+    /// An account was created or changed (password, admin, deactivated).
+    Account {
+        /// Whose account.
+        user: UserNid,
+    },
+    /// A device was created, renamed or deleted, and its access tokens with it.
+    Device {
+        /// Whose device.
+        user: UserNid,
+        /// Which device.
+        device: OwnedDeviceId,
+        /// Whether it is gone, with every access token it had.
+        deleted: bool,
+    },
+    /// A user's profile changed.
+    Profile {
+        /// Whose profile.
+        user: UserNid,
+    },
+    /// A read receipt moved.
+    Receipt(ReceiptRow),
+    /// Who is typing in a room changed: the whole set. Only on the ephemeral chain.
+    Typing {
+        /// The room.
+        room: RoomNid,
+        /// Everybody who is typing now.
+        users: Vec<UserNid>,
+    },
+}
+
+/// An event joined a room's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRow {
+    /// The event.
+    pub event: EventNid,
+    /// Its room.
+    pub room: RoomNid,
+    /// Who sent it.
+    pub sender: UserNid,
+    /// Its place in the room's timeline.
+    pub room_order: i64,
+    /// The state it sets, for a state event.
+    pub state_key: Option<StateKeyNid>,
+    /// The room's state before the event.
+    pub state_before: NodeId,
+    /// The room's state once the event is in.
+    pub room_root: NodeId,
+    /// Whose membership it changes, for a member event.
+    pub membership: Option<(UserNid, Membership)>,
+    /// The event itself. Published with the row so that readers need not fetch it; the stored log does not have it.
+    pub body: Option<Arc<EventBody>>,
+}
+
+/// A user's newest receipt in a room, or in a thread of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptRow {
+    /// The room.
+    pub room: RoomNid,
+    /// The reader.
+    pub user: UserNid,
+    /// Public or private.
+    pub kind: ReceiptKind,
+    /// `main`, the thread's root, or nothing for a receipt without a thread.
+    pub thread: Option<String>,
+    /// The event read.
+    pub event_id: OwnedEventId,
+    /// When it was read, in milliseconds since the epoch.
+    pub ts_ms: i64,
+}
+
+/// The receipt types that are stored as receipts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReceiptKind {
+    /// `m.read`: everybody in the room sees it.
+    Read,
+    /// `m.read.private`: only the reader's own devices see it.
+    ReadPrivate,
+}
+
+/// A user's relation to a room. The discriminants are what the database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Membership {
+    /// In the room.
+    Join = 1,
+    /// Asked in by a member.
+    Invite = 2,
+    /// Not in the room, or no longer.
+    Leave = 3,
+    /// Kept out.
+    Ban = 4,
+    /// Asking to be let in.
+    Knock = 5,
+}
+
+impl Membership {
+    /// The word in `m.room.member` content.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Invite => "invite",
+            Self::Leave => "leave",
+            Self::Ban => "ban",
+            Self::Knock => "knock",
+        }
+    }
+
+    /// Reads the word in `m.room.member` content; `None` for a membership the specification does not know.
+    pub fn from_content(word: &str) -> Option<Self> {
+        [Self::Join, Self::Invite, Self::Leave, Self::Ban, Self::Knock]
+            .into_iter()
+            .find(|membership| membership.as_str() == word)
+    }
+
+    /// The number the database holds.
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// Reads the number the database holds.
+    pub fn from_code(code: i64) -> Option<Self> {
+        [Self::Join, Self::Invite, Self::Leave, Self::Ban, Self::Knock]
+            .into_iter()
+            .find(|membership| membership.code() == code)
+    }
+}
