@@ -100,8 +100,19 @@ pub struct EventRow {
     pub room_root: NodeId,
     /// Whose membership it changes, for a member event.
     pub membership: Option<(UserNid, Membership)>,
+    /// The client transaction that sent it, which sync tells the sending device.
+    pub transaction: Option<Arc<Transaction>>,
     /// The event itself. Published with the row so that readers need not fetch it; the stored log does not have it.
     pub body: Option<Arc<EventBody>>,
+}
+
+/// A client's name for a request that it may repeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// The device that made the request; transaction ids are its own.
+    pub device: OwnedDeviceId,
+    /// The client's id.
+    pub id: String,
 }
 
 /// A user's newest receipt in a room, or in a thread of it.
