@@ -5,5 +5,6 @@
 
 pub mod ids;
 pub mod position;
+pub mod room_version;
 pub mod row;
 pub mod event;
