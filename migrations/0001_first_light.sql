@@ -33,6 +33,7 @@ CREATE TABLE tasks (
     due_ms BIGINT NOT NULL,
     command BYTEA NOT NULL
 );
+CREATE INDEX tasks_by_due ON tasks (due_ms);
 
 -- free: who leads each chain, by lease on the database's clock.
 CREATE TABLE leases (
@@ -127,10 +128,12 @@ CREATE TABLE state_keys (
 
 -- ordered: events. `event_id` is the 32 bytes of the reference hash, or the text of a version 1 or 2 id.
 -- `position` is the place in the log, for what is new; `room_order` is the place in the timeline, NULL for an outlier.
+-- `transaction_device` and `transaction_id` are the client's transaction, told back to the device that sent it. There are no foreign keys:
+-- each costs a lookup and a row lock for every message, and only the master writes here, which has the room at hand.
 CREATE TABLE events (
     event_nid BIGINT NOT NULL PRIMARY KEY,
     event_id BYTEA NOT NULL UNIQUE,
-    room_nid BIGINT NOT NULL REFERENCES rooms (room_nid),
+    room_nid BIGINT NOT NULL,
     position BIGINT NOT NULL,
     room_order BIGINT,
     sender_nid BIGINT NOT NULL,
@@ -138,6 +141,8 @@ CREATE TABLE events (
     state_before BIGINT NOT NULL,
     room_root BIGINT NOT NULL,
     redacted_by BIGINT,
+    transaction_device TEXT,
+    transaction_id TEXT,
     json BYTEA NOT NULL
 );
 CREATE INDEX events_by_room_order ON events (room_nid, room_order);

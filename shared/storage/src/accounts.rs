@@ -1,0 +1,77 @@
+//! Table `accounts`: the users who log in here.
+
+use std::sync::Arc;
+
+use plexus_core::ids::UserNid;
+
+use crate::{
+    Store, StoreError,
+    cache::{Changing, bounded},
+    db::{Statement, Value},
+    sql::{Int as _, one_row, opt_text},
+};
+
+/// Bounds the cache.
+const CACHE_BYTES: u64 = 8 << 20;
+
+/// A local account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Whose it is.
+    pub user: UserNid,
+    /// Argon2 in PHC form; none: nobody can log in with a password.
+    pub password_hash: Option<String>,
+    /// Whether this is a server administrator.
+    pub admin: bool,
+    /// Whether nobody can log in any more.
+    pub deactivated: bool,
+    /// When it was made.
+    pub created_ms: i64,
+}
+
+/// Makes an account.
+pub fn insert(account: &Account) -> Statement {
+    one_row(
+        "-- accounts::insert
+        INSERT INTO accounts (user_nid, password_hash, admin, deactivated, created_ms) VALUES ($1, $2, $3, $4, $5)",
+        [
+            account.user.int(),
+            opt_text(account.password_hash.as_deref()),
+            Value::Bool(account.admin),
+            Value::Bool(account.deactivated),
+            account.created_ms.int(),
+        ],
+    )
+}
+
+/// Who has an account, and who has none.
+pub(crate) type Accounts = Changing<UserNid, Option<Arc<Account>>>;
+
+pub(crate) fn cache() -> Accounts {
+    Changing::new(bounded(CACHE_BYTES, 200, |_, account| {
+        let hash = account.as_ref().and_then(|account| account.password_hash.as_ref());
+        size_of::<Account>() as u64 + hash.map_or(0, |hash| hash.len() as u64)
+    }))
+}
+
+impl Store {
+    /// A user's account; none for a user of another server.
+    pub async fn account(&self, user: UserNid) -> Result<Option<Arc<Account>>, StoreError> {
+        self.caches().accounts.get_or_load(&user, || self.load_account(user)).await
+    }
+
+    async fn load_account(&self, user: UserNid) -> Result<Option<Arc<Account>>, StoreError> {
+        let sql = "-- accounts::account
+            SELECT password_hash, admin, deactivated, created_ms FROM accounts WHERE user_nid = $1";
+        let Some(row) = self.db().query_opt(sql, &[user.int()]).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Arc::new(Account {
+            user,
+            password_hash: row.opt_text(0)?.map(str::to_owned),
+            admin: row.bool(1)?,
+            deactivated: row.bool(2)?,
+            created_ms: row.int(3)?,
+        })))
+    }
+}

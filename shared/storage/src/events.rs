@@ -1,0 +1,153 @@
+//! Table `events`: every event, with what the server knows about it.
+//!
+//! What is read here may be newer than the position the reader has fixed: who answers at a position looks at [`StoredEvent::position`].
+
+mod cache;
+mod id;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use plexus_core::{
+    event::EventBody,
+    ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
+    position::Sequence,
+    room_version::RoomVersion,
+    row::{EventRow, Transaction},
+};
+
+use crate::{
+    db::{Statement, Value},
+    sql::{Int as _, bytes, one_row, opt_int, opt_text},
+};
+
+pub use self::{
+    id::event_id_bytes,
+    read::{Direction, EVENTS_PER_PAGE_MAX},
+};
+pub(crate) use self::cache::Events;
+
+
+/// What an event takes up in memory besides its JSON, about: its fields, and the ids of the events it refers to.
+const EVENT_BYTES: u64 = 900;
+
+/// An event as it is stored. What the log may change of it is as new as the rows this process has applied, or newer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    /// The number that stands for it.
+    pub nid: EventNid,
+    /// Its room.
+    pub room: RoomNid,
+    /// Who sent it.
+    pub sender: UserNid,
+    /// Its place in the log: when it is new.
+    pub position: Sequence,
+    /// Its place in the room's timeline; none for an outlier.
+    pub room_order: Option<i64>,
+    /// The state it sets, for a state event.
+    pub state_key: Option<StateKeyNid>,
+    /// The room's state before it.
+    pub state_before: NodeId,
+    /// The room's state once it is in.
+    pub room_root: NodeId,
+    /// The redaction that took its content.
+    pub redacted_by: Option<EventNid>,
+    /// The client transaction that sent it.
+    pub transaction: Option<Arc<Transaction>>,
+    /// The event itself; once it is redacted, what is left of it.
+    pub body: Arc<EventBody>,
+}
+
+impl StoredEvent {
+    /// The event a published row tells of, with its body.
+    pub(crate) fn from_row(row: &EventRow, position: Sequence, body: &Arc<EventBody>) -> Self {
+        Self {
+            nid: row.event,
+            room: row.room,
+            sender: row.sender,
+            position,
+            room_order: Some(row.room_order),
+            state_key: row.state_key,
+            state_before: row.state_before,
+            room_root: row.room_root,
+            redacted_by: None,
+            transaction: row.transaction.clone(),
+            body: Arc::clone(body),
+        }
+    }
+
+    /// The event once `redacted_by` has redacted it.
+    pub(crate) fn redacted(&self, redacted_by: EventNid, version: RoomVersion) -> Self {
+        let body = Arc::new(self.body.redacted(version.rules()));
+        Self { redacted_by: Some(redacted_by), body, ..self.clone() }
+    }
+
+    /// What it takes up in memory, about.
+    pub(crate) fn weight(&self) -> u64 {
+        EVENT_BYTES + self.body.json().len() as u64
+    }
+}
+
+/// An event to be stored.
+#[derive(Clone, Debug)]
+pub struct NewEventRow {
+    /// The number that stands for it.
+    pub nid: EventNid,
+    /// Its room.
+    pub room: RoomNid,
+    /// The room's version.
+    pub version: RoomVersion,
+    /// Who sent it.
+    pub sender: UserNid,
+    /// Its place in the room's timeline; none for an outlier.
+    pub room_order: Option<i64>,
+    /// The state it sets, for a state event.
+    pub state_key: Option<StateKeyNid>,
+    /// The room's state before it.
+    pub state_before: NodeId,
+    /// The room's state once it is in.
+    pub room_root: NodeId,
+    /// The client transaction that sent it.
+    pub transaction: Option<Arc<Transaction>>,
+    /// The event itself.
+    pub body: Arc<EventBody>,
+}
+
+/// Stores an event.
+pub fn insert(event: &NewEventRow, position: Value) -> Statement {
+    let id = event.body.event_id();
+    let id = event_id_bytes(event.version, id).unwrap_or_else(|| Bytes::copy_from_slice(id.as_bytes()));
+    let transaction = event.transaction.as_deref();
+    one_row(
+        "-- events::insert
+        INSERT INTO events (event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before,
+            room_root, transaction_device, transaction_id, json)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        [
+            event.nid.int(),
+            Value::Bytes(id),
+            event.room.int(),
+            position,
+            opt_int(event.room_order),
+            event.sender.int(),
+            opt_int(event.state_key.map(|key| key.0)),
+            event.state_before.int(),
+            event.room_root.int(),
+            opt_text(transaction.map(|transaction| transaction.device.as_str())),
+            opt_text(transaction.map(|transaction| transaction.id.as_str())),
+            bytes(event.body.json().as_bytes()),
+        ],
+    )
+}
+
+/// Takes the content of an event; `redacted` is what is left of it.
+pub fn redact(event: EventNid, redacted_by: EventNid, redacted: &EventBody) -> Statement {
+    one_row(
+        "-- events::redact
+        UPDATE events SET redacted_by = $2, json = $3 WHERE event_nid = $1",
+        [event.int(), redacted_by.int(), bytes(redacted.json().as_bytes())],
+    )
+}

@@ -1,0 +1,77 @@
+//! Events in memory. Only a redaction changes one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use plexus_core::ids::EventNid;
+
+use super::StoredEvent;
+use crate::cache::{Cache, CacheUse, bounded, usage};
+
+/// Bounds the cache.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// Events by number.
+#[derive(Debug)]
+pub(crate) struct Events {
+    kept: Cache<EventNid, Arc<StoredEvent>>,
+    /// How many redactions there have been. Events are loaded many at a time and redactions are rare, so a redaction marks every load under way.
+    redactions: Mutex<u64>,
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self { kept: bounded(CACHE_BYTES, 1_500, |_, event| event.weight()), redactions: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self, event: EventNid) -> Option<Arc<StoredEvent>> {
+        self.kept.get(&event)
+    }
+
+    /// An event was persisted.
+    pub(crate) fn insert(&self, event: Arc<StoredEvent>) {
+        self.kept.insert(event.nid, event);
+    }
+
+    /// To be called before a load, for [`keep`](Self::keep).
+    pub(crate) fn redactions(&self) -> u64 {
+        *self.lock()
+    }
+
+    /// Keeps what was loaded, unless something was redacted since there were `redactions`.
+    pub(crate) fn keep(&self, loaded: &[Arc<StoredEvent>], redactions: u64) {
+        let now = self.lock();
+        if *now == redactions {
+            for event in loaded {
+                self.kept.insert(event.nid, Arc::clone(event));
+            }
+        }
+    }
+
+    /// An event was redacted: `redact` makes what is left of it, or nothing if it has to be read again.
+    pub(crate) fn redact(&self, event: EventNid, redact: impl FnOnce(&StoredEvent) -> Option<StoredEvent>) {
+        let mut redactions = self.lock();
+        *redactions += 1;
+        let Some(kept) = self.kept.peek(&event) else { return };
+        match redact(&kept) {
+            Some(redacted) => self.kept.insert(event, Arc::new(redacted)),
+            None => {
+                self.kept.remove(&event);
+            }
+        }
+    }
+
+    /// Redactions may have been missed.
+    pub(crate) fn forget_all(&self) {
+        let mut redactions = self.lock();
+        *redactions += 1;
+        self.kept.clear();
+    }
+
+    pub(crate) fn usage(&self) -> CacheUse {
+        usage("events", &self.kept)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.redactions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

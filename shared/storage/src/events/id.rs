@@ -1,0 +1,36 @@
+//! Event ids as the column holds them: the 32 bytes of the hash, or the text where a sender chose it.
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use bytes::Bytes;
+use plexus_core::room_version::{EventIdFormat, RoomVersion};
+use ruma::{EventId, OwnedEventId};
+
+use crate::StoreError;
+
+/// Bytes of a reference hash.
+const HASH_BYTES: usize = 32;
+
+/// The id as the column holds it; none if no event of a room of that version can have it.
+pub fn event_id_bytes(version: RoomVersion, event_id: &EventId) -> Option<Bytes> {
+    // Strict engines: exactly one text stands for a hash, so no other text finds the event.
+    let engine = match version.rules().event_id {
+        EventIdFormat::Assigned => return Some(Bytes::copy_from_slice(event_id.as_bytes())),
+        EventIdFormat::Hash => &STANDARD_NO_PAD,
+        EventIdFormat::UrlSafeHash => &URL_SAFE_NO_PAD,
+    };
+    let hash = engine.decode(event_id.as_str().strip_prefix('$')?).ok()?;
+    (hash.len() == HASH_BYTES).then(|| hash.into())
+}
+
+/// The id that the column holds.
+pub(super) fn read_event_id(version: RoomVersion, column: &[u8]) -> Result<OwnedEventId, StoreError> {
+    let text = match version.rules().event_id {
+        EventIdFormat::Assigned => String::from_utf8_lossy(column).into_owned(),
+        EventIdFormat::Hash => format!("${}", STANDARD_NO_PAD.encode(column)),
+        EventIdFormat::UrlSafeHash => format!("${}", URL_SAFE_NO_PAD.encode(column)),
+    };
+    EventId::parse(text).map_err(|error| StoreError::corrupt("events", error.to_string()))
+}

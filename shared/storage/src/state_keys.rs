@@ -1,0 +1,140 @@
+//! Table `state_keys`: interned pairs of event type and state key. A pair never changes once it is there.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use plexus_core::ids::StateKeyNid;
+use quick_cache::Equivalent;
+
+use crate::{
+    Store, StoreError,
+    cache::{Cache, CacheUse, Changing, bounded, usage},
+    db::{Statement, Value},
+    sql::{Int as _, one_row, text},
+};
+
+/// Bounds each direction of the cache.
+const CACHE_BYTES: u64 = 8 << 20;
+
+/// Most state keys one query asks for.
+const STATE_KEYS_PER_QUERY_MAX: usize = 1_000;
+
+/// An event type and a state key.
+pub type StateKey = (String, String);
+
+/// Interns a pair.
+pub fn insert(nid: StateKeyNid, kind: &str, state_key: &str) -> Statement {
+    one_row(
+        "-- state_keys::insert
+        INSERT INTO state_keys (state_key_nid, kind, state_key) VALUES ($1, $2, $3)",
+        [nid.int(), text(kind), text(state_key)],
+    )
+}
+
+/// What has been read of the table. That a pair is not there is kept as well, until a row tells of a state event with it.
+#[derive(Debug)]
+pub(crate) struct StateKeys {
+    nids: Changing<Pair, Option<StateKeyNid>>,
+    pairs: Cache<StateKeyNid, Arc<StateKey>>,
+}
+
+impl StateKeys {
+    pub(crate) fn new() -> Self {
+        Self {
+            nids: Changing::new(bounded(CACHE_BYTES, 120, |pair: &Pair, _| (pair.0.len() + pair.1.len()) as u64 + 64)),
+            pairs: bounded(CACHE_BYTES, 120, |_, pair| (pair.0.len() + pair.1.len()) as u64 + 64),
+        }
+    }
+
+    /// A state event with this pair was persisted.
+    pub(crate) fn keep(&self, nid: StateKeyNid, kind: &str, state_key: &str) {
+        if self.nids.get(&Borrowed(kind, state_key)) == Some(Some(nid)) {
+            return;
+        }
+        let pair = Pair(kind.into(), state_key.into());
+        self.nids.change_or_make(&pair, |kept| *kept = Some(nid), || Some(nid));
+    }
+
+    /// Anything may have changed, or a state event was persisted and its pair is not in the row.
+    ///
+    /// Which of the pairs that were looked up in vain it has is not known, so all of them are looked up again.
+    pub(crate) fn forget_all(&self) {
+        self.nids.forget_all();
+    }
+
+    pub(crate) fn usage(&self) -> [CacheUse; 2] {
+        [self.nids.usage("state_key_nids"), usage("state_keys", &self.pairs)]
+    }
+}
+
+/// A pair as a key that can be looked up without owning it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pair(Box<str>, Box<str>);
+
+struct Borrowed<'a>(&'a str, &'a str);
+
+impl Hash for Pair {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrowed(&self.0, &self.1).hash(state);
+    }
+}
+
+impl Hash for Borrowed<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+        self.1.hash(state);
+    }
+}
+
+impl Equivalent<Pair> for Borrowed<'_> {
+    fn equivalent(&self, pair: &Pair) -> bool {
+        *self.0 == *pair.0 && *self.1 == *pair.1
+    }
+}
+
+impl Store {
+    /// The number that stands for a pair of event type and state key; none if there has been no such state event.
+    pub async fn state_key_nid(&self, kind: &str, state_key: &str) -> Result<Option<StateKeyNid>, StoreError> {
+        let cache = &self.caches().state_keys.nids;
+        if let Some(nid) = cache.get(&Borrowed(kind, state_key)) {
+            return Ok(nid);
+        }
+        let pair = Pair(kind.into(), state_key.into());
+        cache.get_or_load(&pair, || self.load_state_key_nid(kind, state_key)).await
+    }
+
+    async fn load_state_key_nid(&self, kind: &str, state_key: &str) -> Result<Option<StateKeyNid>, StoreError> {
+        let sql = "-- state_keys::state_key_nid
+            SELECT state_key_nid FROM state_keys WHERE kind = $1 AND state_key = $2";
+        let row = self.db().query_opt(sql, &[text(kind), text(state_key)]).await?;
+        Ok(row.map(|row| row.int(0)).transpose()?.map(StateKeyNid))
+    }
+
+    /// The event type and state key behind a number.
+    pub async fn state_key(&self, nid: StateKeyNid) -> Result<Option<Arc<StateKey>>, StoreError> {
+        Ok(self.state_keys(&[nid]).await?.pop().flatten())
+    }
+
+    /// The event types and state keys behind numbers, in the order asked for.
+    pub async fn state_keys(&self, nids: &[StateKeyNid]) -> Result<Vec<Option<Arc<StateKey>>>, StoreError> {
+        let cache = &self.caches().state_keys.pairs;
+        let mut found: Vec<_> = nids.iter().map(|nid| cache.get(nid)).collect();
+        let missing: Vec<usize> = (0..nids.len()).filter(|at| found[*at].is_none()).collect();
+        for chunk in missing.chunks(STATE_KEYS_PER_QUERY_MAX) {
+            let sql = "-- state_keys::state_keys
+                SELECT state_key_nid, kind, state_key FROM state_keys WHERE state_key_nid = ANY($1)";
+            let asked = chunk.iter().map(|at| nids[*at].0).collect();
+            for row in self.db().query(sql, &[Value::Ints(asked)]).await? {
+                let nid = StateKeyNid(row.int(0)?);
+                let pair = Arc::new((row.text(1)?.to_owned(), row.text(2)?.to_owned()));
+                cache.insert(nid, Arc::clone(&pair));
+                for at in chunk.iter().filter(|at| nids[**at] == nid) {
+                    found[*at] = Some(Arc::clone(&pair));
+                }
+            }
+        }
+        Ok(found)
+    }
+}

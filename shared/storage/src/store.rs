@@ -1,0 +1,136 @@
+//! The store: what the database holds, with caches in front.
+//!
+//! Caches are of two kinds: of things that never change, and of things that log rows change. [`Store::apply`] alone changes one. A read may see what is
+//! newer than the rows this process has applied (the database is ahead of it), so whatever has an order carries its place in the log, and whoever answers
+//! at a position takes what is at or before it.
+
+mod apply;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    access_tokens::Sessions,
+    accounts::{self, Accounts},
+    cache::{CacheUse, usage},
+    changes::Changes,
+    db::Database,
+    events::Events,
+    filters::{self, Filters},
+    memberships::Views,
+    profiles::{self, Profiles},
+    receipts::{self, Receipts},
+    rooms::Rooms,
+    state_keys::StateKeys,
+    state_nodes::{self, StateNodes},
+    timeline::{self, Timelines},
+    typing::Typing,
+    users::Users,
+};
+
+/// A process's view of the database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    db: Database,
+    caches: Caches,
+}
+
+/// Everything that is kept in memory.
+pub(crate) struct Caches {
+    // What never changes.
+    pub(crate) users: Users,
+    pub(crate) rooms: Rooms,
+    pub(crate) state_nodes: StateNodes,
+    pub(crate) filters: Filters,
+    // What log rows change.
+    pub(crate) events: Events,
+    pub(crate) state_keys: StateKeys,
+    pub(crate) accounts: Accounts,
+    pub(crate) sessions: Sessions,
+    pub(crate) profiles: Profiles,
+    pub(crate) timelines: Timelines,
+    pub(crate) memberships: Views,
+    pub(crate) receipts: Receipts,
+    // What only log rows tell.
+    pub(crate) changes: Changes,
+    pub(crate) typing: Typing,
+}
+
+impl Store {
+    /// A store over an open database, with nothing in memory.
+    pub fn new(db: Database) -> Self {
+        let caches = Caches {
+            users: Users::new(),
+            rooms: Rooms::new(),
+            state_nodes: state_nodes::cache(),
+            filters: filters::cache(),
+            events: Events::new(),
+            state_keys: StateKeys::new(),
+            accounts: accounts::cache(),
+            sessions: Sessions::new(),
+            profiles: profiles::cache(),
+            timelines: timeline::cache(),
+            memberships: Views::new(),
+            receipts: receipts::cache(),
+            changes: Changes::new(),
+            typing: Typing::new(),
+        };
+        Self(Arc::new(Inner { db, caches }))
+    }
+
+    /// The database behind it.
+    pub fn db(&self) -> &Database {
+        &self.0.db
+    }
+
+    /// Drops everything that a log row could have changed: rows have been missed and are not coming. The state of the ephemeral chain stays.
+    pub fn drop_mutable_caches(&self) {
+        let caches = self.caches();
+        // First, so that nothing takes "unchanged" from here and an old value from there.
+        caches.changes.forget_all();
+        caches.events.forget_all();
+        caches.state_keys.forget_all();
+        caches.accounts.forget_all();
+        caches.sessions.forget_all();
+        caches.profiles.forget_all();
+        caches.timelines.forget_all();
+        caches.memberships.forget_all();
+        caches.receipts.forget_all();
+    }
+
+    /// How full each cache is.
+    pub fn cache_use(&self) -> Vec<CacheUse> {
+        let caches = self.caches();
+        let mut all = vec![
+            usage("state_nodes", &caches.state_nodes),
+            usage("filters", &caches.filters),
+            caches.events.usage(),
+            caches.accounts.usage("accounts"),
+            caches.profiles.usage("profiles"),
+            caches.timelines.usage("timelines"),
+            caches.receipts.usage("receipts"),
+        ];
+        let pairs = [
+            caches.users.usage(),
+            caches.rooms.usage(),
+            caches.state_keys.usage(),
+            caches.sessions.usage(),
+            caches.memberships.usage(),
+        ];
+        all.extend(pairs.into_iter().flatten());
+        all
+    }
+
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.0.caches
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("db", &self.0.db).finish_non_exhaustive()
+    }
+}
