@@ -71,19 +71,19 @@ pub enum EventError {
     Signature(#[from] SignatureError),
 }
 
-/// What a membership event makes of a user.
+/// What a membership event makes of a user. The discriminants are what the database and the log hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Membership {
     /// Asked into the room.
-    Invite,
+    Invite = 2,
     /// In the room.
-    Join,
+    Join = 1,
     /// Asking to be let in.
-    Knock,
+    Knock = 5,
     /// Not in the room, by own wish or not.
-    Leave,
+    Leave = 3,
     /// Not in the room and not to come back.
-    Ban,
+    Ban = 4,
 }
 
 impl Membership {
