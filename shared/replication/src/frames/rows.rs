@@ -1,0 +1,138 @@
+//! Rows as messages.
+
+use std::sync::Arc;
+
+use plexus_core::{
+    ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
+    position::Sequence,
+    row::{EventRow, Membership, ReceiptKind, ReceiptRow, Row, Transaction},
+};
+use plexus_proto::{self as proto, row::Kind};
+use ruma::EventId;
+
+use super::{FrameError, body};
+
+/// What is wrong with a row.
+#[derive(Debug)]
+pub(super) enum RowError {
+    Unknown,
+    Invalid(&'static str),
+}
+
+impl RowError {
+    pub(super) fn at(self, writer: u16, sequence: Sequence) -> FrameError {
+        match self {
+            Self::Unknown => FrameError::UnknownRow { writer, sequence },
+            Self::Invalid(what) => FrameError::Invalid(what),
+        }
+    }
+}
+
+pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
+    let kind = match row {
+        Row::Event(event) => Kind::Event(event_to_proto(event, bodies)),
+        Row::Redaction { room, event, redacted_by } => {
+            Kind::Redaction(proto::RedactionRow { room: room.0, event: event.0, redacted_by: redacted_by.0 })
+        }
+        Row::Account { user } => Kind::Account(proto::AccountRow { user: user.0 }),
+        Row::Device { user, device, deleted } => {
+            Kind::Device(proto::DeviceRow { user: user.0, device: device.as_str().into(), deleted: *deleted })
+        }
+        Row::Profile { user } => Kind::Profile(proto::ProfileRow { user: user.0 }),
+        Row::Receipt(receipt) => Kind::Receipt(proto::ReceiptRow {
+            room: receipt.room.0,
+            user: receipt.user.0,
+            kind: receipt_kind_code(receipt.kind),
+            thread: receipt.thread.clone(),
+            event_id: receipt.event_id.as_str().into(),
+            ts_ms: receipt.ts_ms,
+        }),
+        Row::Typing { room, users } => {
+            Kind::Typing(proto::TypingRow { room: room.0, users: users.iter().map(|user| user.0).collect() })
+        }
+    };
+    proto::Row { kind: Some(kind) }
+}
+
+pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
+    // protobuf reads a kind it does not know as no kind at all.
+    Ok(match row.kind.ok_or(RowError::Unknown)? {
+        Kind::Event(event) => Row::Event(event_from_proto(event)?),
+        Kind::Redaction(row) => Row::Redaction {
+            room: RoomNid(row.room),
+            event: EventNid(row.event),
+            redacted_by: EventNid(row.redacted_by),
+        },
+        Kind::Account(row) => Row::Account { user: UserNid(row.user) },
+        Kind::Device(row) => {
+            Row::Device { user: UserNid(row.user), device: row.device.into(), deleted: row.deleted }
+        }
+        Kind::Profile(row) => Row::Profile { user: UserNid(row.user) },
+        Kind::Receipt(row) => Row::Receipt(ReceiptRow {
+            room: RoomNid(row.room),
+            user: UserNid(row.user),
+            kind: receipt_kind_from_code(row.kind).ok_or(RowError::Unknown)?,
+            thread: row.thread,
+            event_id: EventId::parse(row.event_id).map_err(|_| RowError::Invalid("a receipt's event id"))?,
+            ts_ms: row.ts_ms,
+        }),
+        Kind::Typing(row) => {
+            Row::Typing { room: RoomNid(row.room), users: row.users.into_iter().map(UserNid).collect() }
+        }
+    })
+}
+
+fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
+    proto::EventRow {
+        event: row.event.0,
+        room: row.room.0,
+        sender: row.sender.0,
+        room_order: row.room_order,
+        state_key: row.state_key.map(|nid| nid.0),
+        state_before: row.state_before.0,
+        room_root: row.room_root.0,
+        membership: row
+            .membership
+            .map(|(user, membership)| proto::MembershipChange { user: user.0, membership: membership.code() }),
+        body: row.body.as_ref().filter(|_| bodies).and_then(body::to_proto),
+        transaction: row.transaction.as_deref().map(|transaction| proto::Transaction {
+            device_id: transaction.device.as_str().into(),
+            id: transaction.id.clone(),
+        }),
+    }
+}
+
+fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
+    let membership = row
+        .membership
+        .map(|change| {
+            let membership = Membership::from_code(change.membership).ok_or(RowError::Unknown)?;
+            Ok((UserNid(change.user), membership))
+        })
+        .transpose()?;
+    Ok(EventRow {
+        event: EventNid(row.event),
+        room: RoomNid(row.room),
+        sender: UserNid(row.sender),
+        room_order: row.room_order,
+        state_key: row.state_key.map(StateKeyNid),
+        state_before: NodeId(row.state_before),
+        room_root: NodeId(row.room_root),
+        membership,
+        transaction: row.transaction.map(|transaction| {
+            Arc::new(Transaction { device: transaction.device_id.into(), id: transaction.id })
+        }),
+        body: row.body.and_then(body::from_proto).map(Arc::new),
+    })
+}
+
+fn receipt_kind_code(kind: ReceiptKind) -> i64 {
+    match kind {
+        ReceiptKind::Read => 1,
+        ReceiptKind::ReadPrivate => 2,
+    }
+}
+
+fn receipt_kind_from_code(code: i64) -> Option<ReceiptKind> {
+    [ReceiptKind::Read, ReceiptKind::ReadPrivate].into_iter().find(|kind| receipt_kind_code(*kind) == code)
+}
