@@ -170,9 +170,15 @@ impl Membership {
 
     /// Reads the word in `m.room.member` content; `None` for a membership the specification does not know.
     pub fn from_content(word: &str) -> Option<Self> {
-        [Self::Join, Self::Invite, Self::Leave, Self::Ban, Self::Knock]
-            .into_iter()
-            .find(|membership| membership.as_str() == word)
+        [
+            Self::Join,
+            Self::Invite,
+            Self::Leave,
+            Self::Ban,
+            Self::Knock,
+        ]
+        .into_iter()
+        .find(|membership| membership.as_str() == word)
     }
 
     /// The number the database holds.
@@ -182,8 +188,14 @@ impl Membership {
 
     /// Reads the number the database holds.
     pub fn from_code(code: i64) -> Option<Self> {
-        [Self::Join, Self::Invite, Self::Leave, Self::Ban, Self::Knock]
-            .into_iter()
-            .find(|membership| membership.code() == code)
+        [
+            Self::Join,
+            Self::Invite,
+            Self::Leave,
+            Self::Ban,
+            Self::Knock,
+        ]
+        .into_iter()
+        .find(|membership| membership.code() == code)
     }
 }
