@@ -5,8 +5,10 @@
 
 pub mod auth;
 pub mod event;
+pub mod filter;
 pub mod ids;
 pub mod position;
 pub mod room_version;
 pub mod row;
 pub mod state;
+pub mod token;
