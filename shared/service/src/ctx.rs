@@ -11,7 +11,7 @@ use plexus_replication::Replica;
 use plexus_storage::Store;
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 
-use crate::users::passwords::Passwords;
+use crate::users::{admin_register::Nonces, passwords::Passwords};
 
 /// The server as a service function sees it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub struct Ctx {
     pub config: Arc<ServiceConfig>,
     pub clock: Clock,
     pub passwords: Passwords,
+    pub nonces: Nonces,
 }
 
 /// The part of the configuration that decides behaviour.
