@@ -1,1 +1,15 @@
-//! service
+//! What the server does, without HTTP or gRPC types.
+//!
+//! Behaviour is a free `async fn verb_noun(ctx, requester, ...)`: it reads through the store, decides with the pure functions of `plexus-core`, and
+//! writes by sending the master a Command. It does not know which role the process runs, nor how the request came in.
+
+pub mod client_event;
+pub mod ctx;
+pub mod error;
+pub mod ids;
+pub mod rooms;
+pub mod sync;
+pub mod users;
+
+pub use ctx::{Clock, Ctx, Registration, Requester, ServiceConfig};
+pub use error::ServiceError;

@@ -1,0 +1,71 @@
+//! What the HTTP side of a process is made of.
+
+use std::{fmt, sync::Arc};
+
+use plexus_service::Ctx;
+
+use crate::{
+    forward::Targets,
+    metrics::RouteMetrics,
+    routes::{Family, ROUTES, Route, Router},
+};
+
+/// A process as its HTTP threads see it. Shared by all of them.
+pub struct App {
+    pub ctx: Ctx,
+    /// What is handled here; the rest is forwarded.
+    pub families: Vec<Family>,
+    /// Where the rest goes. `None` in one process, which serves everything.
+    pub targets: Option<Targets>,
+    /// What the internal plane's requests must show.
+    pub internal_secret: String,
+    /// Pages of the internal listener that are not part of Matrix: `/health`, `/ready`, `/metrics`.
+    pub pages: Pages,
+    pub(crate) router: Router,
+    pub(crate) route_metrics: Vec<RouteMetrics>,
+    pub(crate) unmatched_metrics: RouteMetrics,
+}
+
+/// A page of the internal listener, by path.
+pub type Pages = Arc<dyn Fn(&str) -> Option<Page> + Send + Sync>;
+
+/// One answer of [`Pages`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: String,
+}
+
+impl App {
+    /// A process that serves `families`. Call it after the metrics recorder is installed.
+    pub fn new(
+        ctx: Ctx,
+        families: Vec<Family>,
+        targets: Option<Targets>,
+        internal_secret: String,
+        pages: Pages,
+    ) -> Result<Self, matchit::InsertError> {
+        Ok(Self {
+            ctx,
+            families,
+            targets,
+            internal_secret,
+            pages,
+            router: Router::new(ROUTES)?,
+            route_metrics: ROUTES.iter().map(RouteMetrics::of).collect(),
+            unmatched_metrics: RouteMetrics::unmatched(),
+        })
+    }
+
+    /// Whether a route's requests are handled here.
+    pub fn serves(&self, route: &Route) -> bool {
+        self.families.contains(&route.family)
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("families", &self.families).finish_non_exhaustive()
+    }
+}

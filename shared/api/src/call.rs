@@ -1,0 +1,67 @@
+//! One request on its way to its handler.
+
+use std::sync::Arc;
+
+use ::http::Request;
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use plexus_service::{Ctx, Requester};
+use ruma::api::{IncomingRequest, OutgoingResponse, OutgoingResponseExt as _};
+
+use crate::{app::App, error::Error, extract, http::Reply, routes::Route};
+
+/// What a handler is: from a request to a reply or an error.
+pub type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, Error>>;
+
+/// A request that has been matched, authenticated and read.
+#[derive(Debug)]
+pub struct Call {
+    pub app: Arc<App>,
+    pub route: &'static Route,
+    /// Head and body as they came in.
+    pub request: Request<Bytes>,
+    /// The variable segments of the path, decoded.
+    pub path: Vec<String>,
+    /// Who asks. Present if the route asks for a user.
+    pub requester: Option<Requester>,
+}
+
+impl Call {
+    /// What the service functions are given.
+    pub fn ctx(&self) -> &Ctx {
+        &self.app.ctx
+    }
+
+    /// Who asks.
+    pub fn requester(&self) -> Result<&Requester, Error> {
+        self.requester.as_ref().ok_or_else(Error::missing_token)
+    }
+
+    /// The query, without its question mark and not decoded.
+    pub fn query(&self) -> &str {
+        self.request.uri().query().unwrap_or_default()
+    }
+}
+
+/// Runs a handler of ruma's types.
+pub async fn typed<R: IncomingRequest>(
+    mut call: Call,
+    handle: impl AsyncFnOnce(Call, R) -> Result<R::OutgoingResponse, Error>,
+) -> Result<Reply, Error> {
+    let request = extract::request::parse::<R>(&mut call)?;
+    reply(handle(call, request).await?)
+}
+
+/// Runs a handler that takes ruma's request and writes its JSON itself.
+pub async fn typed_raw<R: IncomingRequest>(
+    mut call: Call,
+    handle: impl AsyncFnOnce(Call, R) -> Result<Reply, Error>,
+) -> Result<Reply, Error> {
+    let request = extract::request::parse::<R>(&mut call)?;
+    handle(call, request).await
+}
+
+fn reply(response: impl OutgoingResponse) -> Result<Reply, Error> {
+    let response = response.try_into_http_response::<Vec<u8>>().map_err(Error::internal)?;
+    Ok(response.map(Bytes::from))
+}

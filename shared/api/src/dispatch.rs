@@ -1,0 +1,131 @@
+//! The way of every request: match, forward or authenticate, read, handle, answer.
+
+use std::{sync::Arc, time::Instant};
+
+use ::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use rand::RngExt as _;
+use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
+
+use crate::{
+    app::App,
+    call::Call,
+    error::Error,
+    extract::{auth, body},
+    forward::{self, Forwarder},
+    http,
+    metrics::RouteMetrics,
+    routes::{Auth, Found, Route},
+};
+
+/// The listener a request came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plane {
+    /// Clients and other servers: forwarded if another role serves it.
+    Public,
+    /// Other processes of the deployment: handled here or refused.
+    Internal,
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    app: Arc<App>,
+    plane: Plane,
+    forwarder: Forwarder,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    if plane == Plane::Internal
+        && let Some(response) = guard_internal(&app, &request)
+    {
+        return response;
+    }
+    if request.method() == actix_web::http::Method::OPTIONS {
+        return http::builder(StatusCode::NO_CONTENT).finish();
+    }
+    let started = Instant::now();
+    let request_id = request_id(plane, &request);
+    let (route, index, segments, method) = match find(&app, &request) {
+        Ok(found) => found,
+        Err(error) => return answer(&app.unmatched_metrics, started, Err(error)),
+    };
+    let span = tracing::info_span!("request", request.id = %request_id, route = route.name);
+    let work = async {
+        if app.serves(route) {
+            let result = run(&app, route, segments, method, &request, payload).await;
+            return answer(&app.route_metrics[index], started, result);
+        }
+        match plane {
+            Plane::Public => forward::forward(&app, &forwarder, route, &request_id, &request, payload).await,
+            // One hop at most: a registry that is out of date must not send a request in a circle.
+            Plane::Internal => {
+                let error = Error::unavailable("this process does not serve the request");
+                answer(&app.route_metrics[index], started, Err(error))
+            }
+        }
+    };
+    work.instrument(span).await
+}
+
+fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<String>, Method), Error> {
+    let method = http::method(request)?;
+    match app.router.find(&method, request.uri().path()) {
+        Found::Route { route, index, segments } => Ok((route, index, segments, method)),
+        Found::OtherMethods => Err(Error::unrecognized_method()),
+        Found::Nothing => Err(Error::unrecognized_path()),
+        Found::BadSegment => Err(Error::invalid_param("the path is not percent-encoded UTF-8")),
+    }
+}
+
+async fn run(
+    app: &Arc<App>,
+    route: &'static Route,
+    path: Vec<String>,
+    method: Method,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<http::Reply, Error> {
+    body::check_length(request, route.body_cap)?;
+    let requester = match route.auth {
+        Auth::None => None,
+        Auth::User => Some(auth::authenticate(&app.ctx, request).await?),
+    };
+    let body = body::read(payload, route.body_cap).await?;
+    let request = http::request_head(request, method)?.map(|()| body);
+    let call = Call { app: Arc::clone(app), route, request, path, requester };
+    (route.handler)(call).await
+}
+
+fn answer(metrics: &RouteMetrics, started: Instant, result: Result<http::Reply, Error>) -> HttpResponse {
+    let reply = result.unwrap_or_else(|error| {
+        error.log();
+        error.into_reply()
+    });
+    metrics.record(reply.status().as_u16(), started.elapsed().as_secs_f64());
+    http::response(reply)
+}
+
+/// What the internal listener answers before anything else: its own pages, and a refusal to whoever does not know the secret.
+fn guard_internal(app: &App, request: &HttpRequest) -> Option<HttpResponse> {
+    if let Some(page) = (app.pages)(request.path()) {
+        let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        return Some(http::builder(status).content_type(page.content_type).body(page.body));
+    }
+    let shown = request.headers().get(forward::SECRET_HEADER).map_or(&b""[..], |secret| secret.as_bytes());
+    // Digests are compared, so that the time it takes tells nothing about the secret.
+    if Sha256::digest(shown) == Sha256::digest(app.internal_secret.as_bytes()) && !app.internal_secret.is_empty() {
+        return None;
+    }
+    let refusal = Error::forbidden("the internal listener takes requests of this deployment only");
+    Some(http::response(refusal.into_reply()))
+}
+
+/// The id that ties the log lines of one request together; a forwarded request keeps its own.
+fn request_id(plane: Plane, request: &HttpRequest) -> String {
+    let forwarded = request.headers().get(forward::REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+    match (plane, forwarded) {
+        (Plane::Internal, Some(id)) => id.to_owned(),
+        (Plane::Internal | Plane::Public, _) => format!("{:016x}", rand::rng().random::<u64>()),
+    }
+}

@@ -1,0 +1,311 @@
+//! Every error a client can get: one constructor for each errcode, and the catalogue that `plexus errors` prints.
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+use ::http::{HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use plexus_service::{ServiceError, error::Refusal};
+use serde_json::{Value, json};
+
+use crate::http::Reply;
+
+/// An errcode: its usual status, and when a client gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    pub errcode: &'static str,
+    pub status: u16,
+    pub when: &'static str,
+}
+
+/// Every errcode of this server.
+pub static CATALOGUE: &[Code] = &[
+    BAD_ALIAS,
+    BAD_JSON,
+    FORBIDDEN,
+    GUEST_ACCESS_FORBIDDEN,
+    INCOMPATIBLE_ROOM_VERSION,
+    INVALID_PARAM,
+    INVALID_ROOM_STATE,
+    INVALID_USERNAME,
+    LIMIT_EXCEEDED,
+    MISSING_PARAM,
+    MISSING_TOKEN,
+    NOT_FOUND,
+    NOT_JSON,
+    THREEPID_DENIED,
+    TOO_LARGE,
+    UNAVAILABLE,
+    UNKNOWN,
+    UNKNOWN_TOKEN,
+    UNRECOGNIZED_METHOD,
+    UNRECOGNIZED_PATH,
+    UNSUPPORTED_ROOM_VERSION,
+    USER_DEACTIVATED,
+    USER_IN_USE,
+];
+
+const BAD_ALIAS: Code = code("M_BAD_ALIAS", 400, "an alias does not point to the room, or is no alias");
+const BAD_JSON: Code = code("M_BAD_JSON", 400, "the body is JSON of the wrong shape, or nested too deeply");
+const FORBIDDEN: Code = code("M_FORBIDDEN", 403, "the request is not allowed, or its subject not visible");
+const GUEST_ACCESS_FORBIDDEN: Code = code("M_GUEST_ACCESS_FORBIDDEN", 403, "guests are not served");
+const INCOMPATIBLE_ROOM_VERSION: Code =
+    code("M_INCOMPATIBLE_ROOM_VERSION", 400, "the room has a version that one side does not support");
+const INVALID_PARAM: Code = code("M_INVALID_PARAM", 400, "a path, query or body parameter has a value it cannot have");
+const INVALID_ROOM_STATE: Code = code("M_INVALID_ROOM_STATE", 400, "the events asked for do not make a valid room");
+const INVALID_USERNAME: Code = code("M_INVALID_USERNAME", 400, "the user name has characters that are not allowed");
+const LIMIT_EXCEEDED: Code = code("M_LIMIT_EXCEEDED", 429, "too many requests; retry_after_ms says when to try again");
+const MISSING_PARAM: Code = code("M_MISSING_PARAM", 400, "a parameter that is required is absent");
+const MISSING_TOKEN: Code = code("M_MISSING_TOKEN", 401, "the endpoint needs an access token");
+const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does not exist");
+const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
+const THREEPID_DENIED: Code = code("M_THREEPID_DENIED", 403, "e-mail addresses and phone numbers are not served");
+const TOO_LARGE: Code = code("M_TOO_LARGE", 413, "the body, or the event made of it, is too large");
+const UNAVAILABLE: Code = code("M_UNKNOWN", 503, "something the request needs is away; try the same request again");
+const UNKNOWN: Code = code("M_UNKNOWN", 500, "a fault of the server; its log has the cause under the request's id");
+const UNKNOWN_TOKEN: Code = code("M_UNKNOWN_TOKEN", 401, "the access token is of no session");
+const UNRECOGNIZED_METHOD: Code = code("M_UNRECOGNIZED", 405, "the path exists, with other methods");
+const UNRECOGNIZED_PATH: Code = code("M_UNRECOGNIZED", 404, "the server does not know the path");
+const UNSUPPORTED_ROOM_VERSION: Code =
+    code("M_UNSUPPORTED_ROOM_VERSION", 400, "the room version asked for is not supported");
+const USER_DEACTIVATED: Code = code("M_USER_DEACTIVATED", 403, "the account has been deactivated");
+const USER_IN_USE: Code = code("M_USER_IN_USE", 400, "the user name is taken");
+
+const fn code(errcode: &'static str, status: u16, when: &'static str) -> Code {
+    Code { errcode, status, when }
+}
+
+/// How long a client that came too soon waits.
+const RETRY_AFTER_MS: u64 = 2000;
+
+/// What a client gets instead of a response.
+#[derive(Debug)]
+pub struct Error {
+    status: StatusCode,
+    body: Body,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Standard { errcode: Cow<'static, str>, error: Cow<'static, str> },
+    Json(Value),
+}
+
+impl Error {
+    pub fn bad_alias(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(BAD_ALIAS, error)
+    }
+
+    pub fn bad_json(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(BAD_JSON, error)
+    }
+
+    pub fn forbidden(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(FORBIDDEN, error)
+    }
+
+    pub fn guest_access_forbidden(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(GUEST_ACCESS_FORBIDDEN, error)
+    }
+
+    pub fn invalid_param(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(INVALID_PARAM, error)
+    }
+
+    pub fn invalid_username(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(INVALID_USERNAME, error)
+    }
+
+    pub fn limit_exceeded(error: impl Into<Cow<'static, str>>) -> Self {
+        let error: Cow<'static, str> = error.into();
+        let errcode = LIMIT_EXCEEDED.errcode;
+        Self::json(LIMIT_EXCEEDED.status, json!({"errcode": errcode, "error": error, "retry_after_ms": RETRY_AFTER_MS}))
+    }
+
+    pub fn missing_param(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(MISSING_PARAM, error)
+    }
+
+    pub fn missing_token() -> Self {
+        Self::of(MISSING_TOKEN, "the request has no access token")
+    }
+
+    pub fn not_found(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(NOT_FOUND, error)
+    }
+
+    pub fn not_json(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(NOT_JSON, error)
+    }
+
+    pub fn threepid_denied(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(THREEPID_DENIED, error)
+    }
+
+    pub fn too_large(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(TOO_LARGE, error)
+    }
+
+    pub fn unavailable(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(UNAVAILABLE, error)
+    }
+
+    /// A fault of ours: the client learns no more than that; the cause goes to the log.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { cause: Some(cause.into()), ..Self::of(UNKNOWN, "internal error") }
+    }
+
+    pub fn unknown_token() -> Self {
+        let errcode = UNKNOWN_TOKEN.errcode;
+        let body = json!({"errcode": errcode, "error": "the access token is not known", "soft_logout": false});
+        Self::json(UNKNOWN_TOKEN.status, body)
+    }
+
+    pub fn unrecognized_method() -> Self {
+        Self::of(UNRECOGNIZED_METHOD, "the path does not take this method")
+    }
+
+    pub fn unrecognized_path() -> Self {
+        Self::of(UNRECOGNIZED_PATH, "unknown path")
+    }
+
+    pub fn unsupported_room_version() -> Self {
+        Self::of(UNSUPPORTED_ROOM_VERSION, "the room version is not supported")
+    }
+
+    pub fn user_deactivated(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(USER_DEACTIVATED, error)
+    }
+
+    pub fn user_in_use(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(USER_IN_USE, error)
+    }
+
+    /// User-interactive authentication goes on: 401, with the flows to choose from.
+    pub fn interactive_auth(body: Value) -> Self {
+        Self::json(401, body)
+    }
+
+    /// The status the client gets.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Writes what only we may know of this error to the log. Called once, where it is answered.
+    pub fn log(&self) {
+        if let Some(cause) = &self.cause {
+            tracing::error!(error = %Chain(cause.as_ref()), "request failed");
+        }
+    }
+
+    /// The error as a response.
+    pub fn into_reply(self) -> Reply {
+        let body = match self.body {
+            Body::Standard { errcode, error } => json!({"errcode": errcode, "error": error}),
+            Body::Json(body) => body,
+        };
+        let mut reply = Reply::new(Bytes::from(body.to_string()));
+        *reply.status_mut() = self.status;
+        reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_MS.div_ceil(1000)));
+        }
+        reply
+    }
+
+    fn of(code: Code, error: impl Into<Cow<'static, str>>) -> Self {
+        let body = Body::Standard { errcode: code.errcode.into(), error: error.into() };
+        Self { status: status(code.status), body, cause: None }
+    }
+
+    fn json(status_code: u16, body: Value) -> Self {
+        Self { status: status(status_code), body: Body::Json(body), cause: None }
+    }
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+impl From<ServiceError> for Error {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Refused { kind, message } => refusal(kind, message),
+            ServiceError::Matrix { status: code, errcode, error } => Self {
+                status: status(u16::try_from(code).unwrap_or(500)),
+                body: Body::Standard { errcode: errcode.into(), error: error.into() },
+                cause: None,
+            },
+            ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
+            ServiceError::Unavailable(message) => Self::unavailable(message),
+            ServiceError::Internal(cause) => Self::internal(cause),
+        }
+    }
+}
+
+fn refusal(kind: Refusal, message: String) -> Error {
+    match kind {
+        Refusal::Forbidden => Error::forbidden(message),
+        Refusal::NotFound => Error::not_found(message),
+        Refusal::BadJson => Error::bad_json(message),
+        Refusal::InvalidParam => Error::invalid_param(message),
+        Refusal::MissingParam => Error::missing_param(message),
+        Refusal::UserInUse => Error::user_in_use(message),
+        Refusal::InvalidUsername => Error::invalid_username(message),
+        Refusal::UserDeactivated => Error::user_deactivated(message),
+        Refusal::GuestsForbidden => Error::guest_access_forbidden(message),
+        Refusal::ThreepidDenied => Error::threepid_denied(message),
+        Refusal::LimitExceeded => Error::limit_exceeded(message),
+        Refusal::BadAlias => Error::bad_alias(message),
+        Refusal::TooLarge => Error::too_large(message),
+        Refusal::Unrecognized => Error::unrecognized_path(),
+    }
+}
+
+/// An error with everything that caused it, in one line.
+struct Chain<'a>(&'a (dyn StdError + Send + Sync));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(next) = cause {
+            write!(f, ": {next}")?;
+            cause = next.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_has_every_code_and_no_two_alike() {
+        let source = include_str!("error.rs");
+        let defined = source.lines().filter(|line| line.starts_with("const ") && line.contains(": Code =")).count();
+        assert_eq!(CATALOGUE.len(), defined);
+        for (i, left) in CATALOGUE.iter().enumerate() {
+            assert!(StatusCode::from_u16(left.status).is_ok_and(|status| status.as_u16() >= 400), "{left:?}");
+            assert!(left.errcode.starts_with("M_") && !left.when.is_empty(), "{left:?}");
+            assert!(CATALOGUE[i + 1..].iter().all(|right| (right.errcode, right.status) != (left.errcode, left.status)));
+        }
+    }
+
+    #[test]
+    fn a_decision_of_the_master_passes_unchanged() {
+        let (errcode, error) = ("M_FORBIDDEN".to_owned(), "not \"in\" the room".to_owned());
+        let reply = Error::from(ServiceError::Matrix { status: 403, errcode, error }).into_reply();
+        assert_eq!(reply.status(), 403);
+        let body: Value = serde_json::from_slice(reply.body()).expect("JSON");
+        assert_eq!(body, json!({"errcode": "M_FORBIDDEN", "error": "not \"in\" the room"}));
+    }
+
+    #[test]
+    fn an_internal_error_tells_nothing() {
+        let reply = Error::internal("the password is hunter2").into_reply();
+        assert_eq!(reply.status(), 500);
+        assert!(!String::from_utf8_lossy(reply.body()).contains("hunter2"));
+    }
+}

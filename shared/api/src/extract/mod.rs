@@ -1,0 +1,6 @@
+//! What is taken out of a request: who asks, the body, the typed request.
+
+pub mod auth;
+pub mod body;
+pub mod json;
+pub mod request;

@@ -1,0 +1,78 @@
+//! From a raw path and a method to a route.
+
+use ::http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::Route;
+
+/// Finds routes by path and method.
+#[derive(Debug)]
+pub struct Router {
+    paths: matchit::Router<Vec<usize>>,
+    routes: &'static [Route],
+}
+
+/// What a path and a method lead to.
+#[derive(Debug)]
+pub enum Found {
+    /// The route, its place in the table, and the variable segments of the path, decoded.
+    Route { route: &'static Route, index: usize, segments: Vec<String> },
+    /// The path takes other methods only.
+    OtherMethods,
+    /// No such path.
+    Nothing,
+    /// The path fits, but one of its segments is not percent-encoded UTF-8.
+    BadSegment,
+}
+
+impl Router {
+    /// Indexes a table. Two routes may share a path if their methods differ.
+    pub fn new(routes: &'static [Route]) -> Result<Self, matchit::InsertError> {
+        let mut by_path: Vec<(&'static str, Vec<usize>)> = Vec::new();
+        for (index, route) in routes.iter().enumerate() {
+            for path in route.all_paths() {
+                match by_path.iter_mut().find(|(known, _)| same_shape(known, path)) {
+                    Some((_, indices)) => indices.push(index),
+                    None => by_path.push((path, vec![index])),
+                }
+            }
+        }
+        let mut paths = matchit::Router::new();
+        for (path, indices) in by_path {
+            paths.insert(path, indices)?;
+        }
+        Ok(Self { paths, routes })
+    }
+
+    /// Matches a path as it came over the wire. Segments are decoded after the match, so that an encoded slash stays in its segment.
+    pub fn find(&self, method: &Method, raw_path: &str) -> Found {
+        let Ok(matched) = self.paths.at(raw_path) else {
+            return Found::Nothing;
+        };
+        let with_method = matched.value.iter().find(|index| self.routes[**index].method == *method);
+        let Some(&index) = with_method else {
+            return Found::OtherMethods;
+        };
+        let mut segments = Vec::with_capacity(matched.params.len());
+        for (_, segment) in matched.params.iter() {
+            match percent_decode_str(segment).decode_utf8() {
+                Ok(segment) => segments.push(segment.into_owned()),
+                Err(_) => return Found::BadSegment,
+            }
+        }
+        Found::Route { route: &self.routes[index], index, segments }
+    }
+}
+
+/// Whether two templates match the same paths, whatever they call their variables.
+fn same_shape(left: &str, right: &str) -> bool {
+    let mut left = left.split('/');
+    let mut right = right.split('/');
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => return true,
+            (Some(left), Some(right)) if left == right || (left.starts_with('{') && right.starts_with('{')) => {}
+            (_, _) => return false,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Why a service function did not do what it was asked.
+//!
+//! The variants are reasons, not HTTP: `plexus-api` has the one place that gives each its status and errcode. A decision of the master arrives as
+//! [`ServiceError::Matrix`] and passes unchanged.
+
+use std::{error::Error, fmt};
+
+use plexus_replication::MasterError;
+use plexus_storage::StoreError;
+
+/// Why a request was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The request was understood and refused.
+    #[error("{kind:?}: {message}")]
+    Refused { kind: Refusal, message: String },
+    /// The master refused the Command; the client gets exactly this.
+    #[error("{errcode}: {error}")]
+    Matrix { status: u16, errcode: String, error: String },
+    /// The room version asked for, or that of the room, is not known here.
+    #[error("the room version is not supported")]
+    UnsupportedRoomVersion,
+    /// Something this request needs is away for now; the same request may succeed later.
+    #[error("try again: {0}")]
+    Unavailable(String),
+    /// Nothing the client could have done differently.
+    #[error("internal error: {0}")]
+    Internal(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// The kinds of refusal that the service itself decides. Each is one errcode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not allowed, or not shown whether it exists.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// The JSON is fine, its meaning is not.
+    BadJson,
+    /// A parameter has a value it cannot have.
+    InvalidParam,
+    /// A parameter is missing.
+    MissingParam,
+    /// The user id is taken.
+    UserInUse,
+    /// The user id is not one this server can give.
+    InvalidUsername,
+    /// The account exists and may not be used any more.
+    UserDeactivated,
+    /// There are no guests here.
+    GuestsForbidden,
+    /// Invitations by e-mail or phone number are not possible here.
+    ThreepidDenied,
+    /// Too much at once; try again later.
+    LimitExceeded,
+    /// The alias belongs to another room, or is not a valid one for it.
+    BadAlias,
+    /// What was given is larger than what is taken.
+    TooLarge,
+    /// The feature does not exist here.
+    Unrecognized,
+}
+
+impl ServiceError {
+    /// A refusal with its reason, in words for the user.
+    pub fn refused(kind: Refusal, message: impl fmt::Display) -> Self {
+        Self::Refused { kind, message: message.to_string() }
+    }
+
+    /// Not allowed.
+    pub fn forbidden(message: impl fmt::Display) -> Self {
+        Self::refused(Refusal::Forbidden, message)
+    }
+
+    /// There is no such thing.
+    pub fn not_found(message: impl fmt::Display) -> Self {
+        Self::refused(Refusal::NotFound, message)
+    }
+
+    /// A parameter has a value it cannot have.
+    pub fn invalid_param(message: impl fmt::Display) -> Self {
+        Self::refused(Refusal::InvalidParam, message)
+    }
+
+    /// The JSON says something it cannot mean.
+    pub fn bad_json(message: impl fmt::Display) -> Self {
+        Self::refused(Refusal::BadJson, message)
+    }
+
+    /// A failure inside; logged where it is answered.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<MasterError> for ServiceError {
+    fn from(error: MasterError) -> Self {
+        match error {
+            MasterError::Matrix { status, errcode, error } => Self::Matrix { status, errcode, error },
+            MasterError::Unavailable => Self::Unavailable("the master is away".to_owned()),
+            MasterError::Deadline => Self::Unavailable("the master did not answer in time".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Making rooms: what a client asks for, as the room's first events.
+//!
+//! <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom>
+
+mod expand;
+
+use plexus_core::room_version::RoomVersion;
+use plexus_proto::{self as proto, command::Kind};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub use self::expand::{Member, expand};
+use crate::{
+    Ctx, Requester, ServiceError,
+    error::Refusal,
+    ids::{new_command, random_text},
+};
+
+/// Characters of a room id that this server makes up.
+const OPAQUE_ID_CHARS: usize = 18;
+/// Most users invited with the room's creation.
+const INVITES_MAX: usize = 200;
+/// Most events of `initial_state`.
+const INITIAL_STATE_MAX: usize = 200;
+
+/// A JSON object.
+pub type Object = Map<String, Value>;
+
+/// What a client asks for.
+#[derive(Clone, Debug, Default)]
+pub struct NewRoom {
+    /// The configured default if there is none.
+    pub version: Option<String>,
+    pub preset: Option<Preset>,
+    /// Whether the room is to be listed in the directory.
+    pub public: bool,
+    pub name: Option<String>,
+    pub topic: Option<String>,
+    pub invite: Vec<OwnedUserId>,
+    /// Whether somebody is to be invited by e-mail or phone number.
+    pub invites_threepids: bool,
+    pub alias_localpart: Option<String>,
+    pub is_direct: bool,
+    pub creation_content: Object,
+    pub initial_state: Vec<InitialState>,
+    pub power_levels_override: Object,
+}
+
+/// A named set of rules for a new room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    PrivateChat,
+    TrustedPrivateChat,
+    PublicChat,
+}
+
+/// A state event that the room is to begin with.
+#[derive(Clone, Debug, Deserialize)]
+pub struct InitialState {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub state_key: String,
+    pub content: Object,
+}
+
+/// Makes a room with its creator in it.
+pub async fn create_room(ctx: &Ctx, requester: &Requester, room: NewRoom) -> Result<OwnedRoomId, ServiceError> {
+    check_limits(&room)?;
+    let version = match &room.version {
+        Some(version) => version.parse().map_err(|_| ServiceError::UnsupportedRoomVersion)?,
+        None => ctx.config.default_room_version,
+    };
+    let creator = load_member(ctx, requester.user_id.clone()).await?;
+    let mut invited = Vec::with_capacity(room.invite.len());
+    for user_id in &room.invite {
+        if *user_id != requester.user_id && !invited.iter().any(|member: &Member| member.user_id == *user_id) {
+            invited.push(load_member(ctx, user_id.clone()).await?);
+        }
+    }
+    let events = expand(&room, version, &creator, &invited)?;
+    let command = proto::CreateRoom {
+        room_version: version_number(version),
+        creator: requester.user_id.to_string(),
+        opaque_id: random_text(OPAQUE_ID_CHARS),
+        events,
+    };
+    let result = ctx.replica.run(new_command(Kind::CreateRoom(command))).await?;
+    let room_id = result.room_id.ok_or_else(|| ServiceError::internal("the master named no room"))?;
+    RoomId::parse(room_id).map_err(ServiceError::internal)
+}
+
+fn check_limits(room: &NewRoom) -> Result<(), ServiceError> {
+    if room.invites_threepids {
+        let why = "this server invites nobody by e-mail or phone number";
+        return Err(ServiceError::refused(Refusal::ThreepidDenied, why));
+    }
+    if room.alias_localpart.is_some() {
+        return Err(ServiceError::invalid_param("this server has no room aliases yet: leave room_alias_name out"));
+    }
+    if room.invite.len() > INVITES_MAX {
+        return Err(ServiceError::invalid_param(format!("at most {INVITES_MAX} users are invited at once")));
+    }
+    if room.initial_state.len() > INITIAL_STATE_MAX {
+        return Err(ServiceError::invalid_param(format!("at most {INITIAL_STATE_MAX} events of initial_state")));
+    }
+    Ok(())
+}
+
+/// A user with what his member event shows of his profile.
+async fn load_member(ctx: &Ctx, user_id: OwnedUserId) -> Result<Member, ServiceError> {
+    let mut member = Member { user_id, display_name: None, avatar_url: None };
+    if let Some(user) = ctx.store.user_nid(&member.user_id).await? {
+        let profile = ctx.store.profile(user).await?;
+        let text = |field: &str| profile.get(field).and_then(|value| serde_json::from_str(value.get()).ok());
+        member.display_name = text("displayname");
+        member.avatar_url = text("avatar_url");
+    }
+    Ok(member)
+}
+
+/// The version as Commands carry it: its place among all, from 1.
+fn version_number(version: RoomVersion) -> u32 {
+    let place = RoomVersion::ALL.iter().position(|known| *known == version).unwrap_or_default();
+    u32::try_from(place + 1).unwrap_or(u32::MAX)
+}

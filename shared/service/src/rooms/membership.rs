@@ -1,0 +1,47 @@
+//! Joining, leaving, inviting, kicking, banning.
+
+use plexus_proto::{self as proto, change_membership::Action, command::Kind};
+use ruma::{RoomId, UserId};
+use serde_json::{Map, Value};
+
+use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::new_command};
+
+/// Most bytes of a reason.
+const REASON_BYTES_MAX: usize = 4096;
+
+/// A change of somebody's membership.
+#[derive(Debug)]
+pub struct Change<'a> {
+    pub room_id: &'a RoomId,
+    /// Whose membership changes; the requester's own if he joins or leaves.
+    pub target: &'a UserId,
+    pub action: Action,
+    pub reason: Option<String>,
+    /// What else the client wants in the event's content.
+    pub content: Map<String, Value>,
+}
+
+impl<'a> Change<'a> {
+    /// A change without further content.
+    pub fn new(room_id: &'a RoomId, target: &'a UserId, action: Action, reason: Option<String>) -> Self {
+        Self { room_id, target, action, reason, content: Map::new() }
+    }
+}
+
+/// Asks the master to change a membership; the room's rules decide there.
+pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<'_>) -> Result<(), ServiceError> {
+    if change.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        return Err(ServiceError::refused(Refusal::TooLarge, "the reason is too long"));
+    }
+    let content = (!change.content.is_empty()).then(|| Value::Object(change.content).to_string().into_bytes());
+    let command = proto::ChangeMembership {
+        room_id: change.room_id.to_string(),
+        sender: requester.user_id.to_string(),
+        target: change.target.to_string(),
+        action: change.action.into(),
+        reason: change.reason,
+        content,
+    };
+    ctx.replica.run(new_command(Kind::ChangeMembership(command))).await?;
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Read receipts.
+
+use plexus_core::row::ReceiptKind;
+use plexus_proto::{self as proto, command::Kind};
+use ruma::{EventId, RoomId};
+
+use super::access;
+use crate::{Ctx, Requester, ServiceError, ids::new_command};
+
+/// Moves the requester's receipt to an event of the room, in the main timeline or in a thread.
+pub async fn set_receipt(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    kind: ReceiptKind,
+    thread: Option<&str>,
+    event_id: &EventId,
+) -> Result<(), ServiceError> {
+    if let Some(thread) = thread
+        && thread != "main"
+        && EventId::parse(thread).is_err()
+    {
+        return Err(ServiceError::invalid_param("thread_id is neither \"main\" nor an event id"));
+    }
+    let room = access::require_joined(ctx, requester, room_id).await?;
+    if ctx.store.event_nid(room.nid, event_id).await?.is_none() {
+        return Err(ServiceError::not_found("the room has no such event"));
+    }
+    let command = proto::SetReceipt {
+        room_id: room_id.to_string(),
+        user_id: requester.user_id.to_string(),
+        kind: kind.code(),
+        thread: thread.map(str::to_owned),
+        event_id: event_id.to_string(),
+    };
+    ctx.replica.run(new_command(Kind::SetReceipt(command))).await?;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Sending events.
+
+use plexus_proto::{self as proto, command::Kind};
+use ruma::{EventId, OwnedEventId, RoomId};
+use serde_json::{json, value::RawValue};
+
+use crate::{
+    Ctx, Requester, ServiceError,
+    ids::{new_command, transaction_command},
+};
+
+/// Longest transaction id, in bytes: as long as any other identifier may be.
+const TRANSACTION_ID_BYTES_MAX: usize = 255;
+
+/// Sends an event that is not state. The same transaction again gives the same event.
+pub async fn send_event(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    kind: &str,
+    transaction_id: &str,
+    content: &RawValue,
+) -> Result<OwnedEventId, ServiceError> {
+    let event = proto::SendEvent {
+        transaction: Some(transaction(requester, transaction_id)?),
+        ..plan_event(requester, room_id, kind, content)?
+    };
+    let endpoint = ["send", room_id.as_str(), kind];
+    run(ctx, transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event))).await
+}
+
+/// Sends a state event.
+pub async fn send_state(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    kind: &str,
+    state_key: &str,
+    content: &RawValue,
+) -> Result<OwnedEventId, ServiceError> {
+    let event = proto::SendEvent {
+        state_key: Some(state_key.to_owned()),
+        ..plan_event(requester, room_id, kind, content)?
+    };
+    run(ctx, new_command(Kind::SendEvent(event))).await
+}
+
+/// Redacts an event. The same transaction again gives the same redaction.
+pub async fn redact_event(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    redacts: &EventId,
+    transaction_id: &str,
+    reason: Option<&str>,
+) -> Result<OwnedEventId, ServiceError> {
+    let content = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
+    let event = proto::SendEvent {
+        room_id: room_id.to_string(),
+        sender: requester.user_id.to_string(),
+        kind: "m.room.redaction".to_owned(),
+        state_key: None,
+        content: content.to_string().into_bytes(),
+        redacts: Some(redacts.to_string()),
+        transaction: Some(transaction(requester, transaction_id)?),
+    };
+    let endpoint = ["redact", room_id.as_str(), redacts.as_str()];
+    run(ctx, transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event))).await
+}
+
+fn plan_event(
+    requester: &Requester,
+    room_id: &RoomId,
+    kind: &str,
+    content: &RawValue,
+) -> Result<proto::SendEvent, ServiceError> {
+    if !content.get().starts_with('{') {
+        return Err(ServiceError::bad_json("an event's content is a JSON object"));
+    }
+    Ok(proto::SendEvent {
+        room_id: room_id.to_string(),
+        sender: requester.user_id.to_string(),
+        kind: kind.to_owned(),
+        state_key: None,
+        content: content.get().as_bytes().to_vec(),
+        redacts: None,
+        transaction: None,
+    })
+}
+
+fn transaction(requester: &Requester, id: &str) -> Result<proto::Transaction, ServiceError> {
+    if id.len() > TRANSACTION_ID_BYTES_MAX {
+        return Err(ServiceError::invalid_param("the transaction id is too long"));
+    }
+    Ok(proto::Transaction { device_id: requester.device_id.to_string(), id: id.to_owned() })
+}
+
+async fn run(ctx: &Ctx, command: proto::Command) -> Result<OwnedEventId, ServiceError> {
+    let result = ctx.replica.run(command).await?;
+    let event_id = result.event_id.ok_or_else(|| ServiceError::internal("the master named no event"))?;
+    EventId::parse(event_id).map_err(ServiceError::internal)
+}

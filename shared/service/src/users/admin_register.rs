@@ -1,0 +1,167 @@
+//! Making accounts with the shared secret: nonces and the proof of knowing the secret.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+
+use super::{
+    register::{NewAccount, check_available, choose_user_id, create_account},
+    sessions::{DeviceWish, NewSession},
+};
+use crate::{Ctx, ServiceError, ids::random_text};
+use ruma::OwnedUserId;
+
+/// How long a nonce is good for.
+const NONCE_TTL_MS: i64 = 60_000;
+/// Most nonces at a time; a further one makes the oldest invalid.
+const NONCES_MAX: usize = 1024;
+/// Random characters of a nonce.
+const NONCE_CHARS: usize = 64;
+
+/// The nonces given out by this process, oldest first. A nonce is good once, at the process that gave it.
+#[derive(Clone, Debug, Default)]
+pub struct Nonces(Arc<Mutex<VecDeque<(String, i64)>>>);
+
+impl Nonces {
+    /// A nonce to register one account with.
+    pub fn give(&self, now_ms: i64) -> String {
+        let nonce = random_text(NONCE_CHARS);
+        let mut nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.retain(|(_, given_ms)| now_ms - given_ms < NONCE_TTL_MS);
+        if nonces.len() == NONCES_MAX {
+            nonces.pop_front();
+        }
+        nonces.push_back((nonce.clone(), now_ms));
+        nonce
+    }
+
+    /// Whether the nonce was given out and has not been used; it is used up now.
+    fn take(&self, nonce: &str, now_ms: i64) -> bool {
+        let mut nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.retain(|(_, given_ms)| now_ms - given_ms < NONCE_TTL_MS);
+        let place = nonces.iter().position(|(given, _)| given == nonce);
+        place.is_some_and(|place| nonces.remove(place).is_some())
+    }
+}
+
+/// A request of somebody who claims to know the shared secret.
+#[derive(Debug)]
+pub struct AdminRegistration {
+    pub nonce: String,
+    pub username: String,
+    pub password: String,
+    pub display_name: Option<String>,
+    pub admin: bool,
+    pub user_type: Option<String>,
+    /// HMAC-SHA1 by the secret, in hexadecimal.
+    pub mac: String,
+}
+
+/// A nonce, if accounts can be made this way here.
+pub fn give_nonce(ctx: &Ctx) -> Result<String, ServiceError> {
+    secret(ctx)?;
+    Ok(ctx.nonces.give(ctx.clock.now_ms()))
+}
+
+/// Checks the proof, then makes the account with a session.
+pub async fn register_with_secret(
+    ctx: &Ctx,
+    registration: AdminRegistration,
+) -> Result<(OwnedUserId, NewSession), ServiceError> {
+    let secret = secret(ctx)?;
+    if !ctx.nonces.take(&registration.nonce, ctx.clock.now_ms()) {
+        return Err(ServiceError::invalid_param("the nonce is not known, or used, or too old"));
+    }
+    if !is_proved(secret, &registration) {
+        return Err(ServiceError::forbidden("the mac is wrong"));
+    }
+    let user_id = choose_user_id(&ctx.config.server_name, Some(&registration.username))?;
+    check_available(ctx, &user_id).await?;
+    let account = NewAccount {
+        user_id: user_id.clone(),
+        password: Some(registration.password),
+        admin: registration.admin,
+        display_name: registration.display_name,
+        session: Some(DeviceWish::default()),
+    };
+    let session = create_account(ctx, account).await?;
+    Ok((user_id, session.ok_or_else(|| ServiceError::internal("no session was made"))?))
+}
+
+fn secret(ctx: &Ctx) -> Result<&str, ServiceError> {
+    let secret = ctx.config.registration.shared_secret.as_deref();
+    secret.ok_or_else(|| ServiceError::forbidden("registration by shared secret is not enabled"))
+}
+
+fn is_proved(secret: &str, registration: &AdminRegistration) -> bool {
+    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret.as_bytes()) else {
+        return false;
+    };
+    let role = if registration.admin { "admin" } else { "notadmin" };
+    let fields = [&registration.nonce, &registration.username, &registration.password, role];
+    for (i, field) in fields.into_iter().chain(registration.user_type.as_deref()).enumerate() {
+        if i > 0 {
+            mac.update(b"\0");
+        }
+        mac.update(field.as_bytes());
+    }
+    // Compares in constant time.
+    decode_hex(&registration.mac).is_some_and(|shown| mac.verify_slice(&shown).is_ok())
+}
+
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let pairs = (0..text.len()).step_by(2).map(|at| &text[at..at + 2]);
+    pairs.map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registration(mac: &str) -> AdminRegistration {
+        AdminRegistration {
+            nonce: "thisisanonce".to_owned(),
+            username: "pepper_roni".to_owned(),
+            password: "pizza".to_owned(),
+            display_name: None,
+            admin: true,
+            user_type: None,
+            mac: mac.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_mac_proves_the_secret_and_every_field() {
+        // printf 'thisisanonce\0pepper_roni\0pizza\0admin' | openssl sha1 -hmac shared_secret
+        let mac = "48715842ad67d5dc9a9ee938a3bda4fcfae8d7c7";
+        assert!(is_proved("shared_secret", &registration(mac)));
+        assert!(is_proved("shared_secret", &registration(&mac.to_ascii_uppercase())));
+        assert!(!is_proved("another", &registration(mac)));
+        assert!(!is_proved("shared_secret", &AdminRegistration { admin: false, ..registration(mac) }));
+        assert!(!is_proved("shared_secret", &AdminRegistration { user_type: Some("bot".to_owned()), ..registration(mac) }));
+        for bad in ["", "0", "zz", "é0", &mac[2..]] {
+            assert!(!is_proved("shared_secret", &registration(bad)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_good_once_and_for_a_while() {
+        let nonces = Nonces::default();
+        let (first, second) = (nonces.give(0), nonces.give(1));
+        assert!(nonces.take(&first, 10));
+        assert!(!nonces.take(&first, 10));
+        assert!(!nonces.take(&second, 1 + NONCE_TTL_MS));
+        let oldest = nonces.give(0);
+        for _ in 0..NONCES_MAX {
+            nonces.give(0);
+        }
+        assert!(!nonces.take(&oldest, 0));
+    }
+}
