@@ -3,6 +3,7 @@
 //!
 //! It runs on one thread, because it shares the machine with the server it measures; its own CPU time is in each line.
 
+mod disk;
 mod http;
 mod process;
 mod report;
@@ -39,6 +40,9 @@ struct Arguments {
     /// A server process; it and its children are counted (repeat for several)
     #[arg(long = "pid")]
     pids: Vec<u32>,
+    /// A folder of the server whose growth is measured (repeat for several)
+    #[arg(long)]
+    disk: Vec<String>,
     /// Which scenarios, separated by commas: their names, or all
     #[arg(long, default_value = "all")]
     scenario: String,
@@ -54,7 +58,7 @@ struct Arguments {
     /// How long one scenario is measured
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
-    /// Secret of /_`synapse/admin/v1/register`, used where registration is closed
+    /// Secret of the admin registration, used where registration is closed
     #[arg(long)]
     shared_secret: Option<String>,
 }
@@ -94,6 +98,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
         members: size(arguments.members)?,
         seconds: f64::from(arguments.seconds),
         pids: arguments.pids.clone(),
+        disk: arguments.disk.clone(),
         shared_secret: arguments.shared_secret.clone(),
     };
     let sync_url = arguments.sync_url.as_ref().unwrap_or(&arguments.url);

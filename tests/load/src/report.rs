@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::{http::LoadError, process};
+use crate::{disk, http::LoadError, process, world::Settings};
 
 /// Latencies of the operations that succeeded, and a count of those that did not.
 #[derive(Debug, Default)]
@@ -85,6 +85,8 @@ pub(crate) struct Line {
     pub(crate) server_cpu_ms_per_op: f64,
     pub(crate) server_rss_mb: f64,
     pub(crate) server_pss_mb: f64,
+    /// Growth of the folders named, for each operation: only meaningful where operations write.
+    pub(crate) disk_bytes_per_op: f64,
     pub(crate) load_cpu_seconds: f64,
 }
 
@@ -100,16 +102,20 @@ impl Line {
 #[derive(Debug)]
 pub(crate) struct Window {
     pids: Vec<u32>,
+    folders: Vec<String>,
+    disk_bytes: u64,
     started: Instant,
     server_cpu_seconds: f64,
     own_cpu_seconds: f64,
 }
 
 impl Window {
-    pub(crate) fn open(pids: &[u32]) -> Self {
+    pub(crate) fn open(settings: &Settings) -> Self {
         Self {
-            pids: pids.to_vec(),
-            server_cpu_seconds: process::cpu_seconds(pids),
+            pids: settings.pids.clone(),
+            folders: settings.disk.clone(),
+            disk_bytes: disk::allocated_bytes(&settings.disk),
+            server_cpu_seconds: process::cpu_seconds(&settings.pids),
             own_cpu_seconds: process::own_cpu_seconds(),
             started: Instant::now(),
         }
@@ -136,6 +142,8 @@ impl Window {
     ) -> Line {
         let own = process::own_cpu_seconds() - self.own_cpu_seconds;
         let server = process::usage(&self.pids);
+        let grown = disk::allocated_bytes(&self.folders).saturating_sub(self.disk_bytes);
+        let grown = f64::from(u32::try_from(grown).unwrap_or(u32::MAX));
         let server_cpu_seconds = server.cpu_seconds - self.server_cpu_seconds;
         let mut sorted = samples.micros;
         sorted.sort_unstable();
@@ -157,6 +165,7 @@ impl Window {
             server_cpu_ms_per_op: round(server_cpu_seconds * 1000.0 / f64::from(count.max(1))),
             server_rss_mb: round(server.rss_mb),
             server_pss_mb: round(server.pss_mb),
+            disk_bytes_per_op: (grown / f64::from(count.max(1))).round(),
             load_cpu_seconds: round(own),
         }
     }

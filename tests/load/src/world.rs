@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) members: usize,
     pub(crate) seconds: f64,
     pub(crate) pids: Vec<u32>,
+    /// Folders whose growth is measured.
+    pub(crate) disk: Vec<String>,
     pub(crate) shared_secret: Option<String>,
 }
 
@@ -114,6 +116,13 @@ impl World {
     pub(crate) fn name(&self) -> String {
         self.next_name.set(self.next_name.get() + 1);
         format!("load{}-{}", self.run, self.next_name.get())
+    }
+
+    /// A sync timeout nobody asked for before. Some servers keep the answer to a sync for minutes and give it to
+    /// an equal request; the timeout makes ours unequal, and does not matter where something is to be told at once.
+    pub(crate) fn fresh_timeout_ms(&self) -> u64 {
+        self.next_name.set(self.next_name.get() + 1);
+        self.next_name.get()
     }
 
     /// The senders.

@@ -27,7 +27,7 @@ pub(crate) async fn register(world: &mut World) -> Result<Line, LoadError> {
         let user = world.register(connection).await;
         Some(user.map(|user| made.borrow_mut().push(user)))
     };
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, workers, operation).await;
     let line = window.close(
         "register",
@@ -44,7 +44,7 @@ pub(crate) async fn login(world: &mut World) -> Result<Line, LoadError> {
     let operation = async |(connection, user): &mut (Connection, Rc<User>)| {
         Some(log_in(connection, user).await)
     };
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, senders(world), operation).await;
     Ok(window.close(
         "login",
@@ -57,7 +57,7 @@ pub(crate) async fn whoami(world: &mut World) -> Result<Line, LoadError> {
     world.ensure_users(world.settings.users).await?;
     let operation =
         async |(connection, user): &mut (Connection, Rc<User>)| Some(ask(connection, user).await);
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, senders(world), operation).await;
     Ok(window.close(
         "whoami",

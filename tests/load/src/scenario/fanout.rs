@@ -116,7 +116,7 @@ pub(crate) async fn run(world: &mut World, pace: Pace) -> Result<Line, LoadError
     );
     let sending = async {
         sleep(SETTLE).await;
-        let window = Window::open(&world.settings.pids);
+        let window = Window::open(&world.settings);
         let sent = send_all(&board, world, pace).await;
         board.finished.set(true);
         board.finish.notify_waiters();
@@ -142,7 +142,10 @@ async fn prepare(world: &World, user: &Rc<User>, room: &str) -> Result<Member, L
     let filter = upload_filter(&mut world.connection(), user, TIMELINE_LIMIT, Some(room)).await?;
     let mut connection = world.sync_connection();
     let body = connection
-        .get(&user.head, &sync_path(&filter, None, 0))
+        .get(
+            &user.head,
+            &sync_path(&filter, None, world.fresh_timeout_ms()),
+        )
         .await?;
     let since = SyncAnswer::parse(&body)?.next_batch.into_owned();
     Ok(Member {

@@ -1,9 +1,8 @@
 //! Incremental sync: what one message in each of 10 rooms costs a reader who was away for it.
 //!
-//! Every user asks again and again from the same token (with a timeout nobody used before, so that no kept answer of an
-//! equal request is given), so each operation does the same work.
+//! Every user asks again and again from the same token, so each operation does the same work.
 
-use std::{cell::Cell, rc::Rc};
+use std::rc::Rc;
 
 use crate::{
     http::{Connection, LoadError},
@@ -30,7 +29,10 @@ pub(crate) async fn run(world: &mut World) -> Result<Line, LoadError> {
         let filter = upload_filter(&mut world.connection(), user, TIMELINE_LIMIT, None).await?;
         let mut connection = world.sync_connection();
         let body = connection
-            .get(&user.head, &sync_path(&filter, None, 0))
+            .get(
+                &user.head,
+                &sync_path(&filter, None, world.fresh_timeout_ms()),
+            )
             .await?;
         let since = SyncAnswer::parse(&body)?.next_batch.into_owned();
         readers.push(Reader {
@@ -51,12 +53,10 @@ pub(crate) async fn run(world: &mut World) -> Result<Line, LoadError> {
         .await?;
         sent.push((room.clone(), event_id));
     }
-    let fresh = Cell::new(0);
     let operation = async |reader: &mut Reader| {
-        fresh.set(fresh.get() + 1);
-        Some(incremental_sync(reader, &sent, fresh.get()).await)
+        Some(incremental_sync(reader, &sent, world.fresh_timeout_ms()).await)
     };
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, readers, operation).await;
     let words = format!(
         "incremental sync with one message in each of {} rooms, {} users",

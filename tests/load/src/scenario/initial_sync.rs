@@ -1,9 +1,6 @@
 //! Initial sync of a user in 20 rooms with at least 100 messages each.
-//!
-//! Each request has a timeout nobody used before: some servers keep the answer to a repeated initial sync for minutes,
-//! and that copy is not what a client that logs in gets.
 
-use std::{cell::Cell, rc::Rc};
+use std::rc::Rc;
 
 use crate::{
     http::{Connection, LoadError},
@@ -38,12 +35,10 @@ pub(crate) async fn run(world: &mut World) -> Result<Line, LoadError> {
             filter,
         });
     }
-    let fresh = Cell::new(0);
     let operation = async |reader: &mut Reader| {
-        fresh.set(fresh.get() + 1);
-        Some(initial_sync(reader, &rooms, fresh.get()).await)
+        Some(initial_sync(reader, &rooms, world.fresh_timeout_ms()).await)
     };
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, readers, operation).await;
     let words = format!(
         "initial sync of {ROOMS} rooms with {MESSAGES_PER_ROOM} messages or more, {TIMELINE_LIMIT} events a room, \

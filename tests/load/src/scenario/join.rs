@@ -26,7 +26,7 @@ pub(crate) async fn create(world: &mut World) -> Result<Line, LoadError> {
     let operation = async |(connection, user): &mut Worker| {
         Some(create_room(connection, user).await.map(|_room| ()))
     };
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, workers(world), operation).await;
     Ok(window.close(
         "create",
@@ -54,7 +54,7 @@ pub(crate) async fn join(world: &mut World) -> Result<Line, LoadError> {
         }
         Some(join_room(connection, user, &rooms[(*start + n) % rooms.len()]).await)
     };
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, workers, operation).await;
     Ok(window.close(
         "join",

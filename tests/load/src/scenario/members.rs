@@ -71,7 +71,7 @@ async fn measure(
             )))
         }))
     };
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, readers, operation).await;
     Ok(window.close(
         endpoint,

@@ -59,7 +59,7 @@ pub(crate) async fn run(world: &mut World) -> Result<Line, LoadError> {
         })
         .collect();
     let operation = async |reader: &mut Reader| Some(turn_page(reader, &room).await);
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, readers, operation).await;
     let words = format!(
         "one page of {PAGE} events back in a room of {MESSAGES} messages, {READERS} readers"

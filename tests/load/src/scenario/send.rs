@@ -93,7 +93,7 @@ async fn measure(
             ))
         }))
     };
-    let window = Window::open(&world.settings.pids);
+    let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, workers, operation).await;
     let mut line = window.close(name, words, samples);
     let mut checked = Samples::default();
