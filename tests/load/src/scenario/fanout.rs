@@ -1,11 +1,12 @@
 //! Fan-out: 100 members of one room wait in `/sync`, one of them sends; a delivery is a member's sync answer that holds
 //! the event id the send was answered with, and its latency runs from the start of the send.
 //!
-//! Every delivery must come exactly once and in the order of the sends; what is missing, twice or out of order is an error.
+//! Every delivery must come exactly once and in the same order to all; what is missing, twice or out of order is an error.
+
+mod deliveries;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
     rc::Rc,
     time::{Duration, Instant},
@@ -17,6 +18,7 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
+use self::deliveries::{Arrival, Sent, agreed_order, judge};
 use crate::{
     http::{Connection, Head, LoadError},
     report::{Line, Samples, Window},
@@ -43,22 +45,27 @@ pub(crate) struct Pace {
     name: &'static str,
     /// Sends per second; as fast as the window lets it without one.
     per_second: Option<u32>,
+    /// Sends under way at once. With more than one the order is whatever all members agree on.
+    in_flight: usize,
 }
 
 /// 100 deliveries a second with 100 members.
 pub(crate) const SLOW: Pace = Pace {
     name: "fanout_100",
     per_second: Some(1),
+    in_flight: 1,
 };
 /// 5,000 deliveries a second with 100 members.
 pub(crate) const BUSY: Pace = Pace {
     name: "fanout_5000",
     per_second: Some(50),
+    in_flight: 1,
 };
 /// As fast as it goes.
 pub(crate) const FULL: Pace = Pace {
     name: "fanout_max",
     per_second: None,
+    in_flight: 8,
 };
 
 /// What the members and the sender share.
@@ -74,22 +81,11 @@ struct Board {
     finish: Notify,
 }
 
-struct Arrival {
-    member: usize,
-    event: u64,
-    at: Instant,
-}
-
 struct Member {
     connection: Connection,
     head: Head,
     filter: String,
     since: String,
-}
-
-struct Sent {
-    event: u64,
-    started: Instant,
 }
 
 pub(crate) async fn run(world: &mut World, pace: Pace) -> Result<Line, LoadError> {
@@ -125,16 +121,18 @@ pub(crate) async fn run(world: &mut World, pace: Pace) -> Result<Line, LoadError
     let (_, (window, sent)) = join(watching, sending).await;
     let elapsed = elapsed(&board, &sent, pace);
     let mut samples = board.samples.take();
-    judge(&board, &sent, count, &mut samples);
-    let rhythm = pace
-        .per_second
-        .map_or("as fast as it goes".to_owned(), |rate| {
-            format!("{rate} sends/s")
-        });
-    let words = format!(
-        "delivery to {count} waiting members, one sender, {rhythm}, {} sends",
-        sent.len()
+    let arrivals = board.arrivals.take();
+    let sends = sent.len();
+    let order = match pace.in_flight {
+        1 => sent,
+        _ => agreed_order(sent, &arrivals, count),
+    };
+    judge(&arrivals, &order, count, &mut samples);
+    let rhythm = pace.per_second.map_or_else(
+        || format!("as fast as it goes, {} in flight", pace.in_flight),
+        |rate| format!("{rate} sends/s"),
     );
+    let words = format!("delivery to {count} waiting members, one sender, {rhythm}, {sends} sends");
     Ok(window.close_at(elapsed, pace.name, words, samples))
 }
 
@@ -189,7 +187,7 @@ fn take_deliveries(board: &Board, member: usize, body: &[u8]) -> Result<String, 
             });
             board.received.borrow_mut()[member] += 1;
         }
-        board.progress.notify_one();
+        board.progress.notify_waiters();
         if timeline.limited {
             board.samples.borrow_mut().fail(&LoadError::Wrong(
                 "a waiting member got a limited timeline".to_owned(),
@@ -201,36 +199,46 @@ fn take_deliveries(board: &Board, member: usize, body: &[u8]) -> Result<String, 
 
 /// Sends for the time of a scenario, then waits for what is still on its way.
 async fn send_all(board: &Board, world: &World, pace: Pace) -> Vec<Sent> {
+    let sent = RefCell::new(Vec::new());
+    let started = Instant::now();
+    join_all((0..pace.in_flight).map(|_| send_until(board, world, pace, started, &sent))).await;
+    let sent = sent.into_inner();
+    reached(board, narrow(sent.len())).await;
+    sent
+}
+
+async fn send_until(
+    board: &Board,
+    world: &World,
+    pace: Pace,
+    started: Instant,
+    sent: &RefCell<Vec<Sent>>,
+) {
     let user = &world.users[0];
     let mut connection = world.connection();
-    let mut sent: Vec<Sent> = Vec::new();
-    let started = Instant::now();
     let until = started + Duration::from_secs_f64(world.settings.seconds);
-    let mut count = 0;
-    loop {
+    while board.samples.borrow().errors() < MAX_ERRORS_PER_MEMBER {
+        let count = narrow(sent.borrow().len());
         if let Some(rate) = pace.per_second {
             sleep_until((started + Duration::from_secs(1) / rate * count).into()).await;
         }
         if Instant::now() >= until || !reached(board, count.saturating_sub(MAX_AHEAD)).await {
-            break;
+            return;
         }
         let begun = Instant::now();
         match send_message(&mut connection, user, &board.room, &world.name()).await {
-            Ok(event_id) => sent.push(Sent {
+            Ok(event_id) => sent.borrow_mut().push(Sent {
                 event: board.hasher.hash_one(event_id.as_str()),
                 started: begun,
             }),
-            Err(error) => {
-                board.samples.borrow_mut().fail(&error);
-                if board.samples.borrow().errors() >= MAX_ERRORS_PER_MEMBER {
-                    break;
-                }
-            }
+            Err(error) => board.samples.borrow_mut().fail(&error),
         }
-        count = u32::try_from(sent.len()).unwrap_or(u32::MAX);
     }
-    reached(board, count).await;
-    sent
+}
+
+/// Counts beyond `u32` do not occur within the time of a scenario.
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Waits until the slowest member was given `wanted` messages; false if that takes too long.
@@ -265,102 +273,4 @@ fn elapsed(board: &Board, sent: &[Sent], pace: Pace) -> Duration {
         |rate| Duration::from_secs(1) / rate * u32::try_from(sent.len()).unwrap_or(u32::MAX);
     pace.per_second
         .map_or(taken, |rate| taken.max(spread(rate)))
-}
-
-/// Turns arrivals into samples, and holds each member's sequence against what was sent.
-fn judge(board: &Board, sent: &[Sent], members: usize, samples: &mut Samples) {
-    let order: HashMap<u64, usize> = sent
-        .iter()
-        .enumerate()
-        .map(|(n, sent)| (sent.event, n))
-        .collect();
-    let mut given = vec![Vec::new(); members];
-    let mut unknown = 0;
-    for arrival in board.arrivals.borrow().iter() {
-        match order.get(&arrival.event) {
-            Some(n) => given[arrival.member].push((*n, arrival.at)),
-            None => unknown += 1,
-        }
-    }
-    let (mut missing, mut misplaced) = (0, 0);
-    for given in given {
-        let mut next = 0;
-        for (n, at) in given {
-            if n < next {
-                misplaced += 1;
-                continue;
-            }
-            missing += n - next;
-            next = n + 1;
-            samples.record(at.saturating_duration_since(sent[n].started));
-        }
-        missing += sent.len() - next;
-    }
-    let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    samples.fail_many(narrow(unknown), || {
-        format!("{unknown} deliveries of messages nobody was told were sent")
-    });
-    samples.fail_many(narrow(misplaced), || {
-        format!("{misplaced} deliveries were repeated or out of order")
-    });
-    samples.fail_many(narrow(missing), || {
-        format!("{missing} deliveries are missing")
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn board(arrivals: &[(usize, u64)], now: Instant) -> Board {
-        let arrivals = arrivals.iter().map(|(member, event)| Arrival {
-            member: *member,
-            event: *event,
-            at: now,
-        });
-        Board {
-            room: String::new(),
-            hasher: RandomState::new(),
-            arrivals: RefCell::new(arrivals.collect()),
-            received: RefCell::default(),
-            samples: RefCell::default(),
-            progress: Notify::new(),
-            finished: Cell::new(false),
-            finish: Notify::new(),
-        }
-    }
-
-    fn errors(arrivals: &[(usize, u64)]) -> (usize, u32) {
-        let now = Instant::now();
-        let sent: Vec<Sent> = [7, 8, 9]
-            .map(|event| Sent {
-                event,
-                started: now,
-            })
-            .into();
-        let mut samples = Samples::default();
-        judge(&board(arrivals, now), &sent, 1, &mut samples);
-        (samples.count(), samples.errors())
-    }
-
-    #[test]
-    fn only_complete_and_ordered_delivery_is_without_errors() {
-        assert_eq!(errors(&[(0, 7), (0, 8), (0, 9)]), (3, 0));
-        assert_eq!(errors(&[(0, 7), (0, 9)]), (2, 1), "one is missing");
-        assert_eq!(
-            errors(&[(0, 7), (0, 8), (0, 8), (0, 9)]),
-            (3, 1),
-            "one came twice"
-        );
-        assert_eq!(
-            errors(&[(0, 7), (0, 9), (0, 8)]),
-            (2, 2),
-            "one came late: missing at its place, and misplaced"
-        );
-        assert_eq!(
-            errors(&[(0, 7), (0, 8), (0, 9), (0, 1)]),
-            (3, 1),
-            "one is unknown"
-        );
-    }
 }
