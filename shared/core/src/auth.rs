@@ -153,3 +153,6 @@ fn check_aliases(event: &EventBody) -> Result<(), AuthError> {
 fn allow(allowed: bool, otherwise: AuthError) -> Result<(), AuthError> {
     if allowed { Ok(()) } else { Err(otherwise) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -375,3 +375,6 @@ fn compare_keys(a: &[u8], b: &[u8]) -> Ordering {
 fn unescaped(raw: &[u8]) -> Cow<'_, str> {
     json::unescape(std::str::from_utf8(raw).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

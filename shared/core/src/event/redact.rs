@@ -84,7 +84,8 @@ fn write_content(out: &mut Vec<u8>, content: &str, kind: &str, rules: RedactionR
         if !keep(rules, member.raw_key) {
             continue;
         }
-        if member.raw_key == "third_party_invite" && json::is_object(member.value) {
+        let is_partly_kept = kind == "m.room.member" && member.raw_key == "third_party_invite";
+        if is_partly_kept && json::is_object(member.value) {
             write_member(out, r#""third_party_invite":{"#);
             if let Some(signed) =
                 json::members(member.value).find(|inner| inner.raw_key == "signed")

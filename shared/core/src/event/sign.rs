@@ -258,3 +258,6 @@ pub(super) fn with_member(object: &str, key: &str, value: &str) -> String {
     out.push(b'}');
     String::from_utf8_lossy(&out).into_owned()
 }
+
+#[cfg(test)]
+mod tests;
