@@ -45,8 +45,7 @@ fn events(c: &mut Criterion) {
     let content: Box<RawValue> = serde_json::from_str(CONTENT).expect("valid JSON");
     let ids = ids();
     let event = seal(&content, &ids, &key);
-    let unsigned: Box<RawValue> =
-        serde_json::from_str(r#"{"age":12,"transaction_id":"m1.2"}"#).expect("valid JSON");
+    let unsigned: Box<RawValue> = serde_json::from_str(r#"{"age":12,"transaction_id":"m1.2"}"#).expect("valid JSON");
 
     c.bench_function("sign", |b| {
         b.iter(|| key.sign(black_box(&event.json().as_bytes()[..400])));
@@ -55,33 +54,21 @@ fn events(c: &mut Criterion) {
     c.bench_function("load", |b| {
         b.iter(|| {
             let json = event.json().as_bytes().to_vec();
-            EventBody::load(event.event_id().to_owned(), rules, black_box(json))
-                .expect("a valid event")
+            EventBody::load(event.event_id().to_owned(), rules, black_box(json)).expect("a valid event")
         });
     });
     c.bench_function("parse", |b| {
-        b.iter(|| {
-            EventBody::parse(black_box(event.json().as_bytes()), rules).expect("a valid event")
-        });
+        b.iter(|| EventBody::parse(black_box(event.json().as_bytes()), rules).expect("a valid event"));
     });
     c.bench_function("client_json", |b| {
-        b.iter(|| {
-            event.client_json(
-                ClientFormat {
-                    with_room_id: false,
-                },
-                Some(black_box(&unsigned)),
-            )
-        });
+        b.iter(|| event.client_json(ClientFormat { with_room_id: false }, Some(black_box(&unsigned))));
     });
     let mut out = Vec::with_capacity(4_096);
     c.bench_function("write_client_json", |b| {
         b.iter(|| {
             out.clear();
             event.write_client_json(
-                ClientFormat {
-                    with_room_id: false,
-                },
+                ClientFormat { with_room_id: false },
                 Some(black_box(&unsigned)),
                 &mut out,
             );

@@ -72,8 +72,7 @@ impl Room {
             state: BTreeMap::new(),
             count: 1,
         };
-        room.state
-            .insert(("m.room.create".to_owned(), String::new()), create);
+        room.state.insert(("m.room.create".to_owned(), String::new()), create);
         room
     }
 
@@ -82,19 +81,12 @@ impl Room {
         let mut room = Self::new(version, json!({}));
         room.must(&member("@alice:one.example", "@alice:one.example", "join"));
         let rule = json!({ "join_rule": join_rule });
-        room.must(&attempt(
-            "@alice:one.example",
-            "m.room.join_rules",
-            Some(""),
-            rule,
-        ));
+        room.must(&attempt("@alice:one.example", "m.room.join_rules", Some(""), rule));
         room
     }
 
     fn get(&self, kind: &str, state_key: &str) -> Option<Arc<EventBody>> {
-        self.state
-            .get(&(kind.to_owned(), state_key.to_owned()))
-            .cloned()
+        self.state.get(&(kind.to_owned(), state_key.to_owned())).cloned()
     }
 
     /// The events of the state that an event like this one names.
@@ -132,9 +124,7 @@ impl Room {
     }
 
     fn check(&self, event: &EventBody) -> Result<(), AuthError> {
-        check(self.rules, event, Some(&self.create), &|kind, key| {
-            self.get(kind, key)
-        })
+        check(self.rules, event, Some(&self.create), &|kind, key| self.get(kind, key))
     }
 
     fn add(&mut self, event: EventBody) {
@@ -173,9 +163,7 @@ fn seal(
     let unnamed = is_create && rules.room_id == RoomIdFormat::CreateEventHash;
     let localpart = format!("e{count}");
     let new = NewEvent {
-        room_id: room_id
-            .or(Some(room_id!("!room:one.example")))
-            .filter(|_| !unnamed),
+        room_id: room_id.or(Some(room_id!("!room:one.example"))).filter(|_| !unnamed),
         sender: &attempt.sender,
         kind: &attempt.kind,
         state_key: attempt.state_key.as_deref(),
@@ -191,10 +179,6 @@ fn seal(
         }),
     };
     let server = UserId::parse(attempt.sender.as_str()).map(|user| user.server_name().to_owned());
-    new.seal(
-        rules,
-        key,
-        server.as_deref().unwrap_or(server_name!("one.example")),
-    )
-    .unwrap()
+    new.seal(rules, key, server.as_deref().unwrap_or(server_name!("one.example")))
+        .unwrap()
 }

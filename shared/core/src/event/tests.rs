@@ -55,11 +55,7 @@ fn what_is_sealed_parses_verifies_and_loads_as_the_same_event() {
             .verify(&|_, key_id| (key_id == "ed25519:1").then(public_key))
             .unwrap();
         assert_eq!(verified, sealed, "{version}");
-        let loaded = EventBody::load(
-            sealed.event_id().to_owned(),
-            rules,
-            sealed.json().as_bytes().to_vec(),
-        );
+        let loaded = EventBody::load(sealed.event_id().to_owned(), rules, sealed.json().as_bytes().to_vec());
         assert_eq!(loaded.unwrap(), sealed, "{version}");
     }
 }
@@ -69,27 +65,17 @@ fn load_value(event: &EventBody) -> Value {
 }
 
 /// The event with some of its JSON replaced, hashed and signed again.
-fn resigned(
-    event: &EventBody,
-    rules: &RoomVersionRules,
-    change: impl FnOnce(&mut Value),
-) -> String {
+fn resigned(event: &EventBody, rules: &RoomVersionRules, change: impl FnOnce(&mut Value)) -> String {
     let mut value = load_value(event);
     change(&mut value);
     value["hashes"] = json!({});
     value["signatures"] = json!({});
-    let unsigned =
-        canonical::canonical_object(value.to_string().as_bytes(), rules.numbers).unwrap();
+    let unsigned = canonical::canonical_object(value.to_string().as_bytes(), rules.numbers).unwrap();
     let hash = hash::encode_base64(&hash::content_hash(&unsigned));
     let hashed = sign::with_member(&unsigned, "hashes", &format!(r#"{{"sha256":"{hash}"}}"#));
     let kind = value["type"].as_str().unwrap_or_default();
     let signature = key().sign(&redact::signed_form(&hashed, kind, rules.redaction));
-    sign::add_signature(
-        &hashed,
-        server_name!("example.org"),
-        "ed25519:1",
-        &signature,
-    )
+    sign::add_signature(&hashed, server_name!("example.org"), "ed25519:1", &signature)
 }
 
 fn verify(parsed: ParsedEvent) -> Result<EventBody, EventError> {
@@ -101,9 +87,7 @@ fn changed_content_leaves_the_redacted_form() {
     for version in RoomVersion::ALL {
         let rules = version.rules();
         let sealed = message(rules, r#"{"body":"true"}"#).unwrap();
-        let forged = sealed
-            .json()
-            .replace(r#""body":"true""#, r#""body":"false""#);
+        let forged = sealed.json().replace(r#""body":"true""#, r#""body":"false""#);
         let parsed = EventBody::parse(forged.as_bytes(), rules).unwrap();
         assert!(parsed.was_redacted());
         let body = verify(parsed).unwrap();
@@ -167,13 +151,9 @@ fn signatures_needed_by_kind_and_version() {
             }
         });
         let parsed = EventBody::parse(json.as_bytes(), version.rules()).unwrap();
-        parsed
-            .required_servers()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        parsed.required_servers().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let authorised =
-        json!({"membership": "join", "join_authorised_via_users_server": "@b:voucher.example"});
+    let authorised = json!({"membership": "join", "join_authorised_via_users_server": "@b:voucher.example"});
     let third_party = json!({"membership": "invite", "third_party_invite": {"signed": {}}});
     for version in RoomVersion::ALL {
         let maker = matches!(version, RoomVersion::V1 | RoomVersion::V2).then_some("maker.example");
@@ -206,27 +186,20 @@ fn a_resident_server_adds_its_signature() {
     let sealed = message(rules, "{}").unwrap();
     let json = resigned(&sealed, rules, |event| {
         event["type"] = json!("m.room.member");
-        event["content"] =
-            json!({"membership": "join", "join_authorised_via_users_server": "@b:voucher.example"});
+        event["content"] = json!({"membership": "join", "join_authorised_via_users_server": "@b:voucher.example"});
     });
     let mut parsed = EventBody::parse(json.as_bytes(), rules).unwrap();
     let missing = SignatureError::Missing(voucher.to_string());
     assert_eq!(verify(parsed.clone()), Err(missing.into()));
     parsed.cosign(voucher, &key()).unwrap();
-    let servers: Vec<_> = parsed
-        .key_ids()
-        .into_iter()
-        .map(|(server, _)| server)
-        .collect();
+    let servers: Vec<_> = parsed.key_ids().into_iter().map(|(server, _)| server).collect();
     assert_eq!(
         servers,
         [server_name!("example.org"), voucher].map(ServerName::to_owned)
     );
     let body = verify(parsed).unwrap();
     assert_eq!(
-        EventBody::parse(body.json().as_bytes(), rules)
-            .unwrap()
-            .event_id(),
+        EventBody::parse(body.json().as_bytes(), rules).unwrap().event_id(),
         body.event_id()
     );
 }
@@ -247,30 +220,19 @@ fn a_room_of_version_12_is_named_by_its_create_event() {
         redacts: None,
         legacy: None,
     };
-    let seal = |new: NewEvent<'_>, version: RoomVersion| {
-        new.seal(version.rules(), &key(), server_name!("example.org"))
-    };
+    let seal = |new: NewEvent<'_>, version: RoomVersion| new.seal(version.rules(), &key(), server_name!("example.org"));
     let create = seal(new, RoomVersion::V12).unwrap();
-    assert_eq!(
-        create.room_id().as_str()[1..],
-        create.event_id().as_str()[1..]
-    );
+    assert_eq!(create.room_id().as_str()[1..], create.event_id().as_str()[1..]);
     assert_eq!(load_value(&create).get("room_id"), None);
     let parsed = EventBody::parse(create.json().as_bytes(), RoomVersion::V12.rules()).unwrap();
     assert_eq!(verify(parsed).unwrap(), create);
 
-    assert_eq!(
-        seal(new, RoomVersion::V11),
-        Err(EventError::Missing("room_id"))
-    );
+    assert_eq!(seal(new, RoomVersion::V11), Err(EventError::Missing("room_id")));
     let named = NewEvent {
         room_id: Some(room_id!("!r:example.org")),
         ..new
     };
-    assert_eq!(
-        seal(named, RoomVersion::V12),
-        Err(EventError::Invalid("room_id"))
-    );
+    assert_eq!(seal(named, RoomVersion::V12), Err(EventError::Invalid("room_id")));
     assert!(seal(named, RoomVersion::V11).is_ok());
 }
 
@@ -280,10 +242,7 @@ fn versions_1_and_2_write_ids_and_hashes() {
     let value = load_value(&sealed);
     let hash = hash::encode_base64(&[1; 32]);
     assert_eq!(value["event_id"], "$one:example.org");
-    assert_eq!(
-        value["prev_events"],
-        json!([["$prev:example.org", {"sha256": hash}]])
-    );
+    assert_eq!(value["prev_events"], json!([["$prev:example.org", {"sha256": hash}]]));
     assert_eq!(sealed.prev_events(), [owned_event_id!("$prev:example.org")]);
 }
 
@@ -309,16 +268,10 @@ fn redactions_name_their_target_where_each_version_and_clients_look() {
                 hashes: &|_| None,
             }),
         };
-        let redaction = redaction
-            .seal(rules, &key(), server_name!("example.org"))
-            .unwrap();
+        let redaction = redaction.seal(rules, &key(), server_name!("example.org")).unwrap();
         let value = load_value(&redaction);
         let in_content = version >= RoomVersion::V11;
-        assert_eq!(
-            value["content"].get("redacts").is_some(),
-            in_content,
-            "{version}"
-        );
+        assert_eq!(value["content"].get("redacts").is_some(), in_content, "{version}");
         assert_eq!(value.get("redacts").is_some(), !in_content, "{version}");
         assert_eq!(
             verify(EventBody::parse(redaction.json().as_bytes(), rules).unwrap()).unwrap(),
@@ -349,28 +302,15 @@ fn clients_see_nothing_but_what_is_theirs() {
     });
     let event = verify(EventBody::parse(json.as_bytes(), rules).unwrap()).unwrap();
     let unsigned = raw(r#"{"age":1}"#.to_owned());
-    let client = event.client_json(
-        ClientFormat {
-            with_room_id: false,
-        },
-        Some(&unsigned),
-    );
+    let client = event.client_json(ClientFormat { with_room_id: false }, Some(&unsigned));
     let expected = json!({
         "content": {"name": "a \"b\""}, "event_id": event.event_id(), "origin_server_ts": 1_700_000_000_000_u64,
         "sender": "@alice:example.org", "state_key": "\u{1}é", "type": "m.room.name", "unsigned": {"age": 1},
     });
-    assert_eq!(
-        serde_json::from_str::<Value>(client.get()).unwrap(),
-        expected
-    );
+    assert_eq!(serde_json::from_str::<Value>(client.get()).unwrap(), expected);
     assert_ne!(event.event_id().as_str(), "$forged");
     let stripped: Value = serde_json::from_str(event.stripped_json().get()).unwrap();
-    let keys: Vec<_> = stripped
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let keys: Vec<_> = stripped.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["content", "sender", "state_key", "type"]);
 }
 

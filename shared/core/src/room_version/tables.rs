@@ -1,8 +1,8 @@
 //! The rules of each version, as differences from the one before.
 
 use super::{
-    AuthRules, CreatorSource, EventIdFormat, LevelFormat, Numbers, RedactionRules, RedactsLocation,
-    ReferenceFormat, RoomIdFormat, RoomVersion, RoomVersionRules, SignatureRules, StateResolution,
+    AuthRules, CreatorSource, EventIdFormat, LevelFormat, Numbers, RedactionRules, RedactsLocation, ReferenceFormat,
+    RoomIdFormat, RoomVersion, RoomVersionRules, SignatureRules, StateResolution,
 };
 
 /// Version 1.
@@ -99,10 +99,7 @@ pub(super) static V6: RoomVersionRules = RoomVersionRules {
 /// Version 7.
 pub(super) static V7: RoomVersionRules = RoomVersionRules {
     version: RoomVersion::V7,
-    auth: AuthRules {
-        knock: true,
-        ..V6.auth
-    },
+    auth: AuthRules { knock: true, ..V6.auth },
     ..V6
 };
 

@@ -106,15 +106,9 @@ fn oracle_rules(version: RoomVersion) -> AuthorizationRules {
 
 impl Room {
     fn oracle_check(&self, event: &EventBody) -> Result<(), String> {
-        let state = |kind: &StateEventType, key: &str| {
-            self.get(&kind.to_string(), key).map(OracleEvent::new)
-        };
+        let state = |kind: &StateEventType, key: &str| self.get(&kind.to_string(), key).map(OracleEvent::new);
         let event = OracleEvent::new(Arc::new(event.clone()));
-        ruma_state_res::check_state_dependent_auth_rules(
-            &oracle_rules(self.rules.version),
-            event,
-            state,
-        )
+        ruma_state_res::check_state_dependent_auth_rules(&oracle_rules(self.rules.version), event, state)
     }
 }
 
@@ -123,8 +117,7 @@ fn user() -> impl Strategy<Value = &'static str> {
 }
 
 fn level(version: RoomVersion) -> BoxedStrategy<Value> {
-    let number = prop::sample::select(vec![0_i64, -1, 25, 49, 50, 51, 75, 99, 100, 101])
-        .prop_map(Value::from);
+    let number = prop::sample::select(vec![0_i64, -1, 25, 49, 50, 51, 75, 99, 100, 101]).prop_map(Value::from);
     let text = prop::sample::select(vec!["50", " 50 ", "+100", "-1", "0075"]).prop_map(Value::from);
     if version >= RoomVersion::V10 {
         // Malformed levels are refused at the door, where both see to it.
@@ -170,10 +163,7 @@ fn power_levels(version: RoomVersion) -> impl Strategy<Value = Value> {
         0..0b1_0000_u8,
     )
         .prop_map(|(mut content, events, users, notifications, parts)| {
-            for (bit, key, value) in [
-                (0b01, "events", events),
-                (0b10, "notifications", notifications),
-            ] {
+            for (bit, key, value) in [(0b01, "events", events), (0b10, "notifications", notifications)] {
                 if parts & bit != 0 {
                     content[key] = value;
                 }
@@ -191,25 +181,19 @@ fn membership(sender: &'static str, other: &'static str) -> impl Strategy<Value 
     let target = prop_oneof![4 => Just(sender), 4 => Just(other), 1 => Just("no user")];
     let voucher = prop::option::weighted(
         0.4,
-        prop::sample::select(vec![
-            "@alice:one.example",
-            "@bob:one.example",
-            "@carol:two.example",
-        ]),
+        prop::sample::select(vec!["@alice:one.example", "@bob:one.example", "@carol:two.example"]),
     );
     let third_party = prop::option::weighted(0.3, (0..4_u8, user()));
-    (membership, target, voucher, third_party).prop_map(
-        move |(membership, target, voucher, third_party)| {
-            let mut attempt = member(sender, target, membership);
-            if let Some(voucher) = voucher {
-                attempt.content["join_authorised_via_users_server"] = json!(voucher);
-            }
-            if let (Some((flaw, mxid)), "invite") = (third_party, membership) {
-                attempt.content["third_party_invite"] = third_party_invite(flaw, target, mxid);
-            }
-            attempt
-        },
-    )
+    (membership, target, voucher, third_party).prop_map(move |(membership, target, voucher, third_party)| {
+        let mut attempt = member(sender, target, membership);
+        if let Some(voucher) = voucher {
+            attempt.content["join_authorised_via_users_server"] = json!(voucher);
+        }
+        if let (Some((flaw, mxid)), "invite") = (third_party, membership) {
+            attempt.content["third_party_invite"] = third_party_invite(flaw, target, mxid);
+        }
+        attempt
+    })
 }
 
 fn identity_key(seed: u8) -> SigningKey {
@@ -221,12 +205,7 @@ fn third_party_invite(flaw: u8, target: &str, other: &str) -> Value {
     let mxid = if flaw == 1 { other } else { target };
     let signed = json!({"mxid": mxid, "token": "token", "sender": "x"});
     let key = identity_key(if flaw == 2 { 2 } else { 1 });
-    let signed = sign::sign_json(
-        signed.to_string().as_bytes(),
-        server_name!("id.example"),
-        &key,
-    )
-    .unwrap();
+    let signed = sign::sign_json(signed.to_string().as_bytes(), server_name!("id.example"), &key).unwrap();
     let signed: Value = serde_json::from_str(&signed).unwrap();
     if flaw == 3 {
         json!({"display_name": "x"})

@@ -19,12 +19,9 @@ fn create_events_by_version() {
         let rules = version.rules();
         let verdict = |sender: &str, content: Value, prev: &[OwnedEventId]| {
             let create = attempt(sender, "m.room.create", Some(""), content);
-            check(
-                rules,
-                &seal(rules, &key, None, &create, prev, &[], 0),
-                None,
-                &|_, _| None,
-            )
+            check(rules, &seal(rules, &key, None, &create, prev, &[], 0), None, &|_, _| {
+                None
+            })
         };
         assert_eq!(verdict(ALICE, json!({"creator": ALICE}), &[]), Ok(()));
         assert_eq!(
@@ -33,10 +30,7 @@ fn create_events_by_version() {
         );
         for unknown in [json!("13"), json!(1), json!(null)] {
             let content = json!({"creator": ALICE, "room_version": unknown});
-            assert_eq!(
-                verdict(ALICE, content, &[]),
-                Err(AuthError::CreateRoomVersion)
-            );
+            assert_eq!(verdict(ALICE, content, &[]), Err(AuthError::CreateRoomVersion));
         }
         let prev = [owned_event_id!("$e:one.example")];
         assert_eq!(
@@ -53,16 +47,8 @@ fn create_events_by_version() {
         assert_eq!(verdict(ALICE, json!({}), &[]), expected, "{version}");
         // The room's id is of one.example, where it is of a server at all.
         let is_named = !is_from(version, RoomVersion::V12);
-        let expected = if is_named {
-            Err(AuthError::CreateRoomId)
-        } else {
-            Ok(())
-        };
-        assert_eq!(
-            verdict(CAROL, json!({"creator": CAROL}), &[]),
-            expected,
-            "{version}"
-        );
+        let expected = if is_named { Err(AuthError::CreateRoomId) } else { Ok(()) };
+        assert_eq!(verdict(CAROL, json!({"creator": CAROL}), &[]), expected, "{version}");
         for (creators, is_valid) in [
             (json!([]), true),
             (json!([BOB, CAROL]), true),
@@ -73,11 +59,7 @@ fn create_events_by_version() {
         ] {
             let content = json!({"creator": ALICE, "additional_creators": creators});
             let expected = is_valid || !is_from(version, RoomVersion::V12);
-            assert_eq!(
-                verdict(ALICE, content, &[]).is_ok(),
-                expected,
-                "{version} {creators}"
-            );
+            assert_eq!(verdict(ALICE, content, &[]).is_ok(), expected, "{version} {creators}");
         }
     }
 }
@@ -87,13 +69,8 @@ fn a_create_event_of_version_12_has_no_room_id() {
     let rules = RoomVersion::V12.rules();
     let create = Room::new(RoomVersion::V12, json!({})).create;
     let json = sign_again(&create, r#""room_id":"!x","sender""#);
-    let named = EventBody::parse(json.as_bytes(), rules)
-        .unwrap()
-        .trust_internal_plane();
-    assert_eq!(
-        check(rules, &named, None, &|_, _| None),
-        Err(AuthError::CreateRoomId)
-    );
+    let named = EventBody::parse(json.as_bytes(), rules).unwrap().trust_internal_plane();
+    assert_eq!(check(rules, &named, None, &|_, _| None), Err(AuthError::CreateRoomId));
 }
 
 /// The event with something else where its `"sender"` was; its signatures no longer fit.
@@ -145,26 +122,14 @@ fn aliases_belong_to_their_server_up_to_version_5() {
         let aliases = |sender, key| attempt(sender, "m.room.aliases", Some(key), json!({}));
         let is_special = !is_from(version, RoomVersion::V6);
         // Carol is not even in the room.
-        let expected = if is_special {
-            Ok(())
-        } else {
-            Err(AuthError::NotJoined)
-        };
-        assert_eq!(
-            room.attempt(&aliases(CAROL, "two.example")),
-            expected,
-            "{version}"
-        );
+        let expected = if is_special { Ok(()) } else { Err(AuthError::NotJoined) };
+        assert_eq!(room.attempt(&aliases(CAROL, "two.example")), expected, "{version}");
         let expected = if is_special {
             Err(AuthError::AliasesOfAnotherServer)
         } else {
             Ok(())
         };
-        assert_eq!(
-            room.attempt(&aliases(ALICE, "two.example")),
-            expected,
-            "{version}"
-        );
+        assert_eq!(room.attempt(&aliases(ALICE, "two.example")), expected, "{version}");
     }
 }
 
@@ -219,14 +184,7 @@ fn creators_stand_above_all_levels_in_version_12_only() {
         room.must(&member(BOB, BOB, "join"));
         room.must(&member(CAROL, CAROL, "join"));
         let are_above = is_from(version, RoomVersion::V12);
-        let levels = |users: Value| {
-            attempt(
-                ALICE,
-                "m.room.power_levels",
-                Some(""),
-                json!({ "users": users }),
-            )
-        };
+        let levels = |users: Value| attempt(ALICE, "m.room.power_levels", Some(""), json!({ "users": users }));
         let expected = if are_above {
             Err(AuthError::LevelOfCreator(ALICE.into()))
         } else {
@@ -257,11 +215,7 @@ fn creators_stand_above_all_levels_in_version_12_only() {
         } else {
             Ok(())
         };
-        assert_eq!(
-            room.attempt(&member(BOB, CAROL, "ban")),
-            expected,
-            "{version}"
-        );
+        assert_eq!(room.attempt(&member(BOB, CAROL, "ban")), expected, "{version}");
     }
 }
 
@@ -297,12 +251,7 @@ fn levels_may_be_strings_before_version_10_and_floats_before_version_6() {
                 continue; // Canonical JSON has no floats there: there is no such event.
             }
             let mut room = Room::with_join_rule(version, "public");
-            let levels = attempt(
-                ALICE,
-                "m.room.power_levels",
-                Some(""),
-                json!({"users": {BOB: level}}),
-            );
+            let levels = attempt(ALICE, "m.room.power_levels", Some(""), json!({"users": {BOB: level}}));
             let expected = if is_allowed {
                 Ok(())
             } else {
@@ -370,10 +319,7 @@ fn restricted_joins_need_one_who_may_invite() {
             join
         };
         assert_eq!(room.attempt(&join(None)), Err(AuthError::NotAuthorised));
-        assert_eq!(
-            room.attempt(&join(Some(BOB))),
-            Err(AuthError::NotAuthorised)
-        );
+        assert_eq!(room.attempt(&join(Some(BOB))), Err(AuthError::NotAuthorised));
         assert_eq!(
             room.attempt(&join(Some("@nobody:one.example"))),
             Err(AuthError::NotAuthorised)

@@ -16,10 +16,7 @@ fn canonical(text: &str, numbers: Numbers) -> Result<String, JsonError> {
 fn the_specifications_examples() {
     let cases = [
         ("{}", "{}"),
-        (
-            "{\n \"one\": 1,\n \"two\": \"Two\"\n}",
-            r#"{"one":1,"two":"Two"}"#,
-        ),
+        ("{\n \"one\": 1,\n \"two\": \"Two\"\n}", r#"{"one":1,"two":"Two"}"#),
         (r#"{"b":"2", "a":"1"}"#, r#"{"a":"1","b":"2"}"#),
         (
             r#"{"auth":{"success":true,"mxid":"@john.doe:example.com","profile":{"display_name":"John Doe",
@@ -40,9 +37,9 @@ fn the_specifications_examples() {
 
 #[test]
 fn keys_are_in_order_of_code_points_not_of_utf16_or_escapes() {
-    let text =
-        r#"{"\ud800\udc00":1,"\uffff":2,"a":3,"\"":4,"\n":5,"~":6,"\u007f":7,"":8,"\\":9,"]":10}"#;
-    let expected = "{\"\":8,\"\\n\":5,\"\\\"\":4,\"\\\\\":9,\"]\":10,\"a\":3,\"~\":6,\"\u{7f}\":7,\"\u{ffff}\":2,\"\u{10000}\":1}";
+    let text = r#"{"\ud800\udc00":1,"\uffff":2,"a":3,"\"":4,"\n":5,"~":6,"\u007f":7,"":8,"\\":9,"]":10}"#;
+    let expected =
+        "{\"\":8,\"\\n\":5,\"\\\"\":4,\"\\\\\":9,\"]\":10,\"a\":3,\"~\":6,\"\u{7f}\":7,\"\u{ffff}\":2,\"\u{10000}\":1}";
     assert_eq!(canonical(text, Numbers::Strict).as_deref(), Ok(expected));
 }
 
@@ -70,27 +67,15 @@ fn malformed_texts_are_refused() {
         (b"\"\xff\"", |e| matches!(e, JsonError::Utf8)),
         (b"\"\xed\xa0\x80\"", |e| matches!(e, JsonError::Utf8)),
         (br#""\ud800""#, |e| matches!(e, JsonError::Surrogate(_))),
-        (br#""\udc00\ud800""#, |e| {
-            matches!(e, JsonError::Surrogate(_))
-        }),
-        (br#""\ud800\u0041""#, |e| {
-            matches!(e, JsonError::Surrogate(_))
-        }),
-        (br#"{"a":1,"a":1}"#, |e| {
-            matches!(e, JsonError::DuplicateKey)
-        }),
-        (br#"{"b":1,"a":2,"\u0062":3}"#, |e| {
-            matches!(e, JsonError::DuplicateKey)
-        }),
+        (br#""\udc00\ud800""#, |e| matches!(e, JsonError::Surrogate(_))),
+        (br#""\ud800\u0041""#, |e| matches!(e, JsonError::Surrogate(_))),
+        (br#"{"a":1,"a":1}"#, |e| matches!(e, JsonError::DuplicateKey)),
+        (br#"{"b":1,"a":2,"\u0062":3}"#, |e| matches!(e, JsonError::DuplicateKey)),
     ];
     for numbers in [Numbers::Lenient, Numbers::Strict] {
         for (text, is_expected) in &cases {
             let error = canonicalize(text, numbers, &mut Vec::new()).unwrap_err();
-            assert!(
-                is_expected(&error),
-                "{}: {error}",
-                String::from_utf8_lossy(text)
-            );
+            assert!(is_expected(&error), "{}: {error}", String::from_utf8_lossy(text));
         }
     }
 }

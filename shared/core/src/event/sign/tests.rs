@@ -62,10 +62,7 @@ fn key_lines_round_trip_and_bad_ones_are_refused() {
     assert_eq!(key.key_id(), "ed25519:a_abcd");
     let line = key.to_line();
     let read = SigningKey::parse(&format!("  {line}\n")).unwrap();
-    assert_eq!(
-        (read.to_line(), read.verify_key()),
-        (line, key.verify_key())
-    );
+    assert_eq!((read.to_line(), read.verify_key()), (line, key.verify_key()));
     assert_eq!(
         VerifyKey::from_base64(&key.verify_key().to_base64()),
         Ok(key.verify_key())
@@ -79,10 +76,7 @@ fn key_lines_round_trip_and_bad_ones_are_refused() {
         (format!("curve25519 1 {SEED}"), KeyError::Format),
         (format!("ed25519 1 {SEED} x"), KeyError::Format),
         (format!("ed25519 a-b {SEED}"), KeyError::Version),
-        (
-            format!("ed25519 {} {SEED}", "a".repeat(65)),
-            KeyError::Version,
-        ),
+        (format!("ed25519 {} {SEED}", "a".repeat(65)), KeyError::Version),
         ("ed25519 1 AAAA".to_owned(), KeyError::Bytes),
         ("ed25519 1 !!!".to_owned(), KeyError::Bytes),
     ] {
@@ -102,15 +96,11 @@ fn signatures_are_added_and_verified() {
         "ed25519:2" => Some(other.verify_key()),
         _ => None,
     };
-    let verify = |object: &str, server, keys: &dyn Fn(&str) -> Option<VerifyKey>| {
-        verify_json(object.as_bytes(), server, keys)
-    };
+    let verify =
+        |object: &str, server, keys: &dyn Fn(&str) -> Option<VerifyKey>| verify_json(object.as_bytes(), server, keys);
     assert_eq!(verify(&signed, one, &keys), Ok(()));
     assert_eq!(verify(&signed, two, &keys), Ok(()));
-    assert_eq!(
-        verify(&signed.replace(r#""age":1"#, r#""age":2"#), one, &keys),
-        Ok(())
-    );
+    assert_eq!(verify(&signed.replace(r#""age":1"#, r#""age":2"#), one, &keys), Ok(()));
 
     let three = server_name!("three.example");
     assert_eq!(
@@ -126,13 +116,7 @@ fn signatures_are_added_and_verified() {
         verify(&changed, one, &keys),
         Err(SignatureError::Mismatch(one.to_string()))
     );
-    let swapped = |key_id: &str| {
-        keys(if key_id == "ed25519:1" {
-            "ed25519:2"
-        } else {
-            key_id
-        })
-    };
+    let swapped = |key_id: &str| keys(if key_id == "ed25519:1" { "ed25519:2" } else { key_id });
     assert_eq!(
         verify(&signed, one, &swapped),
         Err(SignatureError::Mismatch(one.to_string()))

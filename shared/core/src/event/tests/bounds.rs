@@ -26,37 +26,12 @@ fn integers_at_the_edge_have_the_same_verdict_in_every_version_of_a_kind() {
         ("0", [true, true], [true, true], [true, true]),
         ("-0", [true, true], [true, true], [true, true]),
         ("-1", [false, false], [true, true], [true, true]),
-        (
-            "-9007199254740991",
-            [false, false],
-            [true, true],
-            [true, true],
-        ),
-        (
-            "-9007199254740992",
-            [false, false],
-            [true, false],
-            [true, false],
-        ),
+        ("-9007199254740991", [false, false], [true, true], [true, true]),
+        ("-9007199254740992", [false, false], [true, false], [true, false]),
         ("9007199254740991", [true, true], [true, true], [true, true]),
-        (
-            "9007199254740992",
-            [true, false],
-            [true, false],
-            [true, false],
-        ),
-        (
-            "9223372036854775807",
-            [true, false],
-            [true, false],
-            [true, false],
-        ),
-        (
-            "9223372036854775808",
-            [false, false],
-            [false, false],
-            [true, false],
-        ),
+        ("9007199254740992", [true, false], [true, false], [true, false]),
+        ("9223372036854775807", [true, false], [true, false], [true, false]),
+        ("9223372036854775808", [false, false], [false, false], [true, false]),
         ("1.0", [false, false], [false, false], [true, false]),
         ("1e3", [false, false], [false, false], [true, false]),
         ("1e999", [false, false], [false, false], [false, false]),
@@ -66,18 +41,10 @@ fn integers_at_the_edge_have_the_same_verdict_in_every_version_of_a_kind() {
     for version in RoomVersion::ALL {
         let kind = usize::from(version.rules().numbers == Numbers::Strict);
         for (text, depth, time, content) in cases {
-            for (field, expected) in [
-                ("depth", depth),
-                ("origin_server_ts", time),
-                ("content", content),
-            ] {
+            for (field, expected) in [("depth", depth), ("origin_server_ts", time), ("content", content)] {
                 let json = with_number(version, field, text);
                 let parsed = EventBody::parse(json.as_bytes(), version.rules());
-                assert_eq!(
-                    parsed.is_ok(),
-                    expected[kind],
-                    "{version} {field} {text}: {parsed:?}"
-                );
+                assert_eq!(parsed.is_ok(), expected[kind], "{version} {field} {text}: {parsed:?}");
             }
         }
     }
@@ -94,10 +61,7 @@ fn our_own_events_obey_the_same_bounds() {
             ("1.5", is_lenient),
             ("1e999", false),
         ] {
-            let sealed = message(
-                rules,
-                &format!(r#"{{"n":{number}}}"#).replace("1e999", "1e400"),
-            );
+            let sealed = message(rules, &format!(r#"{{"n":{number}}}"#).replace("1e999", "1e400"));
             assert_eq!(sealed.is_ok(), is_allowed, "{version} {number}");
         }
         let content = raw("{}".to_owned());
@@ -117,9 +81,7 @@ fn our_own_events_obey_the_same_bounds() {
                 hashes: &|_| None,
             }),
         };
-        let sealed = at_limit
-            .seal(rules, &key(), server_name!("example.org"))
-            .unwrap();
+        let sealed = at_limit.seal(rules, &key(), server_name!("example.org")).unwrap();
         assert_eq!(sealed.depth(), limits::max_depth(rules.numbers));
         assert!(EventBody::parse(sealed.json().as_bytes(), rules).is_ok());
     }
@@ -129,20 +91,14 @@ fn our_own_events_obey_the_same_bounds() {
 fn the_largest_event_is_as_large_as_the_specification_says() {
     for version in RoomVersion::ALL {
         let rules = version.rules();
-        let sealed =
-            |length: usize| message(rules, &format!(r#"{{"body":"{}"}}"#, "x".repeat(length)));
+        let sealed = |length: usize| message(rules, &format!(r#"{{"body":"{}"}}"#, "x".repeat(length)));
         let rest = sealed(0).unwrap().json().len();
         for bytes in [limits::MAX_EVENT_BYTES - 1, limits::MAX_EVENT_BYTES] {
             let event = sealed(bytes - rest).unwrap();
             assert_eq!(event.json().len(), bytes);
             // White space and `unsigned` do not count.
-            let padded = event
-                .json()
-                .replacen('{', r#"{ "unsigned": {"age": 1}, "#, 1);
-            assert!(
-                EventBody::parse(padded.as_bytes(), rules).is_ok(),
-                "{version} {bytes}"
-            );
+            let padded = event.json().replacen('{', r#"{ "unsigned": {"age": 1}, "#, 1);
+            assert!(EventBody::parse(padded.as_bytes(), rules).is_ok(), "{version} {bytes}");
         }
         let bytes = limits::MAX_EVENT_BYTES + 1;
         assert_eq!(sealed(bytes - rest), Err(EventError::TooLarge { bytes }));
@@ -157,19 +113,9 @@ fn the_largest_event_is_as_large_as_the_specification_says() {
 
 #[test]
 fn fields_are_measured_in_bytes() {
-    let user = |bytes: usize| {
-        format!(
-            "@{}:example.org",
-            "é".repeat((bytes - 13) / 2) + ["x", ""][bytes % 2]
-        )
-    };
+    let user = |bytes: usize| format!("@{}:example.org", "é".repeat((bytes - 13) / 2) + ["x", ""][bytes % 2]);
     let plain = |bytes: usize| "é".repeat(bytes / 2) + ["", "x"][bytes % 2];
-    for version in [
-        RoomVersion::V1,
-        RoomVersion::V5,
-        RoomVersion::V11,
-        RoomVersion::V12,
-    ] {
+    for version in [RoomVersion::V1, RoomVersion::V5, RoomVersion::V11, RoomVersion::V12] {
         let rules = version.rules();
         let sealed = message(rules, "{}").unwrap();
         for (field, value) in [
@@ -229,16 +175,9 @@ fn references_are_counted_and_must_be_ids() {
             assert_eq!(parse(some(most)), Ok(()));
             assert_eq!(
                 parse(some(most + 1)),
-                Err(EventError::TooManyReferences {
-                    field,
-                    count: most + 1
-                })
+                Err(EventError::TooManyReferences { field, count: most + 1 })
             );
-            let other_format = if is_old {
-                json!(["$e:x"])
-            } else {
-                json!([["$e:x", {}]])
-            };
+            let other_format = if is_old { json!(["$e:x"]) } else { json!([["$e:x", {}]]) };
             for bad in [
                 json!({}),
                 json!("$e"),
@@ -301,13 +240,7 @@ fn fields_that_are_missing_or_of_another_type_are_named() {
 fn deep_content_is_carried_up_to_the_bound() {
     let rules = RoomVersion::V11.rules();
     // The event and its content are two levels.
-    let content = |depth: usize| {
-        format!(
-            r#"{{"a":{}{}}}"#,
-            "[".repeat(depth - 2),
-            "]".repeat(depth - 2)
-        )
-    };
+    let content = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth - 2), "]".repeat(depth - 2));
     let deep = message(rules, &content(1_000)).unwrap();
     let parsed = EventBody::parse(deep.json().as_bytes(), rules).unwrap();
     assert_eq!(parsed.trust_internal_plane(), deep);

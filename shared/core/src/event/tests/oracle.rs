@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, RoomVersionId, canonical_json, room_version_rules,
-    serde::Base64, server_name,
+    CanonicalJsonObject, CanonicalJsonValue, RoomVersionId, canonical_json, room_version_rules, serde::Base64,
+    server_name,
 };
 use ruma_signatures::{Ed25519KeyPair, Verified};
 use serde_json::{Value, json};
@@ -24,10 +24,7 @@ fn oracle_key() -> Ed25519KeyPair {
 }
 
 fn oracle_rules(version: RoomVersion) -> room_version_rules::RoomVersionRules {
-    RoomVersionId::try_from(version.as_str())
-        .unwrap()
-        .rules()
-        .unwrap()
+    RoomVersionId::try_from(version.as_str()).unwrap().rules().unwrap()
 }
 
 /// The keys that some version keeps in some content, and some that none does.
@@ -74,11 +71,7 @@ fn content() -> impl Strategy<Value = Value> {
         Just(json!([1, null, {"b": 1, "a": 2}])),
     ];
     prop::collection::btree_map(prop::sample::select(&CONTENT_KEYS[..]), value, 0..10)
-        .prop_map(|map| {
-            map.into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect()
-        })
+        .prop_map(|map| map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
         .prop_map(|mut content: serde_json::Map<String, Value>| {
             // Not what this test is about, and refused by both.
             content.remove("join_authorised_via_users_server");
@@ -107,13 +100,8 @@ fn event(version: RoomVersion) -> impl Strategy<Value = Value> {
         ],
         0..8,
     );
-    (
-        prop::sample::select(&KINDS[..]),
-        content(),
-        optional,
-        0..1_000_000_i64,
-    )
-        .prop_map(move |(kind, content, optional, number)| {
+    (prop::sample::select(&KINDS[..]), content(), optional, 0..1_000_000_i64).prop_map(
+        move |(kind, content, optional, number)| {
             let is_old = matches!(version, RoomVersion::V1 | RoomVersion::V2);
             let reference = |id: &str| {
                 if is_old {
@@ -140,7 +128,8 @@ fn event(version: RoomVersion) -> impl Strategy<Value = Value> {
                 };
             }
             event
-        })
+        },
+    )
 }
 
 fn version_and_event() -> impl Strategy<Value = (RoomVersion, Value)> {
@@ -207,8 +196,7 @@ proptest! {
 fn what_we_seal_ruma_verifies() {
     for version in RoomVersion::ALL {
         let oracle = oracle_rules(version);
-        let sealed =
-            super::message(version.rules(), r#"{"b":[1,{"é":null}],"a":"\u0000"}"#).unwrap();
+        let sealed = super::message(version.rules(), r#"{"b":[1,{"é":null}],"a":"\u0000"}"#).unwrap();
         let object: CanonicalJsonObject = serde_json::from_str(sealed.json()).unwrap();
         let public = Base64::parse(key().verify_key().to_base64()).unwrap();
         let keys = BTreeMap::from([("ed25519:1".to_owned(), public)]);
