@@ -48,13 +48,8 @@ struct EventSent {
 }
 
 /// Registers with `m.login.dummy`, in one request.
-pub(crate) async fn register_by_dummy(
-    connection: &mut Connection,
-    name: &str,
-) -> Result<User, LoadError> {
-    let body =
-        json!({ "auth": { "type": "m.login.dummy" }, "username": name, "password": PASSWORD })
-            .to_string();
+pub(crate) async fn register_by_dummy(connection: &mut Connection, name: &str) -> Result<User, LoadError> {
+    let body = json!({ "auth": { "type": "m.login.dummy" }, "username": name, "password": PASSWORD }).to_string();
     let answer = connection
         .post(&Head::anonymous(), "/_matrix/client/v3/register", body)
         .await?;
@@ -73,18 +68,16 @@ pub(crate) async fn register_by_secret(
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes())
         .map_err(|_| LoadError::Wrong("the shared secret is not usable as a key".to_owned()))?;
     mac.update(format!("{nonce}\0{name}\0{PASSWORD}\0notadmin").as_bytes());
-    let mac =
-        mac.finalize()
-            .into_bytes()
-            .iter()
-            .fold(String::with_capacity(40), |mut text, byte| {
-                write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-                text
-            });
+    let mac = mac
+        .finalize()
+        .into_bytes()
+        .iter()
+        .fold(String::with_capacity(40), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+            text
+        });
     let body = json!({ "nonce": nonce, "username": name, "password": PASSWORD, "admin": false, "mac": mac });
-    let answer = connection
-        .post(&Head::anonymous(), path, body.to_string())
-        .await?;
+    let answer = connection.post(&Head::anonymous(), path, body.to_string()).await?;
     parse::<Registered>(&answer)?.try_into()
 }
 
@@ -96,16 +89,9 @@ pub(crate) async fn log_in(connection: &mut Connection, user: &User) -> Result<(
         "password": PASSWORD,
     });
     let answer = connection
-        .post(
-            &Head::anonymous(),
-            "/_matrix/client/v3/login",
-            body.to_string(),
-        )
+        .post(&Head::anonymous(), "/_matrix/client/v3/login", body.to_string())
         .await?;
-    let Registered {
-        user_id,
-        access_token,
-    } = parse(&answer)?;
+    let Registered { user_id, access_token } = parse(&answer)?;
     if user_id != user.id || access_token.is_empty() {
         return Err(LoadError::Wrong(format!(
             "a login of {} answered as {user_id}",
@@ -116,35 +102,24 @@ pub(crate) async fn log_in(connection: &mut Connection, user: &User) -> Result<(
 }
 
 /// Creates a public room and returns its id.
-pub(crate) async fn create_room(
-    connection: &mut Connection,
-    user: &User,
-) -> Result<String, LoadError> {
+pub(crate) async fn create_room(connection: &mut Connection, user: &User) -> Result<String, LoadError> {
     let body = json!({ "preset": "public_chat", "name": "load" }).to_string();
     let answer = connection
         .post(&user.head, "/_matrix/client/v3/createRoom", body)
         .await?;
     let RoomCreated { room_id } = parse(&answer)?;
     if !room_id.starts_with('!') {
-        return Err(LoadError::Wrong(format!(
-            "createRoom answered the room id {room_id:?}"
-        )));
+        return Err(LoadError::Wrong(format!("createRoom answered the room id {room_id:?}")));
     }
     Ok(room_id)
 }
 
-pub(crate) async fn join_room(
-    connection: &mut Connection,
-    user: &User,
-    room: &str,
-) -> Result<(), LoadError> {
+pub(crate) async fn join_room(connection: &mut Connection, user: &User, room: &str) -> Result<(), LoadError> {
     let path = format!("/_matrix/client/v3/rooms/{}/join", encode(room));
     let answer = connection.post(&user.head, &path, "{}".to_owned()).await?;
     let RoomCreated { room_id } = parse(&answer)?;
     if room_id != room {
-        return Err(LoadError::Wrong(format!(
-            "a join of {room} answered {room_id}"
-        )));
+        return Err(LoadError::Wrong(format!("a join of {room} answered {room_id}")));
     }
     Ok(())
 }
@@ -160,15 +135,11 @@ pub(crate) async fn send_message(
         "/_matrix/client/v3/rooms/{}/send/m.room.message/{transaction}",
         encode(room)
     );
-    let body = format!(
-        r#"{{"msgtype":"m.text","body":"A message of about the usual length, {transaction}"}}"#
-    );
+    let body = format!(r#"{{"msgtype":"m.text","body":"A message of about the usual length, {transaction}"}}"#);
     let answer = connection.put(&user.head, &path, body).await?;
     let EventSent { event_id } = parse(&answer)?;
     if !event_id.starts_with('$') {
-        return Err(LoadError::Wrong(format!(
-            "a send answered the event id {event_id:?}"
-        )));
+        return Err(LoadError::Wrong(format!("a send answered the event id {event_id:?}")));
     }
     Ok(event_id)
 }

@@ -106,18 +106,11 @@ impl World {
     }
 
     /// Registers one user in the way this server accepts.
-    pub(crate) async fn register(
-        &self,
-        connection: &mut Connection,
-    ) -> Result<Rc<User>, LoadError> {
+    pub(crate) async fn register(&self, connection: &mut Connection) -> Result<Rc<User>, LoadError> {
         let name = self.name();
         let user = match &self.registration {
-            Registration::SharedSecret(secret) => {
-                register_by_secret(connection, &name, secret).await?
-            }
-            Registration::Dummy | Registration::Unknown => {
-                register_by_dummy(connection, &name).await?
-            }
+            Registration::SharedSecret(secret) => register_by_secret(connection, &name, secret).await?,
+            Registration::Dummy | Registration::Unknown => register_by_dummy(connection, &name).await?,
         };
         Ok(Rc::new(user))
     }
@@ -194,9 +187,7 @@ impl World {
         eprintln!("making a room of {} members", self.settings.members);
         let room = create_room(&mut self.connection(), &self.users[0]).await?;
         let jobs: Vec<Rc<User>> = self.users[1..self.settings.members].to_vec();
-        let join = async |connection: &mut Connection, user: Rc<User>| {
-            join_room(connection, &user, &room).await
-        };
+        let join = async |connection: &mut Connection, user: Rc<User>| join_room(connection, &user, &room).await;
         in_parallel(jobs, join, || self.connection()).await?;
         self.big_room = Some(room.clone());
         Ok(room)
@@ -204,14 +195,9 @@ impl World {
 
     /// Sends `count` messages into each of `rooms`, by the senders in turn.
     pub(crate) async fn fill_rooms(&self, rooms: &[String], count: usize) -> Result<(), LoadError> {
-        eprintln!(
-            "sending {} messages into {} rooms",
-            rooms.len() * count,
-            rooms.len()
-        );
+        eprintln!("sending {} messages into {} rooms", rooms.len() * count, rooms.len());
         let senders = self.senders();
-        let jobs = (0..rooms.len() * count)
-            .map(|n| (&senders[n % senders.len()], &rooms[n % rooms.len()]));
+        let jobs = (0..rooms.len() * count).map(|n| (&senders[n % senders.len()], &rooms[n % rooms.len()]));
         let send = async |connection: &mut Connection, (user, room): (&Rc<User>, &String)| {
             send_message(connection, user, room, &self.name()).await
         };
@@ -238,9 +224,6 @@ async fn in_parallel<J, T>(
             done.push(work(&mut connection, job).await?);
         }
     });
-    let parts: Vec<Vec<T>> = join_all(workers)
-        .await
-        .into_iter()
-        .collect::<Result<_, _>>()?;
+    let parts: Vec<Vec<T>> = join_all(workers).await.into_iter().collect::<Result<_, _>>()?;
     Ok(parts.into_iter().flatten().collect())
 }
