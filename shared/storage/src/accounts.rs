@@ -49,7 +49,9 @@ pub(crate) type Accounts = Changing<UserNid, Option<Arc<Account>>>;
 
 pub(crate) fn cache() -> Accounts {
     Changing::new(bounded(CACHE_BYTES, 200, |_, account| {
-        let hash = account.as_ref().and_then(|account| account.password_hash.as_ref());
+        let hash = account
+            .as_ref()
+            .and_then(|account| account.password_hash.as_ref());
         size_of::<Account>() as u64 + hash.map_or(0, |hash| hash.len() as u64)
     }))
 }
@@ -57,7 +59,10 @@ pub(crate) fn cache() -> Accounts {
 impl Store {
     /// A user's account; none for a user of another server.
     pub async fn account(&self, user: UserNid) -> Result<Option<Arc<Account>>, StoreError> {
-        self.caches().accounts.get_or_load(&user, || self.load_account(user)).await
+        self.caches()
+            .accounts
+            .get_or_load(&user, || self.load_account(user))
+            .await
     }
 
     async fn load_account(&self, user: UserNid) -> Result<Option<Arc<Account>>, StoreError> {

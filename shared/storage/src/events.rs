@@ -24,12 +24,11 @@ use crate::{
     sql::{Int as _, bytes, one_row, opt_int, opt_text},
 };
 
+pub(crate) use self::cache::Events;
 pub use self::{
     id::event_id_bytes,
     read::{Direction, EVENTS_PER_PAGE_MAX},
 };
-pub(crate) use self::cache::Events;
-
 
 /// What an event takes up in memory besides its JSON, about: its fields, and the ids of the events it refers to.
 const EVENT_BYTES: u64 = 900;
@@ -82,7 +81,11 @@ impl StoredEvent {
     /// The event once `redacted_by` has redacted it.
     pub(crate) fn redacted(&self, redacted_by: EventNid, version: RoomVersion) -> Self {
         let body = Arc::new(self.body.redacted(version.rules()));
-        Self { redacted_by: Some(redacted_by), body, ..self.clone() }
+        Self {
+            redacted_by: Some(redacted_by),
+            body,
+            ..self.clone()
+        }
     }
 
     /// What it takes up in memory, about.
@@ -119,7 +122,8 @@ pub struct NewEventRow {
 /// Stores an event.
 pub fn insert(event: &NewEventRow, position: Value) -> Statement {
     let id = event.body.event_id();
-    let id = event_id_bytes(event.version, id).unwrap_or_else(|| Bytes::copy_from_slice(id.as_bytes()));
+    let id =
+        event_id_bytes(event.version, id).unwrap_or_else(|| Bytes::copy_from_slice(id.as_bytes()));
     let transaction = event.transaction.as_deref();
     one_row(
         "-- events::insert
@@ -148,6 +152,10 @@ pub fn redact(event: EventNid, redacted_by: EventNid, redacted: &EventBody) -> S
     one_row(
         "-- events::redact
         UPDATE events SET redacted_by = $2, json = $3 WHERE event_nid = $1",
-        [event.int(), redacted_by.int(), bytes(redacted.json().as_bytes())],
+        [
+            event.int(),
+            redacted_by.int(),
+            bytes(redacted.json().as_bytes()),
+        ],
     )
 }

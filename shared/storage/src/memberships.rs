@@ -54,7 +54,12 @@ pub type RoomMembers = Memberships<UserNid>;
 
 impl<K: Ord> Default for Memberships<K> {
     fn default() -> Self {
-        Self { newest: BTreeMap::new(), last_change: 0, joined: 0, invited: 0 }
+        Self {
+            newest: BTreeMap::new(),
+            last_change: 0,
+            joined: 0,
+            invited: 0,
+        }
     }
 }
 
@@ -71,7 +76,8 @@ impl<K: Ord + Copy> Memberships<K> {
 
     /// Those with one membership.
     pub fn with(&self, membership: Membership) -> impl Iterator<Item = (K, RoomMembership)> + '_ {
-        self.iter().filter(move |(_, entry)| entry.membership == membership)
+        self.iter()
+            .filter(move |(_, entry)| entry.membership == membership)
     }
 
     /// How many are joined.
@@ -91,7 +97,11 @@ impl<K: Ord + Copy> Memberships<K> {
 
     /// Puts in an entry, unless there is a newer one.
     fn put(&mut self, key: K, entry: RoomMembership) {
-        if self.newest.get(&key).is_some_and(|newest| newest.position >= entry.position) {
+        if self
+            .newest
+            .get(&key)
+            .is_some_and(|newest| newest.position >= entry.position)
+        {
             return;
         }
         self.last_change = self.last_change.max(entry.position);
@@ -117,7 +127,13 @@ impl<K: Ord + Copy> Memberships<K> {
 }
 
 /// Adds a member event to the history.
-pub fn insert(user: UserNid, room: RoomNid, position: Value, membership: Membership, event: EventNid) -> Statement {
+pub fn insert(
+    user: UserNid,
+    room: RoomNid,
+    position: Value,
+    membership: Membership,
+    event: EventNid,
+) -> Statement {
     one_row(
         "-- memberships::insert
         INSERT INTO memberships (user_nid, room_nid, position, membership, event_nid) VALUES ($1, $2, $3, $4, $5)",
@@ -142,8 +158,10 @@ impl Views {
 
     /// A member event was persisted.
     pub(crate) fn change(&self, user: UserNid, room: RoomNid, entry: RoomMembership) {
-        self.rooms.change(&user, |rooms| Arc::make_mut(rooms).put(room, entry));
-        self.members.change(&room, |members| Arc::make_mut(members).put(user, entry));
+        self.rooms
+            .change(&user, |rooms| Arc::make_mut(rooms).put(room, entry));
+        self.members
+            .change(&room, |members| Arc::make_mut(members).put(user, entry));
     }
 
     pub(crate) fn forget_all(&self) {
@@ -152,23 +170,38 @@ impl Views {
     }
 
     pub(crate) fn usage(&self) -> [CacheUse; 2] {
-        [self.rooms.usage("user_rooms"), self.members.usage("room_members")]
+        [
+            self.rooms.usage("user_rooms"),
+            self.members.usage("room_members"),
+        ]
     }
 }
 
 impl Store {
     /// A user's rooms, as new as this process knows.
     pub async fn user_rooms(&self, user: UserNid) -> Result<Arc<UserRooms>, StoreError> {
-        self.caches().memberships.rooms.get_or_load(&user, || self.load_user_rooms(user)).await
+        self.caches()
+            .memberships
+            .rooms
+            .get_or_load(&user, || self.load_user_rooms(user))
+            .await
     }
 
     /// A room's users, as new as this process knows.
     pub async fn room_members(&self, room: RoomNid) -> Result<Arc<RoomMembers>, StoreError> {
-        self.caches().memberships.members.get_or_load(&room, || self.load_room_members(room)).await
+        self.caches()
+            .memberships
+            .members
+            .get_or_load(&room, || self.load_room_members(room))
+            .await
     }
 
     /// A user's rooms as they were at a place that this process has reached.
-    pub async fn user_rooms_at(&self, user: UserNid, up_to: Sequence) -> Result<Arc<UserRooms>, StoreError> {
+    pub async fn user_rooms_at(
+        &self,
+        user: UserNid,
+        up_to: Sequence,
+    ) -> Result<Arc<UserRooms>, StoreError> {
         let rooms = self.user_rooms(user).await?;
         if rooms.last_change <= up_to {
             return Ok(rooms);
@@ -183,7 +216,11 @@ impl Store {
     }
 
     /// A room's users as they were at a place that this process has reached.
-    pub async fn room_members_at(&self, room: RoomNid, up_to: Sequence) -> Result<Arc<RoomMembers>, StoreError> {
+    pub async fn room_members_at(
+        &self,
+        room: RoomNid,
+        up_to: Sequence,
+    ) -> Result<Arc<RoomMembers>, StoreError> {
         let members = self.room_members(room).await?;
         if members.last_change <= up_to {
             return Ok(members);
@@ -224,7 +261,10 @@ impl Store {
         let sql = "-- memberships::membership_at
             SELECT membership, event_nid, position FROM memberships WHERE user_nid = $1 AND room_nid = $2 AND position <= $3
             ORDER BY position DESC LIMIT 1";
-        let row = self.db().query_opt(sql, &[user.int(), room.int(), up_to.int()]).await?;
+        let row = self
+            .db()
+            .query_opt(sql, &[user.int(), room.int(), up_to.int()])
+            .await?;
         row.as_ref().map(|row| read(row, 0)).transpose()
     }
 
@@ -252,9 +292,13 @@ impl Store {
 /// An entry whose columns begin at `first`.
 fn read(row: &DbRow, first: usize) -> Result<RoomMembership, StoreError> {
     let code = row.int(first)?;
-    let membership =
-        Membership::from_code(code).ok_or_else(|| StoreError::corrupt("memberships", format!("membership {code}")))?;
-    Ok(RoomMembership { membership, event: EventNid(row.int(first + 1)?), position: row.int(first + 2)? })
+    let membership = Membership::from_code(code)
+        .ok_or_else(|| StoreError::corrupt("memberships", format!("membership {code}")))?;
+    Ok(RoomMembership {
+        membership,
+        event: EventNid(row.int(first + 1)?),
+        position: row.int(first + 2)?,
+    })
 }
 
 #[cfg(test)]

@@ -45,21 +45,31 @@ pub(crate) type Profiles = Changing<UserNid, Arc<Profile>>;
 
 pub(crate) fn cache() -> Profiles {
     Changing::new(bounded(CACHE_BYTES, 200, |_, profile| {
-        profile.iter().map(|(field, value)| (field.len() + value.get().len() + 64) as u64).sum()
+        profile
+            .iter()
+            .map(|(field, value)| (field.len() + value.get().len() + 64) as u64)
+            .sum()
     }))
 }
 
 impl Store {
     /// A local user's profile; empty if he has none.
     pub async fn profile(&self, user: UserNid) -> Result<Arc<Profile>, StoreError> {
-        self.caches().profiles.get_or_load(&user, || self.load_profile(user)).await
+        self.caches()
+            .profiles
+            .get_or_load(&user, || self.load_profile(user))
+            .await
     }
 
     async fn load_profile(&self, user: UserNid) -> Result<Arc<Profile>, StoreError> {
         let sql = "-- profiles::profile
             SELECT field, value FROM profiles WHERE user_nid = $1 ORDER BY field LIMIT $2";
         let mut profile = Profile::new();
-        for row in self.db().query(sql, &[user.int(), FIELDS_MAX.int()]).await? {
+        for row in self
+            .db()
+            .query(sql, &[user.int(), FIELDS_MAX.int()])
+            .await?
+        {
             let value = serde_json::from_slice(&row.bytes(1)?)
                 .map_err(|error| StoreError::corrupt("profiles", error.to_string()))?;
             profile.insert(row.text(0)?.to_owned(), value);

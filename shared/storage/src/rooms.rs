@@ -31,13 +31,21 @@ pub fn insert(room: &RoomInfo) -> Statement {
     one_row(
         "-- rooms::insert
         INSERT INTO rooms (room_nid, room_id, version) VALUES ($1, $2, $3)",
-        [room.nid.int(), text(room.id.as_str()), version_code(room.version).int()],
+        [
+            room.nid.int(),
+            text(room.id.as_str()),
+            version_code(room.version).int(),
+        ],
     )
 }
 
 /// The number the database holds for a version: its place among all versions, from 1. New versions are added at the end.
 fn version_code(version: RoomVersion) -> i64 {
-    RoomVersion::ALL.into_iter().zip(1..).find(|(known, _)| *known == version).map_or(0, |(_, code)| code)
+    RoomVersion::ALL
+        .into_iter()
+        .zip(1..)
+        .find(|(known, _)| *known == version)
+        .map_or(0, |(_, code)| code)
 }
 
 /// What has been read of the table.
@@ -86,7 +94,9 @@ impl Store {
         let sql = "-- rooms::room
             SELECT room_nid, room_id, version FROM rooms WHERE room_id = $1";
         let row = self.db().query_opt(sql, &[text(room_id.as_str())]).await?;
-        row.as_ref().map(|row| self.caches().rooms.keep(row)).transpose()
+        row.as_ref()
+            .map(|row| self.caches().rooms.keep(row))
+            .transpose()
     }
 
     /// The room with this number.
@@ -97,7 +107,9 @@ impl Store {
         let sql = "-- rooms::room_by_nid
             SELECT room_nid, room_id, version FROM rooms WHERE room_nid = $1";
         let row = self.db().query_opt(sql, &[room.int()]).await?;
-        row.as_ref().map(|row| self.caches().rooms.keep(row)).transpose()
+        row.as_ref()
+            .map(|row| self.caches().rooms.keep(row))
+            .transpose()
     }
 }
 
@@ -107,6 +119,11 @@ fn read(row: &DbRow) -> Result<RoomInfo, StoreError> {
         .into_iter()
         .find(|version| version_code(*version) == code)
         .ok_or_else(|| StoreError::corrupt("rooms", format!("version {code}")))?;
-    let id = RoomId::parse(row.text(1)?).map_err(|error| StoreError::corrupt("rooms", error.to_string()))?;
-    Ok(RoomInfo { nid: RoomNid(row.int(0)?), id, version })
+    let id = RoomId::parse(row.text(1)?)
+        .map_err(|error| StoreError::corrupt("rooms", error.to_string()))?;
+    Ok(RoomInfo {
+        nid: RoomNid(row.int(0)?),
+        id,
+        version,
+    })
 }

@@ -31,7 +31,12 @@ pub fn insert(room: RoomNid, id: NodeId, node: &Node) -> Statement {
     one_row(
         "-- state_nodes::insert
         INSERT INTO state_nodes (room_nid, node_id, checksum, body) VALUES ($1, $2, $3, $4)",
-        [room.int(), id.int(), Node::checksum(&body).int(), Value::Bytes(Bytes::from(body))],
+        [
+            room.int(),
+            id.int(),
+            Node::checksum(&body).int(),
+            Value::Bytes(Bytes::from(body)),
+        ],
     )
 }
 
@@ -47,8 +52,14 @@ type Loaded = HashMap<NodeId, Arc<Node>>;
 
 impl Store {
     /// The event that sets a key in a room's state.
-    pub async fn state_get(&self, room: RoomNid, root: NodeId, key: StateKeyNid) -> Result<Option<EventNid>, StoreError> {
-        self.with_nodes(room, |nodes| state::get(root, key, nodes)).await
+    pub async fn state_get(
+        &self,
+        room: RoomNid,
+        root: NodeId,
+        key: StateKeyNid,
+    ) -> Result<Option<EventNid>, StoreError> {
+        self.with_nodes(room, |nodes| state::get(root, key, nodes))
+            .await
     }
 
     /// The state event of a type and state key in a room's state.
@@ -72,11 +83,19 @@ impl Store {
     }
 
     /// All of a room's state, in no particular order.
-    pub async fn state(&self, room: RoomNid, root: NodeId) -> Result<Vec<(StateKeyNid, EventNid)>, StoreError> {
+    pub async fn state(
+        &self,
+        room: RoomNid,
+        root: NodeId,
+    ) -> Result<Vec<(StateKeyNid, EventNid)>, StoreError> {
         let mut loaded = Loaded::new();
         loop {
             let mut missing = Vec::new();
-            state::frontier(root, &|id| self.node_at_hand(room, id, &loaded), &mut missing);
+            state::frontier(
+                root,
+                &|id| self.node_at_hand(room, id, &loaded),
+                &mut missing,
+            );
             if missing.is_empty() {
                 break;
             }
@@ -90,15 +109,25 @@ impl Store {
     }
 
     /// All of a room's state as events, in no particular order.
-    pub async fn state_events(&self, room: RoomNid, root: NodeId) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+    pub async fn state_events(
+        &self,
+        room: RoomNid,
+        root: NodeId,
+    ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let state = self.state(room, root).await?;
         let nids: Vec<EventNid> = state.into_iter().map(|(_, event)| event).collect();
         self.events(&nids).await
     }
 
     /// How a room's state changed from one root to another.
-    pub async fn state_diff(&self, room: RoomNid, old: NodeId, new: NodeId) -> Result<Vec<Difference>, StoreError> {
-        self.with_nodes(room, |nodes| state::diff(old, new, nodes)).await
+    pub async fn state_diff(
+        &self,
+        room: RoomNid,
+        old: NodeId,
+        new: NodeId,
+    ) -> Result<Vec<Difference>, StoreError> {
+        self.with_nodes(room, |nodes| state::diff(old, new, nodes))
+            .await
     }
 
     /// Runs an operation on a room's state, loading the nodes that it finds missing, until it has all it needs. For the master too, whose decisions
@@ -114,7 +143,9 @@ impl Store {
     /// Keeps nodes that the caller made and that have been committed, so that they need not be read.
     pub fn remember_nodes(&self, room: RoomNid, nodes: &[(NodeId, Arc<Node>)]) {
         for (id, node) in nodes {
-            self.caches().state_nodes.insert((room, *id), Arc::clone(node));
+            self.caches()
+                .state_nodes
+                .insert((room, *id), Arc::clone(node));
         }
     }
 
@@ -138,25 +169,42 @@ impl Store {
     }
 
     fn node_at_hand(&self, room: RoomNid, id: NodeId, loaded: &Loaded) -> Option<Arc<Node>> {
-        loaded.get(&id).cloned().or_else(|| self.caches().state_nodes.get(&(room, id)))
+        loaded
+            .get(&id)
+            .cloned()
+            .or_else(|| self.caches().state_nodes.get(&(room, id)))
     }
 
     /// Loads nodes, all of which have to be there.
-    async fn load_nodes(&self, room: RoomNid, ids: &[NodeId], loaded: &mut Loaded) -> Result<(), StoreError> {
+    async fn load_nodes(
+        &self,
+        room: RoomNid,
+        ids: &[NodeId],
+        loaded: &mut Loaded,
+    ) -> Result<(), StoreError> {
         for chunk in ids.chunks(NODES_PER_QUERY_MAX) {
             if loaded.len() + chunk.len() > NODES_PER_READ_MAX {
-                return Err(StoreError::corrupt("state_nodes", format!("a state of room {} that has no end", room.0)));
+                return Err(StoreError::corrupt(
+                    "state_nodes",
+                    format!("a state of room {} that has no end", room.0),
+                ));
             }
             let sql = "-- state_nodes::nodes
                 SELECT node_id, checksum, body FROM state_nodes WHERE room_nid = $1 AND node_id = ANY($2)";
             let asked = chunk.iter().map(|id| id.0).collect();
-            for row in self.db().query(sql, &[room.int(), Value::Ints(asked)]).await? {
+            for row in self
+                .db()
+                .query(sql, &[room.int(), Value::Ints(asked)])
+                .await?
+            {
                 let node = NodeId(row.int(0)?);
                 let body = row.bytes(2)?;
                 let intact = Node::checksum(&body) == row.int(1)?;
                 let read = Node::decode(&body).ok().filter(|_| intact);
                 let read = Arc::new(read.ok_or(StoreError::Node { room, node })?);
-                self.caches().state_nodes.insert((room, node), Arc::clone(&read));
+                self.caches()
+                    .state_nodes
+                    .insert((room, node), Arc::clone(&read));
                 loaded.insert(node, read);
             }
             if let Some(node) = chunk.iter().copied().find(|id| !loaded.contains_key(id)) {

@@ -20,7 +20,10 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self { kept: bounded(CACHE_BYTES, 1_500, |_, event| event.weight()), redactions: Mutex::default() }
+        Self {
+            kept: bounded(CACHE_BYTES, 1_500, |_, event| event.weight()),
+            redactions: Mutex::default(),
+        }
     }
 
     pub(crate) fn get(&self, event: EventNid) -> Option<Arc<StoredEvent>> {
@@ -48,10 +51,16 @@ impl Events {
     }
 
     /// An event was redacted: `redact` makes what is left of it, or nothing if it has to be read again.
-    pub(crate) fn redact(&self, event: EventNid, redact: impl FnOnce(&StoredEvent) -> Option<StoredEvent>) {
+    pub(crate) fn redact(
+        &self,
+        event: EventNid,
+        redact: impl FnOnce(&StoredEvent) -> Option<StoredEvent>,
+    ) {
         let mut redactions = self.lock();
         *redactions += 1;
-        let Some(kept) = self.kept.peek(&event) else { return };
+        let Some(kept) = self.kept.peek(&event) else {
+            return;
+        };
         match redact(&kept) {
             Some(redacted) => self.kept.insert(event, Arc::new(redacted)),
             None => {
@@ -72,6 +81,8 @@ impl Events {
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {
-        self.redactions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.redactions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -47,7 +47,12 @@ impl Store {
     pub async fn events(&self, nids: &[EventNid]) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let cache = &self.caches().events;
         let mut found: Vec<_> = nids.iter().map(|nid| cache.get(*nid)).collect();
-        let mut missing: Vec<i64> = nids.iter().zip(&found).filter(|(_, kept)| kept.is_none()).map(|(nid, _)| nid.0).collect();
+        let mut missing: Vec<i64> = nids
+            .iter()
+            .zip(&found)
+            .filter(|(_, kept)| kept.is_none())
+            .map(|(nid, _)| nid.0)
+            .collect();
         if !missing.is_empty() {
             missing.sort_unstable();
             missing.dedup();
@@ -57,18 +62,31 @@ impl Store {
                     SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
                         transaction_device, transaction_id, json
                     FROM events WHERE event_nid = ANY($1)";
-                let events = self.load_events(sql, &[Value::Ints(chunk.to_vec())]).await?;
+                let events = self
+                    .load_events(sql, &[Value::Ints(chunk.to_vec())])
+                    .await?;
                 loaded.extend(events.into_iter().map(|event| (event.nid, event)));
             }
-            for (nid, place) in nids.iter().zip(&mut found).filter(|(_, place)| place.is_none()) {
+            for (nid, place) in nids
+                .iter()
+                .zip(&mut found)
+                .filter(|(_, place)| place.is_none())
+            {
                 *place = loaded.get(nid).cloned();
             }
         }
-        nids.iter().zip(found).map(|(nid, event)| event.ok_or(StoreError::MissingEvent(*nid))).collect()
+        nids.iter()
+            .zip(found)
+            .map(|(nid, event)| event.ok_or(StoreError::MissingEvent(*nid)))
+            .collect()
     }
 
     /// The number of the event with this id, if it is in this room.
-    pub async fn event_nid(&self, room: RoomNid, event_id: &EventId) -> Result<Option<EventNid>, StoreError> {
+    pub async fn event_nid(
+        &self,
+        room: RoomNid,
+        event_id: &EventId,
+    ) -> Result<Option<EventNid>, StoreError> {
         let Some(info) = self.room_by_nid(room).await? else {
             return Ok(None);
         };
@@ -108,7 +126,8 @@ impl Store {
                 FROM events WHERE room_nid = $1 AND room_order > $2 ORDER BY room_order LIMIT $3"
             }
         };
-        self.load_events(sql, &[room.int(), from.int(), limit_value(limit)]).await
+        self.load_events(sql, &[room.int(), from.int(), limit_value(limit)])
+            .await
     }
 
     /// The newest events of a timeline with a position in (after, `up_to`], newest first, from the database.
@@ -124,11 +143,19 @@ impl Store {
                 transaction_device, transaction_id, json
             FROM events WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
             ORDER BY position DESC LIMIT $4";
-        self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)]).await
+        self.load_events(
+            sql,
+            &[room.int(), after.int(), up_to.int(), limit_value(limit)],
+        )
+        .await
     }
 
     /// The room's state after its last event up to `up_to`, from the database.
-    pub(crate) async fn load_room_root_at(&self, room: RoomNid, up_to: Sequence) -> Result<Option<NodeId>, StoreError> {
+    pub(crate) async fn load_room_root_at(
+        &self,
+        room: RoomNid,
+        up_to: Sequence,
+    ) -> Result<Option<NodeId>, StoreError> {
         let sql = "-- events::room_root_at
             SELECT room_root FROM events WHERE room_nid = $1 AND position <= $2 AND room_order IS NOT NULL
             ORDER BY position DESC LIMIT 1";
@@ -137,7 +164,11 @@ impl Store {
     }
 
     /// Reads whole rows, and keeps them.
-    async fn load_events(&self, sql: &'static str, params: &[Value]) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+    async fn load_events(
+        &self,
+        sql: &'static str,
+        params: &[Value],
+    ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let cache = &self.caches().events;
         let redactions = cache.redactions();
         let rows = self.db().query(sql, params).await?;
@@ -145,7 +176,9 @@ impl Store {
         for row in &rows {
             let room = RoomNid(row.int(2)?);
             let info = self.room_by_nid(room).await?;
-            let info = info.ok_or_else(|| StoreError::corrupt("events", format!("room {} is not in rooms", room.0)))?;
+            let info = info.ok_or_else(|| {
+                StoreError::corrupt("events", format!("room {} is not in rooms", room.0))
+            })?;
             events.push(Arc::new(read(row, &info)?));
         }
         cache.keep(&events, redactions);
@@ -161,7 +194,10 @@ fn read(row: &DbRow, room: &RoomInfo) -> Result<StoredEvent, StoreError> {
     let nid = EventNid(row.int(0)?);
     let event_id = read_event_id(room.version, &row.bytes(1)?)?;
     let transaction = match (row.opt_text(10)?, row.opt_text(11)?) {
-        (Some(device), Some(id)) => Some(Arc::new(Transaction { device: device.into(), id: id.to_owned() })),
+        (Some(device), Some(id)) => Some(Arc::new(Transaction {
+            device: device.into(),
+            id: id.to_owned(),
+        })),
         _ => None,
     };
     let body = EventBody::load(event_id, room.version.rules(), row.bytes(12)?.into())
