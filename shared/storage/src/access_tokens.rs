@@ -40,16 +40,16 @@ pub struct Session {
 }
 
 /// Gives a device an access token.
-pub fn insert(
-    token_hash: &TokenHash,
-    user: UserNid,
-    device_id: &DeviceId,
-    created_ms: i64,
-) -> Statement {
+pub fn insert(token_hash: &TokenHash, user: UserNid, device_id: &DeviceId, created_ms: i64) -> Statement {
     one_row(
         "-- access_tokens::insert
         INSERT INTO access_tokens (token_hash, user_nid, device_id, created_ms) VALUES ($1, $2, $3, $4)",
-        [bytes(token_hash), user.int(), text(device_id.as_str()), created_ms.int()],
+        [
+            bytes(token_hash),
+            user.int(),
+            text(device_id.as_str()),
+            created_ms.int(),
+        ],
     )
 }
 
@@ -94,10 +94,7 @@ impl Sessions {
     }
 
     pub(crate) fn usage(&self) -> [CacheUse; 2] {
-        [
-            usage("token_owners", &self.owners),
-            self.of_users.usage("sessions"),
-        ]
+        [usage("token_owners", &self.owners), self.of_users.usage("sessions")]
     }
 }
 
@@ -108,17 +105,12 @@ fn weight(session: &Session) -> u64 {
 
 impl Store {
     /// The session an access token belongs to; none if it was never given out or is no longer valid.
-    pub async fn session(
-        &self,
-        token_hash: &TokenHash,
-    ) -> Result<Option<Arc<Session>>, StoreError> {
+    pub async fn session(&self, token_hash: &TokenHash) -> Result<Option<Arc<Session>>, StoreError> {
         let Some(user) = self.token_owner(token_hash).await? else {
             return Ok(None);
         };
         let cache = &self.caches().sessions.of_users;
-        let sessions = cache
-            .get_or_load(&user, || self.load_sessions(user))
-            .await?;
+        let sessions = cache.get_or_load(&user, || self.load_sessions(user)).await?;
         if let Some(session) = sessions.get(token_hash) {
             return Ok(Some(Arc::clone(session)));
         }
@@ -146,35 +138,25 @@ impl Store {
             SELECT t.token_hash, t.user_nid, u.user_id, t.device_id, a.admin, a.deactivated
             FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid JOIN accounts a ON a.user_nid = t.user_nid
             WHERE t.user_nid = $1 LIMIT $2";
-        let rows = self
-            .db()
-            .query(sql, &[user.int(), SESSIONS_PER_USER_MAX.int()])
-            .await?;
+        let rows = self.db().query(sql, &[user.int(), SESSIONS_PER_USER_MAX.int()]).await?;
         let sessions = rows.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Arc::new(sessions))
     }
 
-    async fn load_session(
-        &self,
-        token_hash: &TokenHash,
-    ) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn load_session(&self, token_hash: &TokenHash) -> Result<Option<Arc<Session>>, StoreError> {
         let sql = "-- access_tokens::load_session
             SELECT t.token_hash, t.user_nid, u.user_id, t.device_id, a.admin, a.deactivated
             FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid JOIN accounts a ON a.user_nid = t.user_nid
             WHERE t.token_hash = $1";
         let row = self.db().query_opt(sql, &[bytes(token_hash)]).await?;
-        Ok(row
-            .as_ref()
-            .map(read)
-            .transpose()?
-            .map(|(_, session)| session))
+        Ok(row.as_ref().map(read).transpose()?.map(|(_, session)| session))
     }
 }
 
 fn read(row: &DbRow) -> Result<(TokenHash, Arc<Session>), StoreError> {
     let corrupt = |what: String| StoreError::corrupt("access_tokens", what);
-    let token_hash = TokenHash::try_from(&*row.bytes(0)?)
-        .map_err(|_| corrupt("a hash that is not 32 bytes".to_owned()))?;
+    let token_hash =
+        TokenHash::try_from(&*row.bytes(0)?).map_err(|_| corrupt("a hash that is not 32 bytes".to_owned()))?;
     let session = Session {
         user: UserNid(row.int(1)?),
         user_id: UserId::parse(row.text(2)?).map_err(|error| corrupt(error.to_string()))?,

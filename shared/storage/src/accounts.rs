@@ -49,9 +49,7 @@ pub(crate) type Accounts = Changing<UserNid, Option<Arc<Account>>>;
 
 pub(crate) fn cache() -> Accounts {
     Changing::new(bounded(CACHE_BYTES, 200, |_, account| {
-        let hash = account
-            .as_ref()
-            .and_then(|account| account.password_hash.as_ref());
+        let hash = account.as_ref().and_then(|account| account.password_hash.as_ref());
         size_of::<Account>() as u64 + hash.map_or(0, |hash| hash.len() as u64)
     }))
 }

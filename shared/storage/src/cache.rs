@@ -31,11 +31,7 @@ pub(crate) type Weigh<K, V> = fn(&K, &V) -> u64;
 pub(crate) type Cache<K, V> = quick_cache::sync::Cache<K, V, Weighing<K, V>>;
 
 /// Makes a cache of at most `max_bytes`, most of whose entries weigh about `typical_bytes`.
-pub(crate) fn bounded<K: Eq + Hash, V: Clone>(
-    max_bytes: u64,
-    typical_bytes: u64,
-    weigh: Weigh<K, V>,
-) -> Cache<K, V> {
+pub(crate) fn bounded<K: Eq + Hash, V: Clone>(max_bytes: u64, typical_bytes: u64, weigh: Weigh<K, V>) -> Cache<K, V> {
     let items = usize::try_from(max_bytes / (typical_bytes + ENTRY_BYTES)).unwrap_or(usize::MAX);
     let options = OptionsBuilder::new()
         .shards(SHARDS)
@@ -43,12 +39,7 @@ pub(crate) fn bounded<K: Eq + Hash, V: Clone>(
         .weight_capacity(max_bytes)
         .build()
         .expect("both capacities are set");
-    Cache::with_options(
-        options,
-        Weighing(weigh),
-        Default::default(),
-        Default::default(),
-    )
+    Cache::with_options(options, Weighing(weigh), Default::default(), Default::default())
 }
 
 /// How full a cache is.
@@ -160,12 +151,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Changing<K, V> {
     }
 
     /// Like [`change`](Self::change), where a row is enough to make a value if none is kept.
-    pub(crate) fn change_or_make(
-        &self,
-        key: &K,
-        change: impl FnOnce(&mut V),
-        make: impl FnOnce() -> V,
-    ) {
+    pub(crate) fn change_or_make(&self, key: &K, change: impl FnOnce(&mut V), make: impl FnOnce() -> V) {
         let mut loads = self.loads();
         loads.remove(key);
         if self.kept.contains_key(key) {

@@ -49,11 +49,7 @@ pub fn delete(user: UserNid, device_id: &DeviceId) -> Statement {
 
 impl Store {
     /// A device of a user.
-    pub async fn device(
-        &self,
-        user: UserNid,
-        device_id: &DeviceId,
-    ) -> Result<Option<Device>, StoreError> {
+    pub async fn device(&self, user: UserNid, device_id: &DeviceId) -> Result<Option<Device>, StoreError> {
         let sql = "-- devices::device
             SELECT device_id, display_name, created_ms FROM devices WHERE user_nid = $1 AND device_id = $2";
         let row = self

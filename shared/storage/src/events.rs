@@ -122,8 +122,7 @@ pub struct NewEventRow {
 /// Stores an event.
 pub fn insert(event: &NewEventRow, position: Value) -> Statement {
     let id = event.body.event_id();
-    let id =
-        event_id_bytes(event.version, id).unwrap_or_else(|| Bytes::copy_from_slice(id.as_bytes()));
+    let id = event_id_bytes(event.version, id).unwrap_or_else(|| Bytes::copy_from_slice(id.as_bytes()));
     let transaction = event.transaction.as_deref();
     one_row(
         "-- events::insert
@@ -152,10 +151,6 @@ pub fn redact(event: EventNid, redacted_by: EventNid, redacted: &EventBody) -> S
     one_row(
         "-- events::redact
         UPDATE events SET redacted_by = $2, json = $3 WHERE event_nid = $1",
-        [
-            event.int(),
-            redacted_by.int(),
-            bytes(redacted.json().as_bytes()),
-        ],
+        [event.int(), redacted_by.int(), bytes(redacted.json().as_bytes())],
     )
 }

@@ -29,11 +29,7 @@ impl Store {
         }
         let sql = "-- filters::filter
             SELECT body FROM filters WHERE user_nid = $1 AND filter_id = $2";
-        let Some(row) = self
-            .db()
-            .query_opt(sql, &[user.int(), filter_id.int()])
-            .await?
-        else {
+        let Some(row) = self.db().query_opt(sql, &[user.int(), filter_id.int()]).await? else {
             return Ok(None);
         };
         let body = row.bytes(0)?;
@@ -44,11 +40,7 @@ impl Store {
     /// Stores a filter, and gives its id. The id follows from the filter, so that a client which stores the same one at each start does not fill the table.
     pub async fn insert_filter(&self, user: UserNid, body: &[u8]) -> Result<i64, StoreError> {
         let hash = sha256(body);
-        let filter_id = hash
-            .iter()
-            .take(8)
-            .fold(0, |id, byte| id << 8 | i64::from(*byte))
-            & i64::MAX;
+        let filter_id = hash.iter().take(8).fold(0, |id, byte| id << 8 | i64::from(*byte)) & i64::MAX;
         let sql = "-- filters::insert
             INSERT INTO filters (user_nid, filter_id, body) VALUES ($1, $2, $3)
             ON CONFLICT (user_nid, filter_id) DO NOTHING";

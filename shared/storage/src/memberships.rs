@@ -76,8 +76,7 @@ impl<K: Ord + Copy> Memberships<K> {
 
     /// Those with one membership.
     pub fn with(&self, membership: Membership) -> impl Iterator<Item = (K, RoomMembership)> + '_ {
-        self.iter()
-            .filter(move |(_, entry)| entry.membership == membership)
+        self.iter().filter(move |(_, entry)| entry.membership == membership)
     }
 
     /// How many are joined.
@@ -127,18 +126,17 @@ impl<K: Ord + Copy> Memberships<K> {
 }
 
 /// Adds a member event to the history.
-pub fn insert(
-    user: UserNid,
-    room: RoomNid,
-    position: Value,
-    membership: Membership,
-    event: EventNid,
-) -> Statement {
+pub fn insert(user: UserNid, room: RoomNid, position: Value, membership: Membership, event: EventNid) -> Statement {
     one_row(
         "-- memberships::insert
         INSERT INTO memberships (user_nid, room_nid, position, membership, event_nid) VALUES ($1, $2, $3, $4, $5)",
-        [user.int(), room.int(), position, membership.code().int(), event.int()],
+        [user.int(), room.int(), position, code(membership).int(), event.int()],
     )
+}
+
+/// The number the database holds.
+const fn code(membership: Membership) -> i64 {
+    membership as i64
 }
 
 /// The two views.
@@ -158,8 +156,7 @@ impl Views {
 
     /// A member event was persisted.
     pub(crate) fn change(&self, user: UserNid, room: RoomNid, entry: RoomMembership) {
-        self.rooms
-            .change(&user, |rooms| Arc::make_mut(rooms).put(room, entry));
+        self.rooms.change(&user, |rooms| Arc::make_mut(rooms).put(room, entry));
         self.members
             .change(&room, |members| Arc::make_mut(members).put(user, entry));
     }
@@ -170,10 +167,7 @@ impl Views {
     }
 
     pub(crate) fn usage(&self) -> [CacheUse; 2] {
-        [
-            self.rooms.usage("user_rooms"),
-            self.members.usage("room_members"),
-        ]
+        [self.rooms.usage("user_rooms"), self.members.usage("room_members")]
     }
 }
 
@@ -197,11 +191,7 @@ impl Store {
     }
 
     /// A user's rooms as they were at a place that this process has reached.
-    pub async fn user_rooms_at(
-        &self,
-        user: UserNid,
-        up_to: Sequence,
-    ) -> Result<Arc<UserRooms>, StoreError> {
+    pub async fn user_rooms_at(&self, user: UserNid, up_to: Sequence) -> Result<Arc<UserRooms>, StoreError> {
         let rooms = self.user_rooms(user).await?;
         if rooms.last_change <= up_to {
             return Ok(rooms);
@@ -216,11 +206,7 @@ impl Store {
     }
 
     /// A room's users as they were at a place that this process has reached.
-    pub async fn room_members_at(
-        &self,
-        room: RoomNid,
-        up_to: Sequence,
-    ) -> Result<Arc<RoomMembers>, StoreError> {
+    pub async fn room_members_at(&self, room: RoomNid, up_to: Sequence) -> Result<Arc<RoomMembers>, StoreError> {
         let members = self.room_members(room).await?;
         if members.last_change <= up_to {
             return Ok(members);
@@ -261,10 +247,7 @@ impl Store {
         let sql = "-- memberships::membership_at
             SELECT membership, event_nid, position FROM memberships WHERE user_nid = $1 AND room_nid = $2 AND position <= $3
             ORDER BY position DESC LIMIT 1";
-        let row = self
-            .db()
-            .query_opt(sql, &[user.int(), room.int(), up_to.int()])
-            .await?;
+        let row = self.db().query_opt(sql, &[user.int(), room.int(), up_to.int()]).await?;
         row.as_ref().map(|row| read(row, 0)).transpose()
     }
 
@@ -291,9 +274,11 @@ impl Store {
 
 /// An entry whose columns begin at `first`.
 fn read(row: &DbRow, first: usize) -> Result<RoomMembership, StoreError> {
-    let code = row.int(first)?;
-    let membership = Membership::from_code(code)
-        .ok_or_else(|| StoreError::corrupt("memberships", format!("membership {code}")))?;
+    let held = row.int(first)?;
+    let membership = Membership::ALL
+        .into_iter()
+        .find(|membership| code(*membership) == held)
+        .ok_or_else(|| StoreError::corrupt("memberships", format!("membership {held}")))?;
     Ok(RoomMembership {
         membership,
         event: EventNid(row.int(first + 1)?),

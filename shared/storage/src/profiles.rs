@@ -65,11 +65,7 @@ impl Store {
         let sql = "-- profiles::profile
             SELECT field, value FROM profiles WHERE user_nid = $1 ORDER BY field LIMIT $2";
         let mut profile = Profile::new();
-        for row in self
-            .db()
-            .query(sql, &[user.int(), FIELDS_MAX.int()])
-            .await?
-        {
+        for row in self.db().query(sql, &[user.int(), FIELDS_MAX.int()]).await? {
             let value = serde_json::from_slice(&row.bytes(1)?)
                 .map_err(|error| StoreError::corrupt("profiles", error.to_string()))?;
             profile.insert(row.text(0)?.to_owned(), value);

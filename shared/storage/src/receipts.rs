@@ -59,11 +59,7 @@ impl RoomReceipts {
     /// The receipts that are new in (after, `up_to`], oldest first.
     ///
     /// A receipt that was replaced after `up_to` is not among them: its reader has moved on, and the next answer says where to.
-    pub fn between(
-        &self,
-        after: Sequence,
-        up_to: Sequence,
-    ) -> impl Iterator<Item = (Sequence, &Arc<StoredReceipt>)> {
+    pub fn between(&self, after: Sequence, up_to: Sequence) -> impl Iterator<Item = (Sequence, &Arc<StoredReceipt>)> {
         let range = self.by_position.range(after.saturating_add(1)..);
         range
             .take_while(move |(position, _)| **position <= up_to)
@@ -77,12 +73,8 @@ impl RoomReceipts {
         kind: ReceiptKind,
         thread: Option<&str>,
     ) -> Option<(Sequence, &Arc<StoredReceipt>)> {
-        let position = self
-            .positions
-            .get(&(user, kind, thread.map(str::to_owned)))?;
-        self.by_position
-            .get(position)
-            .map(|receipt| (*position, receipt))
+        let position = self.positions.get(&(user, kind, thread.map(str::to_owned)))?;
+        self.by_position.get(position).map(|receipt| (*position, receipt))
     }
 
     /// Puts in a receipt in place of the one before, unless that one is newer.
@@ -183,8 +175,7 @@ fn read(row: &DbRow) -> Result<StoredReceipt, StoreError> {
     let kind = [ReceiptKind::Read, ReceiptKind::ReadPrivate]
         .into_iter()
         .find(|kind| kind_code(*kind) == code);
-    let event_id = EventId::parse(row.text(4)?)
-        .map_err(|error| StoreError::corrupt("receipts", error.to_string()))?;
+    let event_id = EventId::parse(row.text(4)?).map_err(|error| StoreError::corrupt("receipts", error.to_string()))?;
     Ok(StoredReceipt {
         user: UserNid(row.int(1)?),
         kind: kind.ok_or_else(|| StoreError::corrupt("receipts", format!("kind {code}")))?,

@@ -65,10 +65,7 @@ pub async fn load(db: &Database, room: RoomNid) -> Result<Option<RoomHead>, Stor
         ));
     }
     Ok(Some(RoomHead {
-        extremities: nids
-            .iter()
-            .map(|nid| EventNid(i64::from_be_bytes(*nid)))
-            .collect(),
+        extremities: nids.iter().map(|nid| EventNid(i64::from_be_bytes(*nid))).collect(),
         room_order: row.int(1)?,
         depth: row.int(2)?,
         room_root: NodeId(row.int(3)?),

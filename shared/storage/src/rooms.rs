@@ -31,11 +31,7 @@ pub fn insert(room: &RoomInfo) -> Statement {
     one_row(
         "-- rooms::insert
         INSERT INTO rooms (room_nid, room_id, version) VALUES ($1, $2, $3)",
-        [
-            room.nid.int(),
-            text(room.id.as_str()),
-            version_code(room.version).int(),
-        ],
+        [room.nid.int(), text(room.id.as_str()), version_code(room.version).int()],
     )
 }
 
@@ -94,9 +90,7 @@ impl Store {
         let sql = "-- rooms::room
             SELECT room_nid, room_id, version FROM rooms WHERE room_id = $1";
         let row = self.db().query_opt(sql, &[text(room_id.as_str())]).await?;
-        row.as_ref()
-            .map(|row| self.caches().rooms.keep(row))
-            .transpose()
+        row.as_ref().map(|row| self.caches().rooms.keep(row)).transpose()
     }
 
     /// The room with this number.
@@ -107,9 +101,7 @@ impl Store {
         let sql = "-- rooms::room_by_nid
             SELECT room_nid, room_id, version FROM rooms WHERE room_nid = $1";
         let row = self.db().query_opt(sql, &[room.int()]).await?;
-        row.as_ref()
-            .map(|row| self.caches().rooms.keep(row))
-            .transpose()
+        row.as_ref().map(|row| self.caches().rooms.keep(row)).transpose()
     }
 }
 
@@ -119,8 +111,7 @@ fn read(row: &DbRow) -> Result<RoomInfo, StoreError> {
         .into_iter()
         .find(|version| version_code(*version) == code)
         .ok_or_else(|| StoreError::corrupt("rooms", format!("version {code}")))?;
-    let id = RoomId::parse(row.text(1)?)
-        .map_err(|error| StoreError::corrupt("rooms", error.to_string()))?;
+    let id = RoomId::parse(row.text(1)?).map_err(|error| StoreError::corrupt("rooms", error.to_string()))?;
     Ok(RoomInfo {
         nid: RoomNid(row.int(0)?),
         id,

@@ -46,9 +46,7 @@ impl StateKeys {
             nids: Changing::new(bounded(CACHE_BYTES, 120, |pair: &Pair, _| {
                 (pair.0.len() + pair.1.len()) as u64 + 64
             })),
-            pairs: bounded(CACHE_BYTES, 120, |_, pair| {
-                (pair.0.len() + pair.1.len()) as u64 + 64
-            }),
+            pairs: bounded(CACHE_BYTES, 120, |_, pair| (pair.0.len() + pair.1.len()) as u64 + 64),
         }
     }
 
@@ -58,8 +56,7 @@ impl StateKeys {
             return;
         }
         let pair = Pair(kind.into(), state_key.into());
-        self.nids
-            .change_or_make(&pair, |kept| *kept = Some(nid), || Some(nid));
+        self.nids.change_or_make(&pair, |kept| *kept = Some(nid), || Some(nid));
     }
 
     /// Anything may have changed, or a state event was persisted and its pair is not in the row.
@@ -70,10 +67,7 @@ impl StateKeys {
     }
 
     pub(crate) fn usage(&self) -> [CacheUse; 2] {
-        [
-            self.nids.usage("state_key_nids"),
-            usage("state_keys", &self.pairs),
-        ]
+        [self.nids.usage("state_key_nids"), usage("state_keys", &self.pairs)]
     }
 }
 
@@ -104,11 +98,7 @@ impl Equivalent<Pair> for Borrowed<'_> {
 
 impl Store {
     /// The number that stands for a pair of event type and state key; none if there has been no such state event.
-    pub async fn state_key_nid(
-        &self,
-        kind: &str,
-        state_key: &str,
-    ) -> Result<Option<StateKeyNid>, StoreError> {
+    pub async fn state_key_nid(&self, kind: &str, state_key: &str) -> Result<Option<StateKeyNid>, StoreError> {
         let cache = &self.caches().state_keys.nids;
         if let Some(nid) = cache.get(&Borrowed(kind, state_key)) {
             return Ok(nid);
@@ -119,17 +109,10 @@ impl Store {
             .await
     }
 
-    async fn load_state_key_nid(
-        &self,
-        kind: &str,
-        state_key: &str,
-    ) -> Result<Option<StateKeyNid>, StoreError> {
+    async fn load_state_key_nid(&self, kind: &str, state_key: &str) -> Result<Option<StateKeyNid>, StoreError> {
         let sql = "-- state_keys::state_key_nid
             SELECT state_key_nid FROM state_keys WHERE kind = $1 AND state_key = $2";
-        let row = self
-            .db()
-            .query_opt(sql, &[text(kind), text(state_key)])
-            .await?;
+        let row = self.db().query_opt(sql, &[text(kind), text(state_key)]).await?;
         Ok(row.map(|row| row.int(0)).transpose()?.map(StateKeyNid))
     }
 
@@ -139,10 +122,7 @@ impl Store {
     }
 
     /// The event types and state keys behind numbers, in the order asked for.
-    pub async fn state_keys(
-        &self,
-        nids: &[StateKeyNid],
-    ) -> Result<Vec<Option<Arc<StateKey>>>, StoreError> {
+    pub async fn state_keys(&self, nids: &[StateKeyNid]) -> Result<Vec<Option<Arc<StateKey>>>, StoreError> {
         let cache = &self.caches().state_keys.pairs;
         let mut found: Vec<_> = nids.iter().map(|nid| cache.get(nid)).collect();
         let missing: Vec<usize> = (0..nids.len()).filter(|at| found[*at].is_none()).collect();

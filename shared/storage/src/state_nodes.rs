@@ -58,8 +58,7 @@ impl Store {
         root: NodeId,
         key: StateKeyNid,
     ) -> Result<Option<EventNid>, StoreError> {
-        self.with_nodes(room, |nodes| state::get(root, key, nodes))
-            .await
+        self.with_nodes(room, |nodes| state::get(root, key, nodes)).await
     }
 
     /// The state event of a type and state key in a room's state.
@@ -83,19 +82,11 @@ impl Store {
     }
 
     /// All of a room's state, in no particular order.
-    pub async fn state(
-        &self,
-        room: RoomNid,
-        root: NodeId,
-    ) -> Result<Vec<(StateKeyNid, EventNid)>, StoreError> {
+    pub async fn state(&self, room: RoomNid, root: NodeId) -> Result<Vec<(StateKeyNid, EventNid)>, StoreError> {
         let mut loaded = Loaded::new();
         loop {
             let mut missing = Vec::new();
-            state::frontier(
-                root,
-                &|id| self.node_at_hand(room, id, &loaded),
-                &mut missing,
-            );
+            state::frontier(root, &|id| self.node_at_hand(room, id, &loaded), &mut missing);
             if missing.is_empty() {
                 break;
             }
@@ -109,25 +100,15 @@ impl Store {
     }
 
     /// All of a room's state as events, in no particular order.
-    pub async fn state_events(
-        &self,
-        room: RoomNid,
-        root: NodeId,
-    ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+    pub async fn state_events(&self, room: RoomNid, root: NodeId) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let state = self.state(room, root).await?;
         let nids: Vec<EventNid> = state.into_iter().map(|(_, event)| event).collect();
         self.events(&nids).await
     }
 
     /// How a room's state changed from one root to another.
-    pub async fn state_diff(
-        &self,
-        room: RoomNid,
-        old: NodeId,
-        new: NodeId,
-    ) -> Result<Vec<Difference>, StoreError> {
-        self.with_nodes(room, |nodes| state::diff(old, new, nodes))
-            .await
+    pub async fn state_diff(&self, room: RoomNid, old: NodeId, new: NodeId) -> Result<Vec<Difference>, StoreError> {
+        self.with_nodes(room, |nodes| state::diff(old, new, nodes)).await
     }
 
     /// Runs an operation on a room's state, loading the nodes that it finds missing, until it has all it needs. For the master too, whose decisions
@@ -143,9 +124,7 @@ impl Store {
     /// Keeps nodes that the caller made and that have been committed, so that they need not be read.
     pub fn remember_nodes(&self, room: RoomNid, nodes: &[(NodeId, Arc<Node>)]) {
         for (id, node) in nodes {
-            self.caches()
-                .state_nodes
-                .insert((room, *id), Arc::clone(node));
+            self.caches().state_nodes.insert((room, *id), Arc::clone(node));
         }
     }
 
@@ -176,12 +155,7 @@ impl Store {
     }
 
     /// Loads nodes, all of which have to be there.
-    async fn load_nodes(
-        &self,
-        room: RoomNid,
-        ids: &[NodeId],
-        loaded: &mut Loaded,
-    ) -> Result<(), StoreError> {
+    async fn load_nodes(&self, room: RoomNid, ids: &[NodeId], loaded: &mut Loaded) -> Result<(), StoreError> {
         for chunk in ids.chunks(NODES_PER_QUERY_MAX) {
             if loaded.len() + chunk.len() > NODES_PER_READ_MAX {
                 return Err(StoreError::corrupt(
@@ -192,19 +166,13 @@ impl Store {
             let sql = "-- state_nodes::nodes
                 SELECT node_id, checksum, body FROM state_nodes WHERE room_nid = $1 AND node_id = ANY($2)";
             let asked = chunk.iter().map(|id| id.0).collect();
-            for row in self
-                .db()
-                .query(sql, &[room.int(), Value::Ints(asked)])
-                .await?
-            {
+            for row in self.db().query(sql, &[room.int(), Value::Ints(asked)]).await? {
                 let node = NodeId(row.int(0)?);
                 let body = row.bytes(2)?;
                 let intact = Node::checksum(&body) == row.int(1)?;
                 let read = Node::decode(&body).ok().filter(|_| intact);
                 let read = Arc::new(read.ok_or(StoreError::Node { room, node })?);
-                self.caches()
-                    .state_nodes
-                    .insert((room, node), Arc::clone(&read));
+                self.caches().state_nodes.insert((room, node), Arc::clone(&read));
                 loaded.insert(node, read);
             }
             if let Some(node) = chunk.iter().copied().find(|id| !loaded.contains_key(id)) {

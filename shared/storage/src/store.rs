@@ -129,8 +129,6 @@ impl Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store")
-            .field("db", &self.0.db)
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("db", &self.0.db).finish_non_exhaustive()
     }
 }

@@ -61,15 +61,8 @@ impl RoomTimeline {
     }
 
     /// The newest `limit` events in (after, `up_to`], newest first; none if some of them may not be here.
-    pub fn between(
-        &self,
-        after: Sequence,
-        up_to: Sequence,
-        limit: usize,
-    ) -> Option<Vec<Arc<StoredEvent>>> {
-        let in_range = self
-            .newest_first()
-            .skip_while(|event| event.position > up_to);
+    pub fn between(&self, after: Sequence, up_to: Sequence, limit: usize) -> Option<Vec<Arc<StoredEvent>>> {
+        let in_range = self.newest_first().skip_while(|event| event.position > up_to);
         let events: Vec<_> = in_range
             .take_while(|event| event.position > after)
             .take(limit)
@@ -122,25 +115,18 @@ impl Timelines {
                 weight: event.weight(),
             })
         };
-        let append =
-            |timeline: &mut Arc<RoomTimeline>| Arc::make_mut(timeline).push(Arc::clone(event));
+        let append = |timeline: &mut Arc<RoomTimeline>| Arc::make_mut(timeline).push(Arc::clone(event));
         self.change_or_make(&event.room, append, begin);
     }
 
     /// An event was redacted: `redact` makes what is left of it.
-    pub(crate) fn redact(
-        &self,
-        room: RoomNid,
-        event: EventNid,
-        redact: impl FnOnce(&StoredEvent) -> StoredEvent,
-    ) {
+    pub(crate) fn redact(&self, room: RoomNid, event: EventNid, redact: impl FnOnce(&StoredEvent) -> StoredEvent) {
         self.change(&room, |timeline| {
             let at = timeline.events.iter().position(|kept| kept.nid == event);
             if let Some(at) = at {
                 let timeline = Arc::make_mut(timeline);
                 let redacted = redact(&timeline.events[at]);
-                timeline.weight = (timeline.weight + redacted.weight())
-                    .saturating_sub(timeline.events[at].weight());
+                timeline.weight = (timeline.weight + redacted.weight()).saturating_sub(timeline.events[at].weight());
                 timeline.events[at] = Arc::new(redacted);
             }
         });
@@ -152,18 +138,12 @@ impl Store {
     pub async fn room_timeline(&self, room: RoomNid) -> Result<Arc<RoomTimeline>, StoreError> {
         let timelines = &self.caches().timelines;
         timelines
-            .get_if_or_load(
-                &room,
-                |timeline| timeline.is_full(),
-                || self.load_timeline(room),
-            )
+            .get_if_or_load(&room, |timeline| timeline.is_full(), || self.load_timeline(room))
             .await
     }
 
     async fn load_timeline(&self, room: RoomNid) -> Result<Arc<RoomTimeline>, StoreError> {
-        let events = self
-            .load_events_between(room, 0, Sequence::MAX, TIMELINE_MAX)
-            .await?;
+        let events = self.load_events_between(room, 0, Sequence::MAX, TIMELINE_MAX).await?;
         Ok(Arc::new(RoomTimeline::loaded(events)))
     }
 
@@ -191,18 +171,9 @@ impl Store {
     }
 
     /// The room's state after its last event at or before a place; none if it had no event then.
-    pub async fn room_root_at(
-        &self,
-        room: RoomNid,
-        up_to: Sequence,
-    ) -> Result<Option<NodeId>, StoreError> {
+    pub async fn room_root_at(&self, room: RoomNid, up_to: Sequence) -> Result<Option<NodeId>, StoreError> {
         let root = |timeline: &RoomTimeline| timeline.newest_at(up_to).map(|event| event.room_root);
-        if let Some(root) = self
-            .caches()
-            .timelines
-            .get(&room)
-            .and_then(|timeline| root(&timeline))
-        {
+        if let Some(root) = self.caches().timelines.get(&room).and_then(|timeline| root(&timeline)) {
             return Ok(Some(root));
         }
         match root(&*self.room_timeline(room).await?) {

@@ -46,13 +46,7 @@ impl Typing {
     }
 
     /// A row of the ephemeral chain: everybody who is typing in a room now.
-    pub(crate) fn change(
-        &self,
-        epoch: Epoch,
-        position: Sequence,
-        room: RoomNid,
-        users: &[UserNid],
-    ) {
+    pub(crate) fn change(&self, epoch: Epoch, position: Sequence, room: RoomNid, users: &[UserNid]) {
         let mut state = self.lock();
         state.enter(epoch);
         state.rooms.insert(

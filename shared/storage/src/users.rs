@@ -72,10 +72,7 @@ impl Store {
     }
 
     /// The ids of users, in the order asked for.
-    pub async fn user_ids(
-        &self,
-        users: &[UserNid],
-    ) -> Result<Vec<Option<OwnedUserId>>, StoreError> {
+    pub async fn user_ids(&self, users: &[UserNid]) -> Result<Vec<Option<OwnedUserId>>, StoreError> {
         let cache = &self.caches().users;
         let mut found: Vec<_> = users.iter().map(|user| cache.ids.get(user)).collect();
         let missing: Vec<usize> = (0..users.len()).filter(|at| found[*at].is_none()).collect();
@@ -96,7 +93,6 @@ impl Store {
 }
 
 fn read(row: &DbRow) -> Result<(UserNid, OwnedUserId), StoreError> {
-    let user_id = UserId::parse(row.text(1)?)
-        .map_err(|error| StoreError::corrupt("users", error.to_string()))?;
+    let user_id = UserId::parse(row.text(1)?).map_err(|error| StoreError::corrupt("users", error.to_string()))?;
     Ok((UserNid(row.int(0)?), user_id))
 }

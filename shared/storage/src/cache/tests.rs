@@ -14,9 +14,7 @@ use super::*;
 type Numbers = Changing<u8, Arc<Vec<u64>>>;
 
 fn numbers(max_bytes: u64) -> Numbers {
-    Changing::new(bounded(max_bytes, 100, |_, numbers| {
-        numbers.len() as u64 * 8
-    }))
+    Changing::new(bounded(max_bytes, 100, |_, numbers| numbers.len() as u64 * 8))
 }
 
 /// A load that ends when the test says so.
@@ -26,9 +24,7 @@ fn slow(answer: oneshot::Receiver<u64>) -> impl Future<Output = Result<Arc<Vec<u
 
 async fn now(cache: &Numbers, key: u8, value: u64) -> Vec<u64> {
     let loaded = cache
-        .get_or_load(&key, || async {
-            Ok::<_, Infallible>(Arc::new(vec![value]))
-        })
+        .get_or_load(&key, || async { Ok::<_, Infallible>(Arc::new(vec![value])) })
         .await;
     loaded.expect("it cannot fail").to_vec()
 }
@@ -92,10 +88,7 @@ async fn forgetting_all_marks_every_load() {
     cache.forget_all();
     answer.send(1).expect("the load waits");
     load.await.expect("it cannot fail");
-    assert_eq!(
-        (now(&cache, 1, 3).await, now(&cache, 2, 8).await),
-        (vec![3], vec![8])
-    );
+    assert_eq!((now(&cache, 1, 3).await, now(&cache, 2, 8).await), (vec![3], vec![8]));
 }
 
 #[tokio::test]
@@ -149,10 +142,7 @@ async fn a_value_is_changed_in_place_unless_a_reader_holds_it() {
     assert_eq!(address(&cache), before);
     let held = cache.get(&1).expect("it is kept");
     cache.change(&1, |numbers| Arc::make_mut(numbers).push(3));
-    assert_eq!(
-        (&**held, &*now(&cache, 1, 0).await),
-        (&[1, 2][..], &[1, 2, 3][..])
-    );
+    assert_eq!((&**held, &*now(&cache, 1, 0).await), (&[1, 2][..], &[1, 2, 3][..]));
 }
 
 #[tokio::test]
@@ -174,15 +164,10 @@ async fn what_is_kept_may_not_be_enough() {
     let longer = |numbers: &Arc<Vec<u64>>| numbers.len() > 1;
     let load = || async { Ok::<_, Infallible>(Arc::new(vec![1, 2])) };
     assert_eq!(
-        *cache
-            .get_if_or_load(&1, longer, load)
-            .await
-            .expect("it cannot fail"),
+        *cache.get_if_or_load(&1, longer, load).await.expect("it cannot fail"),
         [1, 2]
     );
     assert_eq!(now(&cache, 1, 9).await, [1, 2]);
-    let mut kept = pin!(cache.get_if_or_load(&1, longer, || std::future::pending::<
-        Result<_, Infallible>,
-    >()));
+    let mut kept = pin!(cache.get_if_or_load(&1, longer, || std::future::pending::<Result<_, Infallible>>()));
     assert!(matches!(poll!(&mut kept), Poll::Ready(Ok(_))));
 }

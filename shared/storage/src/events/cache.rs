@@ -51,11 +51,7 @@ impl Events {
     }
 
     /// An event was redacted: `redact` makes what is left of it, or nothing if it has to be read again.
-    pub(crate) fn redact(
-        &self,
-        event: EventNid,
-        redact: impl FnOnce(&StoredEvent) -> Option<StoredEvent>,
-    ) {
+    pub(crate) fn redact(&self, event: EventNid, redact: impl FnOnce(&StoredEvent) -> Option<StoredEvent>) {
         let mut redactions = self.lock();
         *redactions += 1;
         let Some(kept) = self.kept.peek(&event) else {
@@ -81,8 +77,6 @@ impl Events {
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {
-        self.redactions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.redactions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

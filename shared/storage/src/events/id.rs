@@ -26,10 +26,7 @@ pub fn event_id_bytes(version: RoomVersion, event_id: &EventId) -> Option<Bytes>
 }
 
 /// The id that the column holds.
-pub(super) fn read_event_id(
-    version: RoomVersion,
-    column: &[u8],
-) -> Result<OwnedEventId, StoreError> {
+pub(super) fn read_event_id(version: RoomVersion, column: &[u8]) -> Result<OwnedEventId, StoreError> {
     let text = match version.rules().event_id {
         EventIdFormat::Assigned => String::from_utf8_lossy(column).into_owned(),
         EventIdFormat::Hash => format!("${}", STANDARD_NO_PAD.encode(column)),

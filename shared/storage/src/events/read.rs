@@ -62,16 +62,10 @@ impl Store {
                     SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
                         transaction_device, transaction_id, json
                     FROM events WHERE event_nid = ANY($1)";
-                let events = self
-                    .load_events(sql, &[Value::Ints(chunk.to_vec())])
-                    .await?;
+                let events = self.load_events(sql, &[Value::Ints(chunk.to_vec())]).await?;
                 loaded.extend(events.into_iter().map(|event| (event.nid, event)));
             }
-            for (nid, place) in nids
-                .iter()
-                .zip(&mut found)
-                .filter(|(_, place)| place.is_none())
-            {
+            for (nid, place) in nids.iter().zip(&mut found).filter(|(_, place)| place.is_none()) {
                 *place = loaded.get(nid).cloned();
             }
         }
@@ -82,11 +76,7 @@ impl Store {
     }
 
     /// The number of the event with this id, if it is in this room.
-    pub async fn event_nid(
-        &self,
-        room: RoomNid,
-        event_id: &EventId,
-    ) -> Result<Option<EventNid>, StoreError> {
+    pub async fn event_nid(&self, room: RoomNid, event_id: &EventId) -> Result<Option<EventNid>, StoreError> {
         let Some(info) = self.room_by_nid(room).await? else {
             return Ok(None);
         };
@@ -143,19 +133,12 @@ impl Store {
                 transaction_device, transaction_id, json
             FROM events WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
             ORDER BY position DESC LIMIT $4";
-        self.load_events(
-            sql,
-            &[room.int(), after.int(), up_to.int(), limit_value(limit)],
-        )
-        .await
+        self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)])
+            .await
     }
 
     /// The room's state after its last event up to `up_to`, from the database.
-    pub(crate) async fn load_room_root_at(
-        &self,
-        room: RoomNid,
-        up_to: Sequence,
-    ) -> Result<Option<NodeId>, StoreError> {
+    pub(crate) async fn load_room_root_at(&self, room: RoomNid, up_to: Sequence) -> Result<Option<NodeId>, StoreError> {
         let sql = "-- events::room_root_at
             SELECT room_root FROM events WHERE room_nid = $1 AND position <= $2 AND room_order IS NOT NULL
             ORDER BY position DESC LIMIT 1";
@@ -164,11 +147,7 @@ impl Store {
     }
 
     /// Reads whole rows, and keeps them.
-    async fn load_events(
-        &self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+    async fn load_events(&self, sql: &'static str, params: &[Value]) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let cache = &self.caches().events;
         let redactions = cache.redactions();
         let rows = self.db().query(sql, params).await?;
@@ -176,9 +155,7 @@ impl Store {
         for row in &rows {
             let room = RoomNid(row.int(2)?);
             let info = self.room_by_nid(room).await?;
-            let info = info.ok_or_else(|| {
-                StoreError::corrupt("events", format!("room {} is not in rooms", room.0))
-            })?;
+            let info = info.ok_or_else(|| StoreError::corrupt("events", format!("room {} is not in rooms", room.0)))?;
             events.push(Arc::new(read(row, &info)?));
         }
         cache.keep(&events, redactions);

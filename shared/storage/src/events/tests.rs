@@ -33,62 +33,26 @@ pub(crate) fn message(position: Sequence) -> Arc<StoredEvent> {
 fn hashes_are_stored_as_bytes_and_chosen_ids_as_text() {
     let hash = [0xFB; 32];
     for (version, id, column) in [
-        (
-            RoomVersion::V1,
-            "$chosen:example.org",
-            &b"$chosen:example.org"[..],
-        ),
+        (RoomVersion::V1, "$chosen:example.org", &b"$chosen:example.org"[..]),
         (RoomVersion::V2, "$+/:example.org", b"$+/:example.org"),
-        (
-            RoomVersion::V3,
-            "$+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s",
-            &hash,
-        ),
-        (
-            RoomVersion::V4,
-            "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s",
-            &hash,
-        ),
-        (
-            RoomVersion::V12,
-            "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s",
-            &hash,
-        ),
+        (RoomVersion::V3, "$+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s", &hash),
+        (RoomVersion::V4, "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s", &hash),
+        (RoomVersion::V12, "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s", &hash),
     ] {
         let id = EventId::parse(id).expect("an id");
-        assert_eq!(
-            event_id_bytes(version, &id).as_deref(),
-            Some(column),
-            "{version}"
-        );
-        assert_eq!(
-            read_event_id(version, column).expect("an id"),
-            id,
-            "{version}"
-        );
+        assert_eq!(event_id_bytes(version, &id).as_deref(), Some(column), "{version}");
+        assert_eq!(read_event_id(version, column).expect("an id"), id, "{version}");
     }
 }
 
 #[test]
 fn only_one_text_finds_an_event() {
     for (version, id) in [
-        (
-            RoomVersion::V3,
-            "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s",
-        ),
-        (
-            RoomVersion::V4,
-            "$+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s",
-        ),
+        (RoomVersion::V3, "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s"),
+        (RoomVersion::V4, "$+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s"),
         // Bits left over, padding, too short, not base64.
-        (
-            RoomVersion::V4,
-            "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_t",
-        ),
-        (
-            RoomVersion::V4,
-            "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s=",
-        ),
+        (RoomVersion::V4, "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_t"),
+        (RoomVersion::V4, "$-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s="),
         (RoomVersion::V4, "$-_v7"),
         (RoomVersion::V4, "$chosen:example.org"),
     ] {

@@ -35,10 +35,7 @@ fn a_receipt_moves_on_and_stands_at_one_place() {
             .map(|(position, _)| position),
         Some(8)
     );
-    assert_eq!(
-        receipts.get(UserNid(1), ReceiptKind::ReadPrivate, None),
-        None
-    );
+    assert_eq!(receipts.get(UserNid(1), ReceiptKind::ReadPrivate, None), None);
     assert_eq!(
         receipts.weight,
         receipts

@@ -87,9 +87,8 @@ impl Caches {
     fn apply_redaction(&self, room: RoomNid, event: EventNid, redacted_by: EventNid) {
         // What a redaction leaves depends on the room's version. A room whose version is not at hand is rare: its events are read again.
         let version = self.rooms.kept(room).map(|info| info.version);
-        self.events.redact(event, |kept| {
-            version.map(|version| kept.redacted(redacted_by, version))
-        });
+        self.events
+            .redact(event, |kept| version.map(|version| kept.redacted(redacted_by, version)));
         match version {
             Some(version) => self
                 .timelines

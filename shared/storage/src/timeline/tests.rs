@@ -19,10 +19,7 @@ fn positions(events: Option<Vec<Arc<StoredEvent>>>) -> Option<Vec<Sequence>> {
 #[test]
 fn a_range_is_answered_only_if_all_of_it_is_here() {
     let timeline = timeline(10, [12, 15, 19]);
-    assert_eq!(
-        positions(timeline.between(10, 19, 50)),
-        Some(vec![19, 15, 12])
-    );
+    assert_eq!(positions(timeline.between(10, 19, 50)), Some(vec![19, 15, 12]));
     assert_eq!(positions(timeline.between(12, 18, 50)), Some(vec![15]));
     assert_eq!(positions(timeline.between(19, 30, 50)), Some(vec![]));
     assert_eq!(positions(timeline.between(9, 19, 50)), None);
@@ -50,11 +47,7 @@ fn the_oldest_event_goes_and_the_floor_follows() {
     assert_eq!((timeline.floor, timeline.events.len()), (2, TIMELINE_MAX));
     assert_eq!(
         timeline.weight,
-        timeline
-            .events
-            .iter()
-            .map(|event| event.weight())
-            .sum::<u64>()
+        timeline.events.iter().map(|event| event.weight()).sum::<u64>()
     );
     assert_eq!(positions(timeline.between(1, max, 50)), None);
     assert_eq!(
@@ -76,10 +69,7 @@ fn an_event_that_the_database_had_first_is_not_there_twice() {
 fn what_was_loaded_reaches_back_to_the_start_if_there_was_no_more() {
     assert_eq!(RoomTimeline::loaded(vec![]).between(0, 9, 50), Some(vec![]));
     assert_eq!(RoomTimeline::loaded(vec![message(7)]).floor, 0);
-    let many = (1..=50)
-        .rev()
-        .map(|position| message(position + 100))
-        .collect();
+    let many = (1..=50).rev().map(|position| message(position + 100)).collect();
     assert_eq!(RoomTimeline::loaded(many).floor, 100);
 }
 
@@ -100,9 +90,7 @@ fn a_redaction_changes_the_event_and_not_the_snapshot_somebody_holds() {
     timelines.push(&message(1));
     timelines.push(&message(2));
     let held = timelines.get(&RoomNid(1)).expect("kept");
-    let redacted = |event: &StoredEvent| {
-        event.redacted(EventNid(9), plexus_core::room_version::RoomVersion::V11)
-    };
+    let redacted = |event: &StoredEvent| event.redacted(EventNid(9), plexus_core::room_version::RoomVersion::V11);
     timelines.redact(RoomNid(1), EventNid(1), redacted);
     timelines.redact(RoomNid(1), EventNid(77), |_| panic!("it is not here"));
     let kept = timelines.get(&RoomNid(1)).expect("kept");
@@ -113,8 +101,5 @@ fn a_redaction_changes_the_event_and_not_the_snapshot_somebody_holds() {
     };
     assert_eq!(oldest(&held), Some((None, r#"{"body":"1"}"#.to_owned())));
     assert_eq!(oldest(&kept), Some((Some(EventNid(9)), "{}".to_owned())));
-    assert_eq!(
-        kept.weight,
-        kept.events.iter().map(|event| event.weight()).sum::<u64>()
-    );
+    assert_eq!(kept.weight, kept.events.iter().map(|event| event.weight()).sum::<u64>());
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::poll;
 use plexus_core::{
     ids::{EventNid, NodeId, StateKeyNid},
     position::Sequence,
@@ -16,7 +15,7 @@ use plexus_storage::{
     timeline::TIMELINE_MAX,
 };
 
-use crate::support::{event_id, event_row, message, positions, state_event, worlds};
+use crate::support::{begin, event_id, event_row, finish, message, positions, state_event, worlds};
 
 #[tokio::test]
 async fn events_of_every_version_come_back_as_they_were() {
@@ -36,10 +35,7 @@ async fn events_of_every_version_come_back_as_they_were() {
                 (read.nid, read.room, read.sender, read.position),
                 (event.nid, room.nid, event.sender, 100 + nid)
             );
-            assert_eq!(
-                (read.room_order, read.state_key),
-                (Some(nid), Some(StateKeyNid(nid)))
-            );
+            assert_eq!((read.room_order, read.state_key), (Some(nid), Some(StateKeyNid(nid))));
             assert_eq!(
                 (read.state_before, read.room_root, read.redacted_by),
                 (NodeId(nid - 1), NodeId(nid), None)
@@ -50,10 +46,7 @@ async fn events_of_every_version_come_back_as_they_were() {
                 "{version}"
             );
             let id = event_id(version, nid);
-            assert_eq!(
-                world.store.event_nid(room.nid, &id).await.unwrap(),
-                Some(EventNid(nid))
-            );
+            assert_eq!(world.store.event_nid(room.nid, &id).await.unwrap(), Some(EventNid(nid)));
         }
     }
 }
@@ -67,10 +60,7 @@ async fn an_id_finds_an_event_only_in_its_own_room() {
         );
         world.persist(&message(&room, 1), 1).await;
         let id = event_id(RoomVersion::V12, 1);
-        assert_eq!(
-            world.store.event_nid(room.nid, &id).await.unwrap(),
-            Some(EventNid(1))
-        );
+        assert_eq!(world.store.event_nid(room.nid, &id).await.unwrap(), Some(EventNid(1)));
         assert_eq!(world.store.event_nid(other.nid, &id).await.unwrap(), None);
         assert_eq!(
             world
@@ -90,10 +80,7 @@ async fn an_id_finds_an_event_only_in_its_own_room() {
         );
         assert!(
             world
-                .refuses([events::insert(
-                    &message(&room, 1),
-                    plexus_storage::db::Value::Int(2)
-                )])
+                .refuses([events::insert(&message(&room, 1), plexus_storage::db::Value::Int(2))])
                 .await
         );
     }
@@ -137,20 +124,11 @@ async fn a_timeline_is_paged_both_ways() {
         };
         world.persist(&outlier, 7).await;
         let page = async |from, direction, limit| {
-            positions(
-                &world
-                    .store
-                    .page(room.nid, from, direction, limit)
-                    .await
-                    .unwrap(),
-            )
+            positions(&world.store.page(room.nid, from, direction, limit).await.unwrap())
         };
         assert_eq!(page(Sequence::MAX, Direction::Backward, 2).await, [5, 4]);
         assert_eq!(page(3, Direction::Backward, 9).await, [3, 2, 1]);
-        assert_eq!(
-            page(0, Direction::Backward, 9).await,
-            Vec::<Sequence>::new()
-        );
+        assert_eq!(page(0, Direction::Backward, 9).await, Vec::<Sequence>::new());
         assert_eq!(page(3, Direction::Forward, 9).await, [4, 5]);
         assert_eq!(page(Sequence::MIN, Direction::Forward, 2).await, [1, 2]);
         assert_eq!(page(0, Direction::Forward, 0).await, Vec::<Sequence>::new());
@@ -170,20 +148,10 @@ async fn a_published_event_is_read_without_the_database() {
             store.event(EventNid(12)).await.unwrap().unwrap().body,
             message(&room, 12).body
         );
-        let between = async |after, up_to| {
-            positions(
-                &store
-                    .events_between(room.nid, after, up_to, 10)
-                    .await
-                    .unwrap(),
-            )
-        };
+        let between = async |after, up_to| positions(&store.events_between(room.nid, after, up_to, 10).await.unwrap());
         assert_eq!(between(10, 13).await, [13, 12, 11]);
         assert_eq!(between(11, 12).await, [12]);
-        assert_eq!(
-            store.room_root_at(room.nid, 12).await.unwrap(),
-            Some(NodeId(12))
-        );
+        assert_eq!(store.room_root_at(room.nid, 12).await.unwrap(), Some(NodeId(12)));
         assert_eq!(store.last_change(room.nid), 13);
     }
 }
@@ -202,13 +170,7 @@ async fn a_range_is_complete_however_much_of_it_is_in_memory() {
             world.hear(&message(&room, nid), nid);
         }
         let between = async |after, up_to, limit| {
-            positions(
-                &world
-                    .store
-                    .events_between(room.nid, after, up_to, limit)
-                    .await
-                    .unwrap(),
-            )
+            positions(&world.store.events_between(room.nid, after, up_to, limit).await.unwrap())
         };
         let all: Vec<Sequence> = (1..=last).rev().collect();
         assert_eq!(between(last - 3, last, 100).await, all[..3]);
@@ -217,10 +179,7 @@ async fn a_range_is_complete_however_much_of_it_is_in_memory() {
         assert_eq!(between(0, 10, 4).await, [10, 9, 8, 7]);
         assert_eq!(between(last, last + 9, 10).await, Vec::<Sequence>::new());
         for at in [1, 20, last - 10, last] {
-            assert_eq!(
-                world.store.room_root_at(room.nid, at).await.unwrap(),
-                Some(NodeId(at))
-            );
+            assert_eq!(world.store.room_root_at(room.nid, at).await.unwrap(), Some(NodeId(at)));
         }
         assert_eq!(world.store.room_root_at(room.nid, 0).await.unwrap(), None);
     }
@@ -236,15 +195,7 @@ async fn what_the_database_has_before_its_row_is_beyond_the_readers_position() {
         world.hear(&message(&room, 1), 1);
         // Loaded with event 2 in it, whose row has not arrived.
         world.store.room_timeline(room.nid).await.unwrap();
-        let between = async |up_to| {
-            positions(
-                &world
-                    .store
-                    .events_between(room.nid, 0, up_to, 10)
-                    .await
-                    .unwrap(),
-            )
-        };
+        let between = async |up_to| positions(&world.store.events_between(room.nid, 0, up_to, 10).await.unwrap());
         assert_eq!(between(1).await, [1]);
         world.hear(&message(&room, 2), 2);
         assert_eq!((between(1).await, between(2).await), (vec![1], vec![2, 1]));
@@ -271,11 +222,7 @@ async fn a_row_without_a_body_sends_readers_to_the_database() {
                 ..event_row(&large)
             }),
         );
-        let events = world
-            .store
-            .events_between(room.nid, 0, 3, 10)
-            .await
-            .unwrap();
+        let events = world.store.events_between(room.nid, 0, 3, 10).await.unwrap();
         assert_eq!(positions(&events), [3, 2, 1]);
         assert_eq!(events[0].body, large.body);
     }
@@ -287,8 +234,7 @@ async fn a_timeline_that_a_row_overtook_is_not_kept() {
         let room = world.room(1, RoomVersion::V12).await;
         world.persist(&message(&room, 1), 1).await;
         let store = &world.store;
-        let mut load = Box::pin(store.room_timeline(room.nid));
-        assert!(poll!(&mut load).is_pending());
+        let load = begin(store.room_timeline(room.nid)).await;
         let large = message(&room, 2);
         world.persist(&large, 2).await;
         world.apply(
@@ -298,7 +244,7 @@ async fn a_timeline_that_a_row_overtook_is_not_kept() {
                 ..event_row(&large)
             }),
         );
-        load.await.unwrap();
+        finish(load).await.unwrap();
         assert_eq!(
             positions(&store.events_between(room.nid, 0, 2, 10).await.unwrap()),
             [2, 1]
@@ -316,9 +262,7 @@ async fn a_redaction_takes_the_content_everywhere() {
         // Known to this process, as a room it serves is.
         world.store.room_by_nid(room.nid).await.unwrap();
         let redacted = event.body.redacted(room.version.rules());
-        world
-            .write([events::redact(event.nid, redaction.nid, &redacted)])
-            .await;
+        world.write([events::redact(event.nid, redaction.nid, &redacted)]).await;
         let content = async || {
             world
                 .store
@@ -339,10 +283,7 @@ async fn a_redaction_takes_the_content_everywhere() {
         world.apply(2, &row);
         for store in [&world.store, &world.other_process()] {
             let read = store.event(event.nid).await.unwrap().unwrap();
-            assert_eq!(
-                (&*read.body, read.redacted_by),
-                (&redacted, Some(redaction.nid))
-            );
+            assert_eq!((&*read.body, read.redacted_by), (&redacted, Some(redaction.nid)));
             let timeline = store.events_between(room.nid, 0, 2, 10).await.unwrap();
             assert_eq!(&*timeline[0].body, &redacted);
         }
@@ -362,9 +303,7 @@ async fn a_redaction_in_a_room_whose_version_is_not_at_hand_is_read_again() {
         world.persist(&event, 1).await;
         world.hear(&event, 1);
         let redacted = event.body.redacted(room.version.rules());
-        world
-            .write([events::redact(event.nid, EventNid(2), &redacted)])
-            .await;
+        world.write([events::redact(event.nid, EventNid(2), &redacted)]).await;
         world.apply(
             2,
             &Row::Redaction {
@@ -373,15 +312,8 @@ async fn a_redaction_in_a_room_whose_version_is_not_at_hand_is_read_again() {
                 redacted_by: EventNid(2),
             },
         );
-        assert_eq!(
-            *world.store.event(event.nid).await.unwrap().unwrap().body,
-            redacted
-        );
-        let timeline = world
-            .store
-            .events_between(room.nid, 0, 2, 10)
-            .await
-            .unwrap();
+        assert_eq!(*world.store.event(event.nid).await.unwrap().unwrap().body, redacted);
+        let timeline = world.store.events_between(room.nid, 0, 2, 10).await.unwrap();
         assert_eq!(*timeline[0].body, redacted);
     }
 }
@@ -395,22 +327,13 @@ async fn dropping_the_mutable_caches_forgets_what_rows_could_have_changed() {
         world.hear(&event, 1);
         // Neither the redaction nor the next event is ever heard of.
         let redacted = event.body.redacted(room.version.rules());
-        world
-            .write([events::redact(event.nid, missed.nid, &redacted)])
-            .await;
+        world.write([events::redact(event.nid, missed.nid, &redacted)]).await;
         world.persist(&missed, 2).await;
         world.store.drop_mutable_caches();
         assert_eq!(world.store.last_change(room.nid), Sequence::MAX);
-        let timeline = world
-            .store
-            .events_between(room.nid, 0, 2, 10)
-            .await
-            .unwrap();
+        let timeline = world.store.events_between(room.nid, 0, 2, 10).await.unwrap();
         assert_eq!(positions(&timeline), [2, 1]);
         assert_eq!(*timeline[1].body, redacted);
-        assert_eq!(
-            *world.store.event(event.nid).await.unwrap().unwrap().body,
-            redacted
-        );
+        assert_eq!(*world.store.event(event.nid).await.unwrap().unwrap().body, redacted);
     }
 }

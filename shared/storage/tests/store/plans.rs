@@ -5,36 +5,40 @@ use std::{fs, path::Path};
 use plexus_storage::db::Value;
 use plexus_testkit::sqlite_database;
 
-/// The statements in the crate's source: string literals that begin with a comment naming their function.
+/// Tables with a row for each process or chain, and no more.
+const FEW_ROWS: [&str; 3] = ["processes", "leases", "log_head"];
+
+/// The statements in the tables' files: string literals that begin with a comment naming their function.
 fn statements() -> Vec<&'static str> {
     let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut found = Vec::new();
     while let Some(path) = files.pop() {
-        if path.is_dir() {
-            files.extend(
-                fs::read_dir(path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+        if path.ends_with("src/db") {
             continue;
         }
-        let source = fs::read_to_string(path).unwrap().leak();
+        if path.is_dir() {
+            files.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        // Some are written with an escaped end of line.
+        let source = fs::read_to_string(path).unwrap().replace("\\n\\\n", "\n").leak();
         let literals = source.split('"').skip(1).step_by(2);
-        found.extend(
-            literals.filter(|text| {
-                text.starts_with("-- ") && text.contains("::") && text.contains('\n')
-            }),
-        );
+        found.extend(literals.filter(|text| text.starts_with("-- ") && text.contains("::") && text.contains('\n')));
     }
     found
 }
 
 /// Whether a step of a plan reads a whole table.
 fn scans(step: &str, sql: &str) -> bool {
-    // In the order of an index, a limit ends it.
-    step.starts_with("SCAN")
-        && !step.contains("CONSTANT ROW")
-        && !(step.contains("USING") && sql.contains("LIMIT"))
+    let Some(scanned) = step.strip_prefix("SCAN ") else {
+        return false;
+    };
+    let (table, how) = scanned.split_once(' ').unwrap_or((scanned, ""));
+    // What a subquery gives has steps of its own. In the order of an index, a limit ends the scan.
+    let subquery = sql.contains(&format!(") AS {table}"));
+    let ends_early = how.contains("USING") && sql.contains("LIMIT");
+    let no_table = table == "rarray" || FEW_ROWS.contains(&table) || scanned == "CONSTANT ROW";
+    !(subquery || ends_early || no_table)
 }
 
 #[tokio::test]

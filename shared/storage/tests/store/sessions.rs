@@ -1,6 +1,5 @@
 //! Who a request comes from.
 
-use futures_util::poll;
 use plexus_core::{ids::UserNid, row::Row};
 use plexus_storage::{
     Store,
@@ -12,7 +11,7 @@ use plexus_storage::{
 };
 use ruma::{DeviceId, OwnedDeviceId, user_id};
 
-use crate::support::{World, worlds};
+use crate::support::{World, begin, finish, worlds};
 
 const USER: UserNid = UserNid(1);
 
@@ -64,10 +63,7 @@ async fn registered() -> [World; 2] {
             created_ms: 1,
         };
         world
-            .write([
-                users::insert(USER, user_id!("@a:x")),
-                accounts::insert(&account),
-            ])
+            .write([users::insert(USER, user_id!("@a:x")), accounts::insert(&account)])
             .await;
     }
     worlds
@@ -121,10 +117,7 @@ async fn an_account_row_changes_the_sessions() {
     for world in registered().await {
         world.write(login("ONE", [1; 32])).await;
         assert!(!world.store.session(&[1; 32]).await.unwrap().unwrap().admin);
-        let promote = Statement::new(
-            "-- test::promote\nUPDATE accounts SET admin = $1",
-            [Value::Bool(true)],
-        );
+        let promote = Statement::new("-- test::promote\nUPDATE accounts SET admin = $1", [Value::Bool(true)]);
         world.write([promote]).await;
         world.apply(1, &Row::Account { user: USER });
         assert!(world.store.session(&[1; 32]).await.unwrap().unwrap().admin);
@@ -135,11 +128,10 @@ async fn an_account_row_changes_the_sessions() {
 async fn a_logout_during_a_load_is_not_forgotten() {
     for world in registered().await {
         world.write(login("ONE", [1; 32])).await;
-        let mut load = Box::pin(world.store.session(&[1; 32]));
-        assert!(poll!(&mut load).is_pending());
+        let load = begin(world.store.session(&[1; 32])).await;
         world.write(logout("ONE".into())).await;
         world.apply(1, &row("ONE", true));
-        load.await.unwrap();
+        finish(load).await.unwrap();
         assert_eq!(device(&world.store, [1; 32]).await, None);
     }
 }

@@ -1,7 +1,11 @@
 //! Rooms and events to put into a database, and the rows that tell of them.
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin, sync::Arc};
 
+use futures_util::{
+    future::{MaybeDone, maybe_done},
+    poll,
+};
 use plexus_core::{
     event::{EventBody, hash},
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
@@ -70,28 +74,14 @@ impl World {
 
     /// Persists an event and nothing else: this process has not heard of it.
     pub(crate) async fn persist(&self, event: &NewEventRow, position: Sequence) {
-        self.write([events::insert(event, Value::Int(position))])
-            .await;
+        self.write([events::insert(event, Value::Int(position))]).await;
     }
 
     /// Persists a member event, whose state key nobody needs.
-    pub(crate) async fn persist_member(
-        &self,
-        room: &RoomInfo,
-        user: i64,
-        membership: Membership,
-        position: Sequence,
-    ) {
+    pub(crate) async fn persist_member(&self, room: &RoomInfo, user: i64, membership: Membership, position: Sequence) {
         let event = message(room, position);
-        let row = memberships::insert(
-            UserNid(user),
-            room.nid,
-            Value::Int(position),
-            membership,
-            event.nid,
-        );
-        self.write([events::insert(&event, Value::Int(position)), row])
-            .await;
+        let row = memberships::insert(UserNid(user), room.nid, Value::Int(position), membership, event.nid);
+        self.write([events::insert(&event, Value::Int(position)), row]).await;
     }
 
     /// The row of a persisted event arrives.
@@ -100,13 +90,7 @@ impl World {
     }
 
     /// The row of a persisted member event arrives.
-    pub(crate) fn hear_member(
-        &self,
-        room: &RoomInfo,
-        user: i64,
-        membership: Membership,
-        position: Sequence,
-    ) {
+    pub(crate) fn hear_member(&self, room: &RoomInfo, user: i64, membership: Membership, position: Sequence) {
         let row = event_row(&message(room, position));
         self.apply(
             position,
@@ -125,46 +109,24 @@ impl World {
 
 /// A message with this number, which also is its place in the timeline and its text.
 pub(crate) fn message(room: &RoomInfo, nid: i64) -> NewEventRow {
-    event(
-        room,
-        nid,
-        "m.room.message",
-        None,
-        &format!(r#"{{"body":"{nid}"}}"#),
-    )
+    event(room, nid, "m.room.message", None, &format!(r#"{{"body":"{nid}"}}"#))
 }
 
 /// A state event.
-pub(crate) fn state_event(
-    room: &RoomInfo,
-    nid: i64,
-    key: StateKeyNid,
-    kind: &str,
-    state_key: &str,
-) -> NewEventRow {
+pub(crate) fn state_event(room: &RoomInfo, nid: i64, key: StateKeyNid, kind: &str, state_key: &str) -> NewEventRow {
     NewEventRow {
         state_key: Some(key),
         ..event(room, nid, kind, Some(state_key), r#"{"name":"x"}"#)
     }
 }
 
-fn event(
-    room: &RoomInfo,
-    nid: i64,
-    kind: &str,
-    state_key: Option<&str>,
-    content: &str,
-) -> NewEventRow {
+fn event(room: &RoomInfo, nid: i64, kind: &str, state_key: Option<&str>, content: &str) -> NewEventRow {
     let state_key = state_key.map_or_else(String::new, |key| format!(r#""state_key":"{key}","#));
     let json = format!(
         r#"{{"auth_events":[],"content":{content},"depth":{nid},"origin_server_ts":{nid},"prev_events":[],"room_id":"{}","sender":"@a:x",{state_key}"type":"{kind}"}}"#,
         room.id
     );
-    let body = EventBody::load(
-        event_id(room.version, nid),
-        room.version.rules(),
-        json.into_bytes(),
-    );
+    let body = EventBody::load(event_id(room.version, nid), room.version.rules(), json.into_bytes());
     NewEventRow {
         nid: EventNid(nid),
         room: room.nid,
@@ -209,4 +171,20 @@ pub(crate) fn event_row(event: &NewEventRow) -> EventRow {
 /// Where events stand in the log.
 pub(crate) fn positions(events: &[Arc<StoredEvent>]) -> Vec<Sequence> {
     events.iter().map(|event| event.position).collect()
+}
+
+/// A read that is under way, or by chance already over.
+pub(crate) type Begun<F> = Pin<Box<MaybeDone<F>>>;
+
+/// Begins a read.
+pub(crate) async fn begin<F: Future>(read: F) -> Begun<F> {
+    let mut begun = Box::pin(maybe_done(read));
+    let _over = poll!(&mut begun).is_ready();
+    begun
+}
+
+/// What the read gave.
+pub(crate) async fn finish<F: Future>(mut begun: Begun<F>) -> F::Output {
+    begun.as_mut().await;
+    begun.as_mut().take_output().expect("taken once")
 }

@@ -48,20 +48,14 @@ async fn users_and_accounts() {
             ])
             .await;
         assert_eq!(store.user_nid(alice).await.unwrap(), Some(UserNid(1)));
-        assert_eq!(
-            store.user_id(UserNid(2)).await.unwrap().as_deref(),
-            Some(bob)
-        );
+        assert_eq!(store.user_id(UserNid(2)).await.unwrap().as_deref(), Some(bob));
         let ids = store
             .user_ids(&[UserNid(3), UserNid(2), UserNid(1), UserNid(2)])
             .await
             .unwrap();
         let ids: Vec<_> = ids.iter().map(|id| id.as_deref()).collect();
         assert_eq!(ids, [None, Some(bob), Some(alice), Some(bob)]);
-        assert_eq!(
-            store.account(UserNid(1)).await.unwrap().as_deref(),
-            Some(&account)
-        );
+        assert_eq!(store.account(UserNid(1)).await.unwrap().as_deref(), Some(&account));
         assert_eq!(store.account(UserNid(2)).await.unwrap(), None);
         assert!(world.refuses([users::insert(UserNid(9), alice)]).await);
     }
@@ -80,17 +74,11 @@ async fn an_account_that_was_not_there_is_found_once_its_row_arrives() {
             created_ms: 5,
         };
         world
-            .write([
-                users::insert(user, user_id!("@a:x")),
-                accounts::insert(&account),
-            ])
+            .write([users::insert(user, user_id!("@a:x")), accounts::insert(&account)])
             .await;
         assert_eq!(world.store.account(user).await.unwrap(), None);
         world.apply(1, &Row::Account { user });
-        assert_eq!(
-            world.store.account(user).await.unwrap().as_deref(),
-            Some(&account)
-        );
+        assert_eq!(world.store.account(user).await.unwrap().as_deref(), Some(&account));
     }
 }
 
@@ -147,17 +135,9 @@ async fn devices_stay_as_they_were_at_the_first_login() {
             world.store.devices(user).await.unwrap(),
             [device("ANOTHER", None), one.clone()]
         );
-        assert_eq!(
-            world.store.device(user, device_id!("ONE")).await.unwrap(),
-            Some(one)
-        );
-        world
-            .write([devices::delete(user, device_id!("ONE"))])
-            .await;
-        assert_eq!(
-            world.store.device(user, device_id!("ONE")).await.unwrap(),
-            None
-        );
+        assert_eq!(world.store.device(user, device_id!("ONE")).await.unwrap(), Some(one));
+        world.write([devices::delete(user, device_id!("ONE"))]).await;
+        assert_eq!(world.store.device(user, device_id!("ONE")).await.unwrap(), None);
     }
 }
 
@@ -168,10 +148,7 @@ async fn rooms_of_every_version_and_their_heads() {
             let room = world.room(nid, version).await;
             let found = world.store.room(&room.id).await.unwrap();
             assert_eq!(found.as_deref(), Some(&room));
-            assert_eq!(
-                world.other_process().room_by_nid(room.nid).await.unwrap(),
-                found
-            );
+            assert_eq!(world.other_process().room_by_nid(room.nid).await.unwrap(), found);
             let mut head = RoomHead {
                 extremities: vec![EventNid(7), EventNid(1 << 40)],
                 room_order: 4,
@@ -187,10 +164,7 @@ async fn rooms_of_every_version_and_their_heads() {
             world.write([room_heads::upsert(room.nid, &head)]).await;
             assert_eq!(room_heads::load(db, room.nid).await.unwrap(), Some(head));
         }
-        assert_eq!(
-            world.store.room(room_id!("!nowhere:x")).await.unwrap(),
-            None
-        );
+        assert_eq!(world.store.room(room_id!("!nowhere:x")).await.unwrap(), None);
     }
 }
 
@@ -212,10 +186,7 @@ async fn state_keys_are_interned_once() {
             store.state_key_nid("m.room.create", "").await.unwrap(),
             Some(StateKeyNid(1))
         );
-        assert_eq!(
-            store.state_key_nid("m.room.membe", "r@ü:x").await.unwrap(),
-            None
-        );
+        assert_eq!(store.state_key_nid("m.room.membe", "r@ü:x").await.unwrap(), None);
         let pair = store.state_key(StateKeyNid(2)).await.unwrap().unwrap();
         assert_eq!(*pair, ("m.room.member".to_owned(), "@ü:x".to_owned()));
         let pairs = store
@@ -245,14 +216,8 @@ async fn filters_are_the_same_if_they_say_the_same() {
         let other = store.insert_filter(user, br#"{"room":{}}"#).await.unwrap();
         assert!(id >= 0 && other >= 0 && id != other);
         for store in [store, &world.other_process()] {
-            assert_eq!(
-                store.filter(user, id).await.unwrap().as_deref(),
-                Some(&b"{}"[..])
-            );
-            assert_eq!(
-                store.filter(user, id).await.unwrap().as_deref(),
-                Some(&b"{}"[..])
-            );
+            assert_eq!(store.filter(user, id).await.unwrap().as_deref(), Some(&b"{}"[..]));
+            assert_eq!(store.filter(user, id).await.unwrap().as_deref(), Some(&b"{}"[..]));
             assert_eq!(store.filter(UserNid(2), id).await.unwrap(), None);
         }
     }
@@ -262,9 +227,8 @@ async fn filters_are_the_same_if_they_say_the_same() {
 async fn a_command_has_one_result() {
     for world in worlds().await {
         let db = world.store.db();
-        let insert = |id: u8, position, created_ms| {
-            commands::insert(&[id; 16], Value::Int(position), created_ms, &[id])
-        };
+        let insert =
+            |id: u8, position, created_ms| commands::insert(&[id; 16], Value::Int(position), created_ms, &[id]);
         assert_eq!(commands::older_than(db, 1_000).await.unwrap(), 0);
         world
             .write([
@@ -279,11 +243,7 @@ async fn a_command_has_one_result() {
             result.map(|(position, result)| (position, result.to_vec())),
             Some((10, vec![2]))
         );
-        assert!(
-            world
-                .refuses([insert(5, 13, 400), insert(2, 13, 400)])
-                .await
-        );
+        assert!(world.refuses([insert(5, 13, 400), insert(2, 13, 400)]).await);
         assert_eq!(commands::get(db, &[5; 16]).await.unwrap(), None);
 
         assert_eq!(commands::older_than(db, 100).await.unwrap(), 0);
@@ -313,16 +273,10 @@ async fn tasks_come_due_in_order() {
             ])
             .await;
         assert_eq!(tasks::next_due_ms(db).await.unwrap(), Some(10));
-        assert_eq!(
-            tasks::due(db, 20, 10).await.unwrap(),
-            [task(2, 10), task(3, 20)]
-        );
+        assert_eq!(tasks::due(db, 20, 10).await.unwrap(), [task(2, 10), task(3, 20)]);
         assert_eq!(tasks::due(db, 99, 1).await.unwrap(), [task(2, 10)]);
         world.write([tasks::delete(2), tasks::delete(2)]).await;
-        assert_eq!(
-            tasks::due(db, 99, 10).await.unwrap(),
-            [task(3, 20), task(1, 30)]
-        );
+        assert_eq!(tasks::due(db, 99, 10).await.unwrap(), [task(3, 20), task(1, 30)]);
     }
 }
 

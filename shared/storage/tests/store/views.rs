@@ -1,6 +1,5 @@
 //! Memberships and receipts: views of the newest rows, and what was so at a place.
 
-use futures_util::poll;
 use plexus_core::{
     ids::{RoomNid, UserNid},
     position::Sequence,
@@ -9,14 +8,9 @@ use plexus_core::{
 };
 use plexus_storage::{Store, db::Value, memberships::RoomMembership, receipts};
 
-use crate::support::{event_id, worlds};
+use crate::support::{begin, event_id, finish, worlds};
 
-async fn membership(
-    store: &Store,
-    user: i64,
-    room: RoomNid,
-    at: Sequence,
-) -> Option<(Membership, Sequence)> {
+async fn membership(store: &Store, user: i64, room: RoomNid, at: Sequence) -> Option<(Membership, Sequence)> {
     let found = store.membership_at(UserNid(user), room, at).await.unwrap();
     found.map(
         |RoomMembership {
@@ -56,11 +50,7 @@ async fn a_membership_is_known_at_every_place() {
                 .map(|(at, what)| (what, at))
         };
         for at in 0..=10 {
-            assert_eq!(
-                membership(&world.store, 7, room.nid, at).await,
-                expected(at),
-                "at {at}"
-            );
+            assert_eq!(membership(&world.store, 7, room.nid, at).await, expected(at), "at {at}");
         }
         assert_eq!(membership(&world.store, 8, room.nid, 9).await, None);
         assert_eq!(membership(&world.store, 7, RoomNid(3), 9).await, None);
@@ -79,32 +69,20 @@ async fn both_views_follow_the_rows() {
         let store = &world.store;
         let rooms = store.user_rooms(UserNid(7)).await.unwrap();
         let members = store.room_members(other.nid).await.unwrap();
-        assert_eq!(
-            (rooms.joined(), members.joined(), members.invited()),
-            (1, 0, 1)
-        );
+        assert_eq!((rooms.joined(), members.joined(), members.invited()), (1, 0, 1));
 
         // From rows alone: the history in the database does not have them.
         world.hear_member(&other, 7, Membership::Join, 3);
         world.hear_member(&other, 8, Membership::Join, 4);
         world.hear_member(&room, 7, Membership::Leave, 5);
         let joined = |rooms: &plexus_storage::memberships::UserRooms| {
-            rooms
-                .with(Membership::Join)
-                .map(|(room, _)| room)
-                .collect::<Vec<_>>()
+            rooms.with(Membership::Join).map(|(room, _)| room).collect::<Vec<_>>()
         };
-        assert_eq!(
-            joined(&*store.user_rooms(UserNid(7)).await.unwrap()),
-            [other.nid]
-        );
+        assert_eq!(joined(&*store.user_rooms(UserNid(7)).await.unwrap()), [other.nid]);
         assert_eq!(store.room_members(other.nid).await.unwrap().joined(), 2);
         // What a reader holds does not change under him.
         assert_eq!((joined(&rooms), members.joined()), (vec![room.nid], 0));
-        assert_eq!(
-            membership(store, 7, room.nid, 5).await,
-            Some((Membership::Leave, 5))
-        );
+        assert_eq!(membership(store, 7, room.nid, 5).await, Some((Membership::Leave, 5)));
     }
 }
 
@@ -122,31 +100,16 @@ async fn a_view_at_a_place_leaves_out_what_came_later() {
         world.persist_member(&other, 7, Membership::Join, 4).await;
         let store = &world.store;
         let rooms = store.user_rooms_at(UserNid(7), 2).await.unwrap();
-        let entries: Vec<_> = rooms
-            .iter()
-            .map(|(room, entry)| (room, entry.membership))
-            .collect();
+        let entries: Vec<_> = rooms.iter().map(|(room, entry)| (room, entry.membership)).collect();
         assert_eq!(entries, [(room.nid, Membership::Invite)]);
         let members = store.room_members_at(room.nid, 2).await.unwrap();
-        assert_eq!(
-            (members.joined(), members.invited(), members.last_change()),
-            (1, 1, 2)
-        );
+        assert_eq!((members.joined(), members.invited(), members.last_change()), (1, 1, 2));
 
         world.hear_member(&room, 7, Membership::Join, 3);
         world.hear_member(&other, 7, Membership::Join, 4);
-        assert_eq!(
-            store.user_rooms_at(UserNid(7), 4).await.unwrap().joined(),
-            2
-        );
-        assert_eq!(
-            store.user_rooms_at(UserNid(7), 3).await.unwrap().joined(),
-            1
-        );
-        assert_eq!(
-            store.room_members_at(room.nid, 3).await.unwrap().joined(),
-            2
-        );
+        assert_eq!(store.user_rooms_at(UserNid(7), 4).await.unwrap().joined(), 2);
+        assert_eq!(store.user_rooms_at(UserNid(7), 3).await.unwrap().joined(), 1);
+        assert_eq!(store.room_members_at(room.nid, 3).await.unwrap().joined(), 2);
     }
 }
 
@@ -155,14 +118,12 @@ async fn a_join_during_a_load_is_not_forgotten() {
     for world in worlds().await {
         let room = world.room(1, RoomVersion::V12).await;
         let store = &world.store;
-        let mut rooms = Box::pin(store.user_rooms(UserNid(7)));
-        let mut members = Box::pin(store.room_members(room.nid));
-        assert!(poll!(&mut rooms).is_pending());
-        assert!(poll!(&mut members).is_pending());
+        let rooms = begin(store.user_rooms(UserNid(7))).await;
+        let members = begin(store.room_members(room.nid)).await;
         world.persist_member(&room, 7, Membership::Join, 1).await;
         world.hear_member(&room, 7, Membership::Join, 1);
-        rooms.await.unwrap();
-        members.await.unwrap();
+        finish(rooms).await.unwrap();
+        finish(members).await.unwrap();
         assert_eq!(store.user_rooms(UserNid(7)).await.unwrap().joined(), 1);
         assert_eq!(store.room_members(room.nid).await.unwrap().joined(), 1);
     }
@@ -179,12 +140,7 @@ fn receipt(room: RoomNid, user: i64, thread: Option<&str>, event: i64) -> Receip
     }
 }
 
-async fn receipts_between(
-    store: &Store,
-    room: RoomNid,
-    after: Sequence,
-    up_to: Sequence,
-) -> Vec<(Sequence, i64, i64)> {
+async fn receipts_between(store: &Store, room: RoomNid, after: Sequence, up_to: Sequence) -> Vec<(Sequence, i64, i64)> {
     let receipts = store.receipts(room).await.unwrap();
     let new = receipts.between(after, up_to);
     new.map(|(position, receipt)| (position, receipt.user.0, receipt.ts_ms))
@@ -219,23 +175,16 @@ async fn receipts_move_and_keep_their_place() {
         assert_eq!(receipts_between(store, room.nid, 0, 9).await, all);
         assert_eq!(receipts_between(store, room.nid, 2, 4).await, all[1..3]);
         let receipts = store.receipts(room.nid).await.unwrap();
-        let (position, found) = receipts
-            .get(UserNid(1), ReceiptKind::ReadPrivate, None)
-            .unwrap();
+        let (position, found) = receipts.get(UserNid(1), ReceiptKind::ReadPrivate, None).unwrap();
         assert_eq!(
             (position, &found.event_id, &found.thread),
             (2, &private.event_id, &None)
         );
-        let (_, found) = receipts
-            .get(UserNid(1), ReceiptKind::Read, Some("main"))
-            .unwrap();
+        let (_, found) = receipts.get(UserNid(1), ReceiptKind::Read, Some("main")).unwrap();
         assert_eq!(found.thread.as_deref(), Some("main"));
 
         world.apply(6, &Row::Receipt(receipt(room.nid, 2, None, 16)));
-        assert_eq!(
-            receipts_between(store, room.nid, 3, 9).await,
-            [(5, 1, 14), (6, 2, 16)]
-        );
+        assert_eq!(receipts_between(store, room.nid, 3, 9).await, [(5, 1, 14), (6, 2, 16)]);
         assert_eq!(store.last_change(room.nid), 6);
     }
 }
@@ -244,16 +193,12 @@ async fn receipts_move_and_keep_their_place() {
 async fn a_receipt_during_a_load_is_not_forgotten() {
     for world in worlds().await {
         let room = world.room(1, RoomVersion::V12).await;
-        let mut load = Box::pin(world.store.receipts(room.nid));
-        assert!(poll!(&mut load).is_pending());
+        let load = begin(world.store.receipts(room.nid)).await;
         let row = receipt(room.nid, 1, None, 10);
         world.write([receipts::upsert(&row, Value::Int(1))]).await;
         world.apply(1, &Row::Receipt(row));
-        load.await.unwrap();
-        assert_eq!(
-            receipts_between(&world.store, room.nid, 0, 1).await,
-            [(1, 1, 10)]
-        );
+        finish(load).await.unwrap();
+        assert_eq!(receipts_between(&world.store, room.nid, 0, 1).await, [(1, 1, 10)]);
     }
 }
 
@@ -270,10 +215,7 @@ async fn typing_is_what_the_ephemeral_chain_last_said() {
             },
         );
         let typing = world.store.typing(room);
-        assert_eq!(
-            (typing.position, &*typing.users),
-            (3, &[UserNid(5), UserNid(6)][..])
-        );
+        assert_eq!((typing.position, &*typing.users), (3, &[UserNid(5), UserNid(6)][..]));
         // It has a chain of its own, so it says nothing about the room's.
         assert_eq!(world.store.last_change(room), Sequence::MAX);
         world.store.enter_ephemeral_epoch(2);
