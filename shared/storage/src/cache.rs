@@ -13,8 +13,8 @@ use std::{
 };
 
 use quick_cache::{
-    Equivalent, OptionsBuilder, Weighter,
-    sync::{EntryAction, EntryResult},
+    DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter,
+    sync::{DefaultLifecycle, EntryAction, EntryResult},
 };
 use tokio::sync::OnceCell;
 
@@ -39,7 +39,12 @@ pub(crate) fn bounded<K: Eq + Hash, V: Clone>(max_bytes: u64, typical_bytes: u64
         .weight_capacity(max_bytes)
         .build()
         .expect("both capacities are set");
-    Cache::with_options(options, Weighing(weigh), Default::default(), Default::default())
+    Cache::with_options(
+        options,
+        Weighing(weigh),
+        DefaultHashBuilder::default(),
+        DefaultLifecycle::default(),
+    )
 }
 
 /// How full a cache is.

@@ -130,13 +130,8 @@ pub fn insert(user: UserNid, room: RoomNid, position: Value, membership: Members
     one_row(
         "-- memberships::insert
         INSERT INTO memberships (user_nid, room_nid, position, membership, event_nid) VALUES ($1, $2, $3, $4, $5)",
-        [user.int(), room.int(), position, code(membership).int(), event.int()],
+        [user.int(), room.int(), position, membership.code().int(), event.int()],
     )
-}
-
-/// The number the database holds.
-const fn code(membership: Membership) -> i64 {
-    membership as i64
 }
 
 /// The two views.
@@ -274,11 +269,9 @@ impl Store {
 
 /// An entry whose columns begin at `first`.
 fn read(row: &DbRow, first: usize) -> Result<RoomMembership, StoreError> {
-    let held = row.int(first)?;
-    let membership = Membership::ALL
-        .into_iter()
-        .find(|membership| code(*membership) == held)
-        .ok_or_else(|| StoreError::corrupt("memberships", format!("membership {held}")))?;
+    let code = row.int(first)?;
+    let membership =
+        Membership::from_code(code).ok_or_else(|| StoreError::corrupt("memberships", format!("membership {code}")))?;
     Ok(RoomMembership {
         membership,
         event: EventNid(row.int(first + 1)?),

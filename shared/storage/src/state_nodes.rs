@@ -55,24 +55,24 @@ impl Store {
     pub async fn state_get(
         &self,
         room: RoomNid,
-        root: NodeId,
+        state_root: NodeId,
         key: StateKeyNid,
     ) -> Result<Option<EventNid>, StoreError> {
-        self.with_nodes(room, |nodes| state::get(root, key, nodes)).await
+        self.with_nodes(room, |nodes| state::get(state_root, key, nodes)).await
     }
 
     /// The state event of a type and state key in a room's state.
     pub async fn state_event(
         &self,
         room: RoomNid,
-        root: NodeId,
+        state_root: NodeId,
         kind: &str,
         state_key: &str,
     ) -> Result<Option<Arc<StoredEvent>>, StoreError> {
         let Some(key) = self.state_key_nid(kind, state_key).await? else {
             return Ok(None);
         };
-        let Some(event) = self.state_get(room, root, key).await? else {
+        let Some(event) = self.state_get(room, state_root, key).await? else {
             return Ok(None);
         };
         match self.event(event).await? {
@@ -82,11 +82,11 @@ impl Store {
     }
 
     /// All of a room's state, in no particular order.
-    pub async fn state(&self, room: RoomNid, root: NodeId) -> Result<Vec<(StateKeyNid, EventNid)>, StoreError> {
+    pub async fn state(&self, room: RoomNid, state_root: NodeId) -> Result<Vec<(StateKeyNid, EventNid)>, StoreError> {
         let mut loaded = Loaded::new();
         loop {
             let mut missing = Vec::new();
-            state::frontier(root, &|id| self.node_at_hand(room, id, &loaded), &mut missing);
+            state::frontier(state_root, &|id| self.node_at_hand(room, id, &loaded), &mut missing);
             if missing.is_empty() {
                 break;
             }
@@ -94,14 +94,14 @@ impl Store {
         }
         self.with_loaded(room, loaded, |nodes| {
             let mut entries = Vec::new();
-            state::entries(root, nodes, &mut entries).map(|()| entries)
+            state::entries(state_root, nodes, &mut entries).map(|()| entries)
         })
         .await
     }
 
     /// All of a room's state as events, in no particular order.
-    pub async fn state_events(&self, room: RoomNid, root: NodeId) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
-        let state = self.state(room, root).await?;
+    pub async fn state_events(&self, room: RoomNid, state_root: NodeId) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+        let state = self.state(room, state_root).await?;
         let nids: Vec<EventNid> = state.into_iter().map(|(_, event)| event).collect();
         self.events(&nids).await
     }

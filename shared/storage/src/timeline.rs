@@ -172,12 +172,17 @@ impl Store {
 
     /// The room's state after its last event at or before a place; none if it had no event then.
     pub async fn room_root_at(&self, room: RoomNid, up_to: Sequence) -> Result<Option<NodeId>, StoreError> {
-        let root = |timeline: &RoomTimeline| timeline.newest_at(up_to).map(|event| event.room_root);
-        if let Some(root) = self.caches().timelines.get(&room).and_then(|timeline| root(&timeline)) {
-            return Ok(Some(root));
+        let root_in = |timeline: &RoomTimeline| timeline.newest_at(up_to).map(|event| event.room_root);
+        if let Some(found) = self
+            .caches()
+            .timelines
+            .get(&room)
+            .and_then(|timeline| root_in(&timeline))
+        {
+            return Ok(Some(found));
         }
-        match root(&*self.room_timeline(room).await?) {
-            Some(root) => Ok(Some(root)),
+        match root_in(&*self.room_timeline(room).await?) {
+            Some(found) => Ok(Some(found)),
             None => self.load_room_root_at(room, up_to).await,
         }
     }

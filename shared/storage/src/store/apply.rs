@@ -53,21 +53,18 @@ impl Store {
 
 impl Caches {
     fn apply_event(&self, position: Sequence, row: &EventRow) {
-        match &row.body {
-            Some(body) => {
-                let event = Arc::new(StoredEvent::from_row(row, position, body));
-                if let (Some(nid), Some(state_key)) = (row.state_key, body.state_key()) {
-                    self.state_keys.keep(nid, body.kind(), state_key);
-                }
-                self.events.insert(Arc::clone(&event));
-                self.timelines.push(&event);
+        if let Some(body) = &row.body {
+            let event = Arc::new(StoredEvent::from_row(row, position, body));
+            if let (Some(nid), Some(state_key)) = (row.state_key, body.state_key()) {
+                self.state_keys.keep(nid, body.kind(), state_key);
             }
-            None => {
-                if row.state_key.is_some() {
-                    self.state_keys.forget_all();
-                }
-                self.timelines.forget(&row.room);
+            self.events.insert(Arc::clone(&event));
+            self.timelines.push(&event);
+        } else {
+            if row.state_key.is_some() {
+                self.state_keys.forget_all();
             }
+            self.timelines.forget(&row.room);
         }
         if let Some((user, membership)) = row.membership {
             self.memberships.change(

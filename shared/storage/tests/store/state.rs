@@ -127,16 +127,20 @@ async fn a_state_event_is_found_by_type_and_key() {
         let event = state_event(&room, 1, key, "m.room.name", "");
         world.write([state_keys::insert(key, "m.room.name", "")]).await;
         world.persist(&event, 1).await;
-        let root = insert(&world, NodeId(0), &[(key, event.nid)], &mut NodeId(1)).await;
+        let after = insert(&world, NodeId(0), &[(key, event.nid)], &mut NodeId(1)).await;
         let store = &world.store;
-        let found = store.state_event(ROOM, root, "m.room.name", "").await.unwrap().unwrap();
+        let found = store
+            .state_event(ROOM, after, "m.room.name", "")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!((found.nid, &found.body), (event.nid, &event.body));
-        assert_eq!(store.state_event(ROOM, root, "m.room.topic", "").await.unwrap(), None);
+        assert_eq!(store.state_event(ROOM, after, "m.room.topic", "").await.unwrap(), None);
         assert_eq!(
             store.state_event(ROOM, NodeId(0), "m.room.name", "").await.unwrap(),
             None
         );
-        assert_eq!(store.state_events(ROOM, root).await.unwrap(), [found]);
+        assert_eq!(store.state_events(ROOM, after).await.unwrap(), [found]);
     }
 }
 

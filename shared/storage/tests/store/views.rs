@@ -78,7 +78,7 @@ async fn both_views_follow_the_rows() {
         let joined = |rooms: &plexus_storage::memberships::UserRooms| {
             rooms.with(Membership::Join).map(|(room, _)| room).collect::<Vec<_>>()
         };
-        assert_eq!(joined(&*store.user_rooms(UserNid(7)).await.unwrap()), [other.nid]);
+        assert_eq!(joined(&store.user_rooms(UserNid(7)).await.unwrap()), [other.nid]);
         assert_eq!(store.room_members(other.nid).await.unwrap().joined(), 2);
         // What a reader holds does not change under him.
         assert_eq!((joined(&rooms), members.joined()), (vec![room.nid], 0));
