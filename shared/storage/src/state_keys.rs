@@ -118,6 +118,9 @@ impl Store {
 
     /// The event type and state key behind a number.
     pub async fn state_key(&self, nid: StateKeyNid) -> Result<Option<Arc<StateKey>>, StoreError> {
+        if let Some(pair) = self.caches().state_keys.pairs.get(&nid) {
+            return Ok(Some(pair));
+        }
         Ok(self.state_keys(&[nid]).await?.pop().flatten())
     }
 

@@ -40,12 +40,17 @@ impl Events {
         *self.lock()
     }
 
-    /// Keeps what was loaded, unless something was redacted since there were `redactions`.
-    pub(crate) fn keep(&self, loaded: &[Arc<StoredEvent>], redactions: u64) {
+    /// Keeps what was loaded, unless something was redacted since there were `redactions`. What was kept already takes the place of what was loaded, so
+    /// that nothing is in memory twice.
+    pub(crate) fn keep(&self, loaded: &mut [Arc<StoredEvent>], redactions: u64) {
         let now = self.lock();
-        if *now == redactions {
-            for event in loaded {
-                self.kept.insert(event.nid, Arc::clone(event));
+        if *now != redactions {
+            return;
+        }
+        for event in loaded {
+            match self.kept.get(&event.nid) {
+                Some(kept) => *event = kept,
+                None => self.kept.insert(event.nid, Arc::clone(event)),
             }
         }
     }

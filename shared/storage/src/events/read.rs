@@ -36,6 +36,9 @@ pub enum Direction {
 impl Store {
     /// An event by number.
     pub async fn event(&self, event: EventNid) -> Result<Option<Arc<StoredEvent>>, StoreError> {
+        if let Some(event) = self.caches().events.get(event) {
+            return Ok(Some(event));
+        }
         match self.events(&[event]).await {
             Ok(mut events) => Ok(events.pop()),
             Err(StoreError::MissingEvent(_)) => Ok(None),
@@ -158,7 +161,7 @@ impl Store {
             let info = info.ok_or_else(|| StoreError::corrupt("events", format!("room {} is not in rooms", room.0)))?;
             events.push(Arc::new(read(row, &info)?));
         }
-        cache.keep(&events, redactions);
+        cache.keep(&mut events, redactions);
         Ok(events)
     }
 }

@@ -136,6 +136,23 @@ async fn a_timeline_is_paged_both_ways() {
 }
 
 #[tokio::test]
+async fn an_event_is_in_memory_once() {
+    for world in worlds().await {
+        let room = world.room(1, RoomVersion::V12).await;
+        for nid in 1..=2 {
+            world.persist(&message(&room, nid), nid).await;
+        }
+        world.hear(&message(&room, 2), 2);
+        let page = world.store.page(room.nid, 2, Direction::Backward, 2).await.unwrap();
+        let timeline = world.store.room_timeline(room.nid).await.unwrap();
+        for (nid, (paged, live)) in [2, 1].into_iter().zip(page.iter().zip(timeline.newest_first())) {
+            let event = world.store.event(EventNid(nid)).await.unwrap().unwrap();
+            assert!(Arc::ptr_eq(&event, paged) && Arc::ptr_eq(&event, live), "event {nid}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_published_event_is_read_without_the_database() {
     for world in worlds().await {
         // The room is in the database, so that its version can be known; the events are not, so that nothing can be read of them.
