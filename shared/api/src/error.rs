@@ -32,10 +32,12 @@ pub static CATALOGUE: &[Code] = &[
     MISSING_TOKEN,
     NOT_FOUND,
     NOT_JSON,
+    PROFILE_TOO_LARGE,
     THREEPID_DENIED,
     TOO_LARGE,
     UNAVAILABLE,
     UNKNOWN,
+    UNKNOWN_LOGIN_TYPE,
     UNKNOWN_TOKEN,
     UNRECOGNIZED_METHOD,
     UNRECOGNIZED_PATH,
@@ -58,10 +60,12 @@ const MISSING_PARAM: Code = code("M_MISSING_PARAM", 400, "a parameter that is re
 const MISSING_TOKEN: Code = code("M_MISSING_TOKEN", 401, "the endpoint needs an access token");
 const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does not exist");
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
+const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
 const THREEPID_DENIED: Code = code("M_THREEPID_DENIED", 403, "e-mail addresses and phone numbers are not served");
 const TOO_LARGE: Code = code("M_TOO_LARGE", 413, "the body, or the event made of it, is too large");
 const UNAVAILABLE: Code = code("M_UNKNOWN", 503, "something the request needs is away; try the same request again");
 const UNKNOWN: Code = code("M_UNKNOWN", 500, "a fault of the server; its log has the cause under the request's id");
+const UNKNOWN_LOGIN_TYPE: Code = code("M_UNKNOWN", 400, "the login type is none of those that GET /login lists");
 const UNKNOWN_TOKEN: Code = code("M_UNKNOWN_TOKEN", 401, "the access token is of no session");
 const UNRECOGNIZED_METHOD: Code = code("M_UNRECOGNIZED", 405, "the path exists, with other methods");
 const UNRECOGNIZED_PATH: Code = code("M_UNRECOGNIZED", 404, "the server does not know the path");
@@ -138,6 +142,10 @@ impl Error {
         Self::of(NOT_JSON, error)
     }
 
+    pub fn profile_too_large(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(PROFILE_TOO_LARGE, error)
+    }
+
     pub fn threepid_denied(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(THREEPID_DENIED, error)
     }
@@ -153,6 +161,10 @@ impl Error {
     /// A fault of ours: the client learns no more than that; the cause goes to the log.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..Self::of(UNKNOWN, "internal error") }
+    }
+
+    pub fn unknown_login_type() -> Self {
+        Self::of(UNKNOWN_LOGIN_TYPE, "the login type is not supported")
     }
 
     pub fn unknown_token() -> Self {
@@ -232,7 +244,7 @@ impl From<ServiceError> for Error {
         match error {
             ServiceError::Refused { kind, message } => refusal(kind, message),
             ServiceError::Matrix { status: code, errcode, error } => Self {
-                status: status(u16::try_from(code).unwrap_or(500)),
+                status: status(code),
                 body: Body::Standard { errcode: errcode.into(), error: error.into() },
                 cause: None,
             },
@@ -254,6 +266,7 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::InvalidUsername => Error::invalid_username(message),
         Refusal::UserDeactivated => Error::user_deactivated(message),
         Refusal::GuestsForbidden => Error::guest_access_forbidden(message),
+        Refusal::ProfileTooLarge => Error::profile_too_large(message),
         Refusal::ThreepidDenied => Error::threepid_denied(message),
         Refusal::LimitExceeded => Error::limit_exceeded(message),
         Refusal::BadAlias => Error::bad_alias(message),

@@ -51,6 +51,8 @@ pub enum Refusal {
     GuestsForbidden,
     /// Invitations by e-mail or phone number are not possible here.
     ThreepidDenied,
+    /// The profile would become larger than the specification allows.
+    ProfileTooLarge,
     /// Too much at once; try again later.
     LimitExceeded,
     /// The alias belongs to another room, or is not a valid one for it.

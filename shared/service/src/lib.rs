@@ -8,7 +8,7 @@ pub mod ctx;
 pub mod error;
 pub mod ids;
 pub mod rooms;
-pub mod sync;
+pub mod tokens;
 pub mod users;
 
 pub use ctx::{Clock, Ctx, Registration, Requester, ServiceConfig};
