@@ -9,30 +9,12 @@ use plexus_core::{
 };
 
 const SHAPES: [Shape; 6] = [
-    Shape {
-        bits: 3,
-        leaf_max: 8,
-    },
-    Shape {
-        bits: 3,
-        leaf_max: 16,
-    },
-    Shape {
-        bits: 4,
-        leaf_max: 8,
-    },
-    Shape {
-        bits: 4,
-        leaf_max: 16,
-    },
-    Shape {
-        bits: 4,
-        leaf_max: 32,
-    },
-    Shape {
-        bits: 5,
-        leaf_max: 32,
-    },
+    Shape { bits: 3, leaf_max: 8 },
+    Shape { bits: 3, leaf_max: 16 },
+    Shape { bits: 4, leaf_max: 8 },
+    Shape { bits: 4, leaf_max: 16 },
+    Shape { bits: 4, leaf_max: 32 },
+    Shape { bits: 5, leaf_max: 32 },
 ];
 const SIZES: [i64; 3] = [20, 1_000, 100_000];
 
@@ -47,8 +29,8 @@ fn built(shape: Shape, size: i64) -> Trie {
         .map(|key| (StateKeyNid(3 * key), Some(EventNid(1_000_000 + key))))
         .collect();
     let mut next = NodeId(1);
-    let made = change(shape, NodeId::EMPTY, &changes, &|_| None, &mut next)
-        .expect("nothing is missing in an empty trie");
+    let made =
+        change(shape, NodeId::EMPTY, &changes, &|_| None, &mut next).expect("nothing is missing in an empty trie");
     Trie {
         nodes: made.new_nodes.into_iter().collect(),
         root: made.root,
@@ -101,14 +83,7 @@ fn shapes(c: &mut Criterion) {
             let name = format!("{}/{}", 1 << shape.bits, shape.leaf_max);
             let key = StateKeyNid(3 * (size / 2));
             let mut next = trie.next;
-            let changed = change(
-                shape,
-                trie.root,
-                &[(key, Some(EventNid(7)))],
-                &nodes,
-                &mut next,
-            )
-            .expect("all there");
+            let changed = change(shape, trie.root, &[(key, Some(EventNid(7)))], &nodes, &mut next).expect("all there");
             let both: BTreeMap<_, _> = trie
                 .nodes
                 .iter()
@@ -131,11 +106,7 @@ fn shapes(c: &mut Criterion) {
                 b.iter(|| get_shaped(shape, trie.root, black_box(key), &nodes));
             });
             group.bench_function(BenchmarkId::new("diff", &name), |b| {
-                b.iter(|| {
-                    diff(trie.root, black_box(changed.root), &|id| {
-                        both.get(&id).cloned()
-                    })
-                });
+                b.iter(|| diff(trie.root, black_box(changed.root), &|id| both.get(&id).cloned()));
             });
         }
         group.finish();

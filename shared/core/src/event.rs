@@ -71,19 +71,19 @@ pub enum EventError {
     Signature(#[from] SignatureError),
 }
 
-/// What a membership event makes of a user.
+/// What a membership event makes of a user. The discriminants are what the database and the log hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Membership {
     /// Asked into the room.
-    Invite,
+    Invite = 2,
     /// In the room.
-    Join,
+    Join = 1,
     /// Asking to be let in.
-    Knock,
+    Knock = 5,
     /// Not in the room, by own wish or not.
-    Leave,
+    Leave = 3,
     /// Not in the room and not to come back.
-    Ban,
+    Ban = 4,
 }
 
 impl Membership {
@@ -161,7 +161,7 @@ impl EventBody {
         Ok(Self {
             room_id: fields.room_id(rules, &kind, &event_id)?,
             sender: fields.sender()?,
-            state_key: fields.state_key()?.map(|state_key| state_key.into()),
+            state_key: fields.state_key()?.map(Into::into),
             content: fields.content()?,
             origin_server_ts: fields.origin_server_ts()?,
             depth: fields.depth()?,
@@ -268,14 +268,14 @@ impl EventBody {
         hash::sha256(&redact::signed_form(
             &self.json,
             &self.kind,
-            &rules.redaction,
+            rules.redaction,
         ))
     }
 
     /// The event as it is stored and shown once it is redacted.
     #[must_use]
     pub fn redacted(&self, rules: &RoomVersionRules) -> Self {
-        let json = redact::redact(&self.json, &self.kind, &rules.redaction);
+        let json = redact::redact(&self.json, &self.kind, rules.redaction);
         Self::load(self.event_id.clone(), rules, json)
             .expect("redaction keeps every field that an event needs")
     }

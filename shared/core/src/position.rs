@@ -60,7 +60,9 @@ impl Position {
 
     /// Whether this position is at or past `other` on every chain.
     pub fn has_reached(&self, other: &Self) -> bool {
-        other.writers().all(|(writer, sequence)| self.get(writer) >= sequence)
+        other
+            .writers()
+            .all(|(writer, sequence)| self.get(writer) >= sequence)
     }
 
     /// The lower of the two on every chain.
@@ -140,7 +142,17 @@ mod tests {
 
     #[test]
     fn bad_text_is_refused() {
-        for text in ["1", "1~", "~1", "1~0", "1~-4", "1~2.1~3", "1~9223372036854775808", "70000~1", "1~1."] {
+        for text in [
+            "1",
+            "1~",
+            "~1",
+            "1~0",
+            "1~-4",
+            "1~2.1~3",
+            "1~9223372036854775808",
+            "70000~1",
+            "1~1.",
+        ] {
             assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text}");
         }
         let many: Vec<String> = (0..=WRITERS_MAX).map(|w| format!("{w}~1")).collect();

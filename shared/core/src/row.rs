@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ruma::{OwnedDeviceId, OwnedEventId};
 
+pub use crate::event::Membership;
 use crate::{
     event::EventBody,
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
@@ -139,51 +140,4 @@ pub enum ReceiptKind {
     Read,
     /// `m.read.private`: only the reader's own devices see it.
     ReadPrivate,
-}
-
-/// A user's relation to a room. The discriminants are what the database holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Membership {
-    /// In the room.
-    Join = 1,
-    /// Asked in by a member.
-    Invite = 2,
-    /// Not in the room, or no longer.
-    Leave = 3,
-    /// Kept out.
-    Ban = 4,
-    /// Asking to be let in.
-    Knock = 5,
-}
-
-impl Membership {
-    /// The word in `m.room.member` content.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Join => "join",
-            Self::Invite => "invite",
-            Self::Leave => "leave",
-            Self::Ban => "ban",
-            Self::Knock => "knock",
-        }
-    }
-
-    /// Reads the word in `m.room.member` content; `None` for a membership the specification does not know.
-    pub fn from_content(word: &str) -> Option<Self> {
-        [Self::Join, Self::Invite, Self::Leave, Self::Ban, Self::Knock]
-            .into_iter()
-            .find(|membership| membership.as_str() == word)
-    }
-
-    /// The number the database holds.
-    pub const fn code(self) -> i64 {
-        self as i64
-    }
-
-    /// Reads the number the database holds.
-    pub fn from_code(code: i64) -> Option<Self> {
-        [Self::Join, Self::Invite, Self::Leave, Self::Ban, Self::Knock]
-            .into_iter()
-            .find(|membership| membership.code() == code)
-    }
 }

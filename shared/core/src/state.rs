@@ -46,11 +46,7 @@ pub struct Inserted {
 }
 
 /// The event that sets `key` in the map at `root`.
-pub fn get(
-    root: NodeId,
-    key: StateKeyNid,
-    nodes: Nodes<'_>,
-) -> Result<Option<EventNid>, MissingNode> {
+pub fn get(root: NodeId, key: StateKeyNid, nodes: Nodes<'_>) -> Result<Option<EventNid>, MissingNode> {
     get_shaped(Shape::ROOM, root, key, nodes)
 }
 
@@ -84,10 +80,7 @@ pub fn insert(
     nodes: Nodes<'_>,
     next: &mut NodeId,
 ) -> Result<Inserted, MissingNode> {
-    let changes: Vec<_> = entries
-        .iter()
-        .map(|(key, event)| (*key, Some(*event)))
-        .collect();
+    let changes: Vec<_> = entries.iter().map(|(key, event)| (*key, Some(*event))).collect();
     change(Shape::ROOM, root, &changes, nodes, next)
 }
 
@@ -103,11 +96,7 @@ pub fn remove(
 }
 
 /// Appends every entry of the map to `out`, in no particular order.
-pub fn entries(
-    root: NodeId,
-    nodes: Nodes<'_>,
-    out: &mut Vec<(StateKeyNid, EventNid)>,
-) -> Result<(), MissingNode> {
+pub fn entries(root: NodeId, nodes: Nodes<'_>, out: &mut Vec<(StateKeyNid, EventNid)>) -> Result<(), MissingNode> {
     collect(root, Shape::DEEPEST, nodes, out)
 }
 
@@ -169,8 +158,6 @@ fn find(entries: &[(StateKeyNid, EventNid)], key: StateKeyNid) -> Option<EventNi
 }
 
 fn child_at(children: &[Child], slot: u8) -> Option<Child> {
-    let at = children
-        .binary_search_by_key(&slot, |child| child.slot)
-        .ok()?;
+    let at = children.binary_search_by_key(&slot, |child| child.slot).ok()?;
     Some(children[at])
 }

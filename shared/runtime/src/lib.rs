@@ -1,1 +1,30 @@
-//! runtime
+//! How a process runs: configuration, logs, metrics, keys, the registry of processes, start and stop.
+//!
+//! [`run()`] is the whole life of a process: it opens the database, joins the log, starts the master if one of its roles has it, listens, and ends in
+//! order. It does not know which roles there are; `workers/plexus` hands them in.
+
+pub mod config;
+mod data;
+mod error;
+pub mod keys;
+mod leader;
+mod lifecycle;
+mod listeners;
+mod metrics;
+mod node;
+mod pages;
+mod private_file;
+mod register;
+mod registry;
+mod role;
+mod run;
+mod secrets;
+pub mod telemetry;
+
+pub use self::{
+    data::migrate_database,
+    error::RunError,
+    register::{NewUser, RegisterError, register_user},
+    role::{Leading, MasterParts, MasterRole, Role, StartMaster, families},
+    run::{Start, run, tokio_runtime},
+};

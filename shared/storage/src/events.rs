@@ -6,7 +6,7 @@ mod cache;
 mod id;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

@@ -5,8 +5,6 @@
 //! at a position takes what is at or before it.
 
 mod apply;
-#[cfg(test)]
-mod tests;
 
 use std::{fmt, sync::Arc};
 

@@ -292,7 +292,7 @@ impl Writer<'_> {
         };
         match u8::try_from(character) {
             Ok(byte) if byte.is_ascii() && !json::is_plain(byte) => {
-                json::write_escape(self.out, byte)
+                json::write_escape(self.out, byte);
             }
             _ => self
                 .out

@@ -44,7 +44,7 @@ pub fn content_hash(event: &str) -> Hash {
 }
 
 /// A canonical object without some of its members.
-pub(super) fn without(object: &str, keys: &[&str]) -> Vec<u8> {
+pub fn without(object: &str, keys: &[&str]) -> Vec<u8> {
     let mut out = Vec::with_capacity(object.len());
     out.push(b'{');
     for member in json::members(object) {

@@ -66,7 +66,7 @@ impl ParsedEvent {
 
         let claimed = hash::decode_base64(&fields.content_hash()?);
         let is_whole = claimed.is_some_and(|claimed| claimed == hash::content_hash(&json));
-        let signed = redact::signed_form(&json, &kind, &rules.redaction);
+        let signed = redact::signed_form(&json, &kind, rules.redaction);
         let event_id = match rules.event_id {
             EventIdFormat::Assigned => fields.event_id()?,
             EventIdFormat::Hash | EventIdFormat::UrlSafeHash => {
@@ -76,7 +76,7 @@ impl ParsedEvent {
         let json = if is_whole {
             json
         } else {
-            into_string(redact::redact(&json, &kind, &rules.redaction))
+            into_string(redact::redact(&json, &kind, rules.redaction))
         };
         let body = EventBody::from_canonical(event_id, rules, json)?;
         check_limits(&body)?;

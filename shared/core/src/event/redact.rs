@@ -7,27 +7,27 @@ use super::{hash::write_member, json};
 use crate::room_version::RedactionRules;
 
 /// What happens to the members of an object.
-type Keep = fn(&RedactionRules, &str) -> bool;
+type Keep = fn(RedactionRules, &str) -> bool;
 
 /// The redacted form of a canonical event of type `kind`, canonical as well.
-pub fn redact(event: &str, kind: &str, rules: &RedactionRules) -> Vec<u8> {
+pub fn redact(event: &str, kind: &str, rules: RedactionRules) -> Vec<u8> {
     write_redacted(event, kind, rules, true)
 }
 
 /// What the signatures of an event cover and its reference hash is taken of: the redacted form without `signatures`.
 /// (`unsigned` is not there: redaction takes it away.)
-pub fn signed_form(event: &str, kind: &str, rules: &RedactionRules) -> Vec<u8> {
+pub fn signed_form(event: &str, kind: &str, rules: RedactionRules) -> Vec<u8> {
     write_redacted(event, kind, rules, false)
 }
 
 /// The content a redacted event of type `kind` keeps.
-pub fn redact_content(content: &str, kind: &str, rules: &RedactionRules) -> Vec<u8> {
+pub fn redact_content(content: &str, kind: &str, rules: RedactionRules) -> Vec<u8> {
     let mut out = Vec::new();
     write_content(&mut out, content, kind, rules);
     out
 }
 
-fn write_redacted(event: &str, kind: &str, rules: &RedactionRules, signatures: bool) -> Vec<u8> {
+fn write_redacted(event: &str, kind: &str, rules: RedactionRules, signatures: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(event.len());
     out.push(b'{');
     for member in json::members(event) {
@@ -45,7 +45,7 @@ fn write_redacted(event: &str, kind: &str, rules: &RedactionRules, signatures: b
     out
 }
 
-fn keep_top_level(rules: &RedactionRules, key: &str) -> bool {
+fn keep_top_level(rules: RedactionRules, key: &str) -> bool {
     match key {
         "auth_events" | "depth" | "event_id" | "hashes" | "origin_server_ts" | "prev_events"
         | "room_id" | "sender" | "signatures" | "state_key" | "type" => true,
@@ -54,7 +54,7 @@ fn keep_top_level(rules: &RedactionRules, key: &str) -> bool {
     }
 }
 
-fn write_content(out: &mut Vec<u8>, content: &str, kind: &str, rules: &RedactionRules) {
+fn write_content(out: &mut Vec<u8>, content: &str, kind: &str, rules: RedactionRules) {
     let keep: Keep = match kind {
         "m.room.member" => |rules, key| match key {
             "membership" => true,

@@ -92,7 +92,7 @@ impl NewEvent<'_> {
             &hash::encode_base64(&content_hash),
         );
         let json = String::from_utf8(draft.json).map_err(|_| JsonError::Utf8)?;
-        let signed = redact::signed_form(&json, self.kind, &rules.redaction);
+        let signed = redact::signed_form(&json, self.kind, rules.redaction);
         let event_id = match assigned_id {
             Some(event_id) => event_id,
             None => hash_id(rules.event_id, &hash::sha256(&signed))?,

@@ -42,9 +42,7 @@ pub fn change(
     };
     let root = match writer.change_at(root, 0, changes)? {
         None => root,
-        Some(subtree) => writer
-            .place(subtree)
-            .map_or(NodeId::EMPTY, |(node, _)| node),
+        Some(subtree) => writer.place(subtree).map_or(NodeId::EMPTY, |(node, _)| node),
     };
     *next = writer.next;
     Ok(Changed {
@@ -62,12 +60,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// The subtree at `at` after the changes, which all belong below it; `None` if they change nothing.
-    fn change_at(
-        &mut self,
-        at: NodeId,
-        depth: u32,
-        changes: Vec<Change>,
-    ) -> Result<Option<Subtree>, MissingNode> {
+    fn change_at(&mut self, at: NodeId, depth: u32, changes: Vec<Change>) -> Result<Option<Subtree>, MissingNode> {
         if changes.is_empty() {
             return Ok(None);
         }
@@ -81,12 +74,7 @@ impl Writer<'_> {
         }
     }
 
-    fn change_entries(
-        &mut self,
-        old: &[(StateKeyNid, EventNid)],
-        depth: u32,
-        changes: &[Change],
-    ) -> Option<Subtree> {
+    fn change_entries(&mut self, old: &[(StateKeyNid, EventNid)], depth: u32, changes: &[Change]) -> Option<Subtree> {
         let mut entries = old.to_vec();
         for (key, event) in changes {
             match (entries.binary_search_by_key(key, |(key, _)| *key), event) {
@@ -108,9 +96,7 @@ impl Writer<'_> {
         let mut slots: Vec<Option<Child>> = vec![None; 1 << self.shape.bits];
         for child in old {
             // A slot this shape does not have is damage: no key leads there.
-            *slots
-                .get_mut(usize::from(child.slot))
-                .ok_or(MissingNode(child.node))? = Some(*child);
+            *slots.get_mut(usize::from(child.slot)).ok_or(MissingNode(child.node))? = Some(*child);
         }
         let mut subtrees: Vec<(u8, Subtree)> = Vec::new();
         for (slot, changes) in self.by_slot(changes, depth, |(key, _)| *key) {
@@ -129,11 +115,7 @@ impl Writer<'_> {
         }
         let mut children = unchanged;
         for (slot, subtree) in subtrees {
-            children.extend(self.place(subtree).map(|(node, entries)| Child {
-                slot,
-                node,
-                entries,
-            }));
+            children.extend(self.place(subtree).map(|(node, entries)| Child { slot, node, entries }));
         }
         children.sort_by_key(|child| child.slot);
         Ok(Some(Subtree::Many(children)))
@@ -145,10 +127,7 @@ impl Writer<'_> {
         unchanged: &[Child],
         changed: &[(u8, Subtree)],
     ) -> Result<Option<Vec<(StateKeyNid, EventNid)>>, MissingNode> {
-        let mut total = unchanged
-            .iter()
-            .map(|child| child.entries)
-            .fold(0, u64::saturating_add);
+        let mut total = unchanged.iter().map(|child| child.entries).fold(0, u64::saturating_add);
         let mut entries = Vec::new();
         for (_, subtree) in changed {
             match subtree {
@@ -175,11 +154,7 @@ impl Writer<'_> {
         let mut children = Vec::new();
         for (slot, entries) in self.by_slot(entries, depth, |(key, _)| *key) {
             let subtree = self.grow(entries, depth + 1);
-            children.extend(self.place(subtree).map(|(node, entries)| Child {
-                slot,
-                node,
-                entries,
-            }));
+            children.extend(self.place(subtree).map(|(node, entries)| Child { slot, node, entries }));
         }
         Subtree::Many(children)
     }
@@ -199,20 +174,12 @@ impl Writer<'_> {
     }
 
     /// Splits items by the slot their key takes at `depth`, in the order of the slots; within a slot they keep their order.
-    fn by_slot<T>(
-        &self,
-        items: Vec<T>,
-        depth: u32,
-        key: impl Fn(&T) -> StateKeyNid,
-    ) -> Vec<(u8, Vec<T>)> {
+    fn by_slot<T>(&self, items: Vec<T>, depth: u32, key: impl Fn(&T) -> StateKeyNid) -> Vec<(u8, Vec<T>)> {
         let mut groups: Vec<Vec<T>> = Vec::new();
         groups.resize_with(1 << self.shape.bits, Vec::new);
         for item in items {
             groups[usize::from(self.shape.slot(key(&item), depth))].push(item);
         }
-        (0..)
-            .zip(groups)
-            .filter(|(_, group)| !group.is_empty())
-            .collect()
+        (0..).zip(groups).filter(|(_, group)| !group.is_empty()).collect()
     }
 }

@@ -36,8 +36,7 @@ fn diff_at(
         if let (Node::Inner(old_children), Node::Inner(new_children)) = (&*old_node, &*new_node) {
             let levels = levels.checked_sub(1).ok_or(MissingNode(new))?;
             for child in old_children {
-                let other =
-                    child_at(new_children, child.slot).map_or(NodeId::EMPTY, |child| child.node);
+                let other = child_at(new_children, child.slot).map_or(NodeId::EMPTY, |child| child.node);
                 diff_at(child.node, other, levels, nodes, out)?;
             }
             for child in new_children {
@@ -49,30 +48,18 @@ fn diff_at(
         }
     }
     // At least one side fits in a leaf, so the sides differ in nearly everything.
-    diff_entries(
-        &sorted(old, levels, nodes)?,
-        &sorted(new, levels, nodes)?,
-        out,
-    );
+    diff_entries(&sorted(old, levels, nodes)?, &sorted(new, levels, nodes)?, out);
     Ok(())
 }
 
-fn sorted(
-    at: NodeId,
-    levels: u32,
-    nodes: Nodes<'_>,
-) -> Result<Vec<(StateKeyNid, EventNid)>, MissingNode> {
+fn sorted(at: NodeId, levels: u32, nodes: Nodes<'_>) -> Result<Vec<(StateKeyNid, EventNid)>, MissingNode> {
     let mut entries = Vec::new();
     collect(at, levels, nodes, &mut entries)?;
     entries.sort_unstable();
     Ok(entries)
 }
 
-fn diff_entries(
-    mut old: &[(StateKeyNid, EventNid)],
-    mut new: &[(StateKeyNid, EventNid)],
-    out: &mut Vec<Difference>,
-) {
+fn diff_entries(mut old: &[(StateKeyNid, EventNid)], mut new: &[(StateKeyNid, EventNid)], out: &mut Vec<Difference>) {
     while let Some(key) = [old.first(), new.first()]
         .into_iter()
         .flatten()

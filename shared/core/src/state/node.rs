@@ -44,10 +44,7 @@ impl Node {
     pub fn entries(&self) -> u64 {
         match self {
             Self::Leaf(entries) => entries.len() as u64,
-            Self::Inner(children) => children
-                .iter()
-                .map(|child| child.entries)
-                .fold(0, u64::saturating_add),
+            Self::Inner(children) => children.iter().map(|child| child.entries).fold(0, u64::saturating_add),
         }
     }
 
@@ -86,9 +83,7 @@ impl Node {
             Self::Inner(children) => {
                 let mut out = Vec::with_capacity(4 + 5 * children.len());
                 out.push(TAG_INNER);
-                let bitmap = children
-                    .iter()
-                    .fold(0_u64, |bitmap, child| bitmap | 1 << child.slot);
+                let bitmap = children.iter().fold(0_u64, |bitmap, child| bitmap | 1 << child.slot);
                 put_varint(&mut out, bitmap);
                 for child in children {
                     put_varint(&mut out, child.node.0.cast_unsigned());
@@ -116,9 +111,7 @@ impl Node {
     /// What the database holds beside the bytes, and compares when it reads them: the first 8 bytes of their SHA-256.
     pub fn checksum(encoded: &[u8]) -> i64 {
         let hash = Sha256::digest(encoded);
-        hash.iter()
-            .take(8)
-            .fold(0, |sum, byte| sum << 8 | i64::from(*byte))
+        hash.iter().take(8).fold(0, |sum, byte| sum << 8 | i64::from(*byte))
     }
 }
 
@@ -156,11 +149,7 @@ fn decode_inner(rest: &mut &[u8]) -> Result<Node, CorruptNode> {
         if node == NodeId::EMPTY || entries == 0 {
             return Err(CorruptNode("an empty child"));
         }
-        children.push(Child {
-            slot,
-            node,
-            entries,
-        });
+        children.push(Child { slot, node, entries });
     }
     Ok(Node::Inner(children.into()))
 }

@@ -22,10 +22,7 @@ pub struct Shape {
 impl Shape {
     /// The shape of the state of rooms, chosen with `benches/state.rs`, which weighs the bytes written for one change against the nodes on the way to a
     /// key. Of 1,000 entries: 115 bytes and 3 nodes, where 8/8 has 94 bytes and 4 nodes and 32/32 has 195 bytes and 2.4.
-    pub const ROOM: Self = Self {
-        bits: 4,
-        leaf_max: 16,
-    };
+    pub const ROOM: Self = Self { bits: 4, leaf_max: 16 };
 
     /// No trie of any shape has more levels of inner nodes: the keys have 64 bits, and each level uses up at least one.
     pub(super) const DEEPEST: u32 = 64;

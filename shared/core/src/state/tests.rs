@@ -11,14 +11,8 @@ use super::*;
 
 /// Narrow and with tiny leaves, so that a few entries make a deep trie; and the one in use.
 const SHAPES: [Shape; 3] = [
-    Shape {
-        bits: 1,
-        leaf_max: 1,
-    },
-    Shape {
-        bits: 2,
-        leaf_max: 3,
-    },
+    Shape { bits: 1, leaf_max: 1 },
+    Shape { bits: 2, leaf_max: 3 },
     Shape::ROOM,
 ];
 
@@ -29,15 +23,9 @@ struct Memory {
 }
 
 impl Memory {
-    fn change(
-        &mut self,
-        shape: Shape,
-        root: NodeId,
-        changes: &[(StateKeyNid, Option<EventNid>)],
-    ) -> NodeId {
+    fn change(&mut self, shape: Shape, root: NodeId, changes: &[(StateKeyNid, Option<EventNid>)]) -> NodeId {
         let nodes = |id| self.nodes.get(&id).cloned();
-        let made =
-            change(shape, root, changes, &nodes, &mut self.next).expect("every node is in memory");
+        let made = change(shape, root, changes, &nodes, &mut self.next).expect("every node is in memory");
         let mut used = BTreeSet::from([made.root]);
         for (id, node) in &made.new_nodes {
             used.extend(node.children().iter().map(|child| child.node));
@@ -53,8 +41,7 @@ impl Memory {
 
     fn map(&self, root: NodeId) -> BTreeMap<StateKeyNid, EventNid> {
         let mut out = Vec::new();
-        entries(root, &|id| self.nodes.get(&id).cloned(), &mut out)
-            .expect("every node is in memory");
+        entries(root, &|id| self.nodes.get(&id).cloned(), &mut out).expect("every node is in memory");
         let map: BTreeMap<_, _> = out.iter().copied().collect();
         assert_eq!(map.len(), out.len(), "a key is there twice");
         map
@@ -66,14 +53,9 @@ impl Memory {
             None => String::from("empty"),
             Some(Node::Leaf(entries)) => format!("{entries:?}"),
             Some(Node::Inner(children)) => {
-                let children = children.iter().map(|child| {
-                    format!(
-                        "{}/{}:{}",
-                        child.slot,
-                        child.entries,
-                        self.drawing(child.node)
-                    )
-                });
+                let children = children
+                    .iter()
+                    .map(|child| format!("{}/{}:{}", child.slot, child.entries, self.drawing(child.node)));
                 format!("({})", children.collect::<Vec<_>>().join(" "))
             }
         }
@@ -86,10 +68,7 @@ fn keys() -> impl Strategy<Value = StateKeyNid> {
 
 fn batches() -> impl Strategy<Value = Vec<Vec<(StateKeyNid, Option<EventNid>)>>> {
     vec(
-        vec(
-            (keys(), option::weighted(0.7, (1..6_i64).prop_map(EventNid))),
-            0..40,
-        ),
+        vec((keys(), option::weighted(0.7, (1..6_i64).prop_map(EventNid))), 0..40),
         1..8,
     )
 }
@@ -238,17 +217,8 @@ fn a_chain_in_a_circle_ends() {
         entries: 20,
     }]));
     let (circle, other) = (Arc::new(circle), Arc::new(other));
-    let nodes = |id| {
-        Some(if id == NodeId(1) {
-            circle.clone()
-        } else {
-            other.clone()
-        })
-    };
-    assert_eq!(
-        entries(NodeId(1), &nodes, &mut Vec::new()),
-        Err(MissingNode(NodeId(1)))
-    );
+    let nodes = |id| Some(if id == NodeId(1) { circle.clone() } else { other.clone() });
+    assert_eq!(entries(NodeId(1), &nodes, &mut Vec::new()), Err(MissingNode(NodeId(1))));
     assert!(diff(NodeId(1), NodeId(2), &nodes).is_err());
     let mut missing = Vec::new();
     frontier(NodeId(1), &nodes, &mut missing);
@@ -262,11 +232,7 @@ fn a_batch_keeps_the_last_value_of_a_key() {
     let root = memory.change(
         Shape::ROOM,
         NodeId::EMPTY,
-        &[
-            (key, Some(EventNid(1))),
-            (key, None),
-            (key, Some(EventNid(2))),
-        ],
+        &[(key, Some(EventNid(1))), (key, None), (key, Some(EventNid(2)))],
     );
     assert_eq!(memory.map(root), BTreeMap::from([(key, EventNid(2))]));
     assert_eq!(

@@ -1,0 +1,117 @@
+//! The configuration: one TOML file, the environment, the command line, checked before anything starts.
+//!
+//! [`Config`]'s structs are the only description of the keys; the example file and the errors are made from them.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+mod check;
+mod load;
+mod reference;
+mod secret;
+mod sections;
+
+pub use self::{
+    check::Topology,
+    load::Sources,
+    reference::example,
+    secret::{Secret, SecretUrl},
+    sections::{Config, Database, Internal, Lease, Listen, Log, LogFormat, Metrics, Redis, Registration, Rooms},
+};
+
+/// What is wrong with a configuration, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A secret's file cannot be read.
+    #[error("{key}: cannot read {}: {source}", path.display())]
+    SecretFile {
+        /// The key that names the file.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The text is not TOML.
+    #[error("{place}: {message}")]
+    Syntax {
+        /// File and line.
+        place: String,
+        /// What the parser says.
+        message: String,
+    },
+    /// There is no such key.
+    #[error("{place}: unknown key {key:?}; did you mean {nearest:?}? Allowed {allowed}")]
+    UnknownKey {
+        /// File and line, variable or option.
+        place: String,
+        /// The key as written.
+        key: String,
+        /// The known key that looks most like it.
+        nearest: String,
+        /// The keys there are.
+        allowed: String,
+    },
+    /// The value does not fit the key.
+    #[error("{place}: {key}: {message}. Allowed: {allowed}")]
+    Value {
+        /// File and line, variable or option.
+        place: String,
+        /// The key.
+        key: String,
+        /// What is wrong with the value.
+        message: String,
+        /// What the key means.
+        allowed: String,
+    },
+    /// `--set` without `=`.
+    #[error("--set {0}: expected section.key=value")]
+    Assignment(String),
+    /// Keys that do not go together.
+    #[error("{0}")]
+    Rule(String),
+}
+
+impl Config {
+    /// Reads the sources, puts them together and checks the result.
+    pub fn load(sources: &Sources, topology: Topology) -> Result<Self, ConfigError> {
+        let config = load::merge(sources)?;
+        check::check(&config, topology)?;
+        Ok(config)
+    }
+
+    /// Where the signing key is.
+    pub fn signing_key_path(&self) -> PathBuf {
+        if self.signing_key_file == PathBuf::new() {
+            self.data_dir.join("signing.key")
+        } else {
+            self.signing_key_file.clone()
+        }
+    }
+
+    /// Where the embedded database is; `None` when PostgreSQL is used.
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        self.database.url.is_empty().then(|| self.data_dir.join("plexus.db"))
+    }
+
+    /// Where `/metrics` is served besides the internal listener.
+    pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let text = &self.metrics.address;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let address = text.parse();
+        address.map(Some).map_err(|_| {
+            ConfigError::Rule(format!(
+                "metrics.address is {text:?}, which is not an IP address and a port"
+            ))
+        })
+    }
+}

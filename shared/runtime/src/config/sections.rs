@@ -1,0 +1,236 @@
+//! Every key of the configuration file, one struct per section.
+//!
+//! The comments on the fields are the reference: `plexus config example` prints them, and an error about a key quotes them. Every key has a default,
+//! so that no file at all is a valid configuration. An empty string stands for "not set".
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use ruma::{OwnedServerName, server_name};
+use serde::{Deserialize, Serialize};
+
+use super::secret::{Secret, SecretUrl};
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The name after the colon in every user id and alias. It cannot be changed once there is data.
+    pub server_name: OwnedServerName,
+    /// The folder of the embedded database, of the signing key and of the secrets made at the first start.
+    pub data_dir: PathBuf,
+    /// The file of the server's signing key. Empty: `signing.key` in `data_dir`.
+    /// Every process that can be master needs the same key.
+    pub signing_key_file: PathBuf,
+    /// Where clients connect.
+    pub listen: Listen,
+    /// What only the processes of this deployment and its operators reach: commands, forwarded requests, metrics.
+    pub internal: Internal,
+    /// Where everything is stored.
+    pub database: Database,
+    /// What carries news between processes quickly. One process needs none.
+    pub redis: Redis,
+    /// Who may make an account.
+    pub registration: Registration,
+    /// Defaults of new rooms.
+    pub rooms: Rooms,
+    /// Who is master, when several processes can be.
+    pub lease: Lease,
+    /// What is written about what happens.
+    pub log: Log,
+    /// Where Prometheus scrapes.
+    pub metrics: Metrics,
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// An IP address and a port. Port 0 takes a free one, which the log names.
+    pub address: SocketAddr,
+}
+
+/// What only the processes of this deployment and its operators reach.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Internal {
+    /// An IP address and a port for forwarded requests, `/metrics`, `/health` and `/ready`.
+    pub address: SocketAddr,
+    /// An IP address and a port for commands to the master (gRPC). Only a process that can be master opens it.
+    pub grpc_address: SocketAddr,
+    /// The host name or IP address by which the other processes reach this one. Empty: the one in `address`.
+    pub advertise_host: String,
+    /// A file with the secret that every process of the deployment shares. Or set `PLEXUS_INTERNAL__SECRET`.
+    /// Needed by more than one process; one process makes its own.
+    pub secret_file: PathBuf,
+    /// Read from `secret_file` or from the environment, never from the configuration file.
+    #[serde(skip)]
+    pub secret: Secret,
+}
+
+/// Where everything is stored.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://user:password@host/name`. Empty: the embedded database, `plexus.db` in `data_dir`, for one process.
+    pub url: SecretUrl,
+    /// The most connections one process keeps to PostgreSQL.
+    pub pool_max: usize,
+}
+
+/// What carries news between processes quickly.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// `redis://host:6379`. Needed by more than one process.
+    pub url: SecretUrl,
+}
+
+/// Who may make an account.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registration {
+    /// Whether anybody who can connect may make an account.
+    pub open: bool,
+    /// Confirms that `open` is meant when `listen.address` is not loopback: nothing verifies who registers.
+    pub allow_open_without_verification: bool,
+    /// A file with the secret of `/_synapse/admin/v1/register`, by which tools make accounts while `open` is false.
+    /// Or set `PLEXUS_REGISTRATION__SHARED_SECRET`. Empty: `registration.secret` in `data_dir`, made at the first start.
+    pub shared_secret_file: PathBuf,
+    /// Read from `shared_secret_file` or from the environment, never from the configuration file.
+    #[serde(skip)]
+    pub shared_secret: Secret,
+}
+
+/// Defaults of new rooms.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rooms {
+    /// The version of a room whose creator does not ask for one, "1" to "12".
+    pub default_version: String,
+}
+
+/// Who is master, when several processes can be.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lease {
+    /// How long a silent master keeps its lease, and so about how long a standby waits: 1000 to 60000.
+    pub ttl_ms: u64,
+}
+
+/// What is written about what happens.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, also per module: `info,plexus_master=debug`.
+    pub level: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines, one object a line.
+    Json,
+}
+
+/// Where Prometheus scrapes.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// An IP address and a port for `/metrics`, besides the internal one. Empty: only there.
+    pub address: String,
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server_name: server_name!("localhost").to_owned(),
+            data_dir: PathBuf::from("./plexus-data"),
+            signing_key_file: PathBuf::new(),
+            listen: Listen::default(),
+            internal: Internal::default(),
+            database: Database::default(),
+            redis: Redis::default(),
+            registration: Registration::default(),
+            rooms: Rooms::default(),
+            lease: Lease::default(),
+            log: Log::default(),
+            metrics: Metrics::default(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            address: loopback(8008),
+        }
+    }
+}
+
+impl Default for Internal {
+    fn default() -> Self {
+        Self {
+            address: loopback(0),
+            grpc_address: loopback(0),
+            advertise_host: String::new(),
+            secret_file: PathBuf::new(),
+            secret: Secret::default(),
+        }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: SecretUrl::default(),
+            pool_max: 8,
+        }
+    }
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self {
+            open: true,
+            allow_open_without_verification: false,
+            shared_secret_file: PathBuf::new(),
+            shared_secret: Secret::default(),
+        }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            default_version: "12".to_owned(),
+        }
+    }
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self { ttl_ms: 3000 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::default(),
+        }
+    }
+}

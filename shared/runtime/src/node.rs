@@ -1,0 +1,202 @@
+//! The inside of a process: the database, the log, the master if this process can be it. Everything but the listeners.
+
+use std::{sync::Arc, time::Duration};
+
+use plexus_core::room_version::RoomVersion;
+use plexus_replication::{Bus, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
+use plexus_service::{
+    Clock, Ctx, Registration, ServiceConfig,
+    users::{admin_register::Nonces, passwords::Passwords},
+};
+use plexus_storage::{Store, db::Database};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
+
+use crate::{
+    config::{Config, Secret, Topology},
+    data,
+    error::RunError,
+    leader,
+    role::{Leading, MasterParts, MasterRole, Role, StartMaster},
+};
+
+/// How long background tasks may take to end; the master has its own, longer bound inside.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// What a process's inside is made from.
+#[derive(Debug)]
+pub struct NodeParts<'a> {
+    /// The configuration, checked.
+    pub config: &'a Config,
+    /// Alone, or beside others.
+    pub topology: Topology,
+    /// The process's name.
+    pub name: &'a str,
+    /// What it does.
+    pub roles: &'a [Role],
+    /// Where other processes reach its master, if they can.
+    pub grpc_address: Option<String>,
+    /// The secret of `/_synapse/admin/v1/register`, if there is one.
+    pub registration_secret: Secret,
+}
+
+/// A started inside.
+#[derive(Debug)]
+pub struct Node {
+    /// What the service functions are given.
+    pub ctx: Ctx,
+    /// Where background tasks run.
+    pub tasks: Tasks,
+    master: Option<RunningMaster>,
+    end: Ends,
+    /// Held, because whoever follows it takes its end for the end of the process.
+    target: Arc<watch::Sender<MasterTarget>>,
+}
+
+struct RunningMaster {
+    leading: Leading,
+    grpc: Option<Routes>,
+    done: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for RunningMaster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningMaster").finish_non_exhaustive()
+    }
+}
+
+/// What ends the tasks, and how their end is seen.
+#[derive(Clone, Debug)]
+struct Ends {
+    tracker: TaskTracker,
+    tasks: CancellationToken,
+    master: CancellationToken,
+}
+
+impl Node {
+    /// Opens the database and joins the log.
+    pub async fn start(parts: NodeParts<'_>) -> Result<Self, RunError> {
+        let start_master = parts.roles.iter().find_map(|role| role.master);
+        let db = data::open(parts.config, start_master.is_some()).await?;
+        let generation = data::check_owner(&db, parts.config).await?;
+        let end =
+            Ends { tracker: TaskTracker::new(), tasks: CancellationToken::new(), master: CancellationToken::new() };
+        let tasks = Tasks::new(end.tracker.clone(), end.tasks.clone(), Handle::current());
+        let (target, follow_target) = watch::channel(MasterTarget::Nobody);
+        let secret = internal_secret(&parts)?;
+        let replica = Replica::start(ReplicaParts {
+            store: Store::new(db.clone()),
+            bus: bus(parts.config)?,
+            master: follow_target,
+            secret: secret.clone(),
+            tasks: tasks.clone(),
+        })
+        .await?;
+        let ctx = Ctx {
+            store: replica.store().clone(),
+            replica: replica.clone(),
+            config: Arc::new(service_config(&parts, generation)),
+            clock: Clock::system(),
+            passwords: Passwords::new(Handle::current()),
+            nonces: Nonces::default(),
+        };
+        let mut node = Self { ctx, tasks, master: None, end, target: Arc::new(target) };
+        let own = match start_master {
+            Some(start) => Some(node.start_master(start, &parts, secret, &db).await?),
+            None => None,
+        };
+        node.find_leader(parts.topology, own, db);
+        Ok(node)
+    }
+
+    /// The way in for Commands of other processes, once.
+    pub fn take_grpc(&mut self) -> Option<Routes> {
+        self.master.as_mut().and_then(|master| master.grpc.take())
+    }
+
+    /// Whether this process's master leads; nothing if it has none.
+    pub fn leading(&self) -> Option<Leading> {
+        self.master.as_ref().map(|master| Arc::clone(&master.leading))
+    }
+
+    /// Lets a standby take over, while this process still answers what it has begun.
+    pub fn hand_over(&self) {
+        self.end.master.cancel();
+    }
+
+    /// Ends the master, then everything in the background.
+    pub async fn stop(mut self) {
+        self.hand_over();
+        if let Some(master) = self.master.take() {
+            let done = tokio::time::timeout(STOP_MAX, master.done).await;
+            if !matches!(done, Ok(Ok(()))) {
+                tracing::warn!("the master did not end in order");
+            }
+        }
+        self.end.tasks.cancel();
+        self.end.tracker.close();
+        if tokio::time::timeout(STOP_MAX, self.end.tracker.wait()).await.is_err() {
+            tracing::warn!("background tasks were still running at the end");
+        }
+    }
+
+    async fn start_master(
+        &mut self,
+        start: StartMaster,
+        parts: &NodeParts<'_>,
+        secret: Option<InternalSecret>,
+        db: &Database,
+    ) -> Result<(String, MasterTarget), RunError> {
+        let signing_key = data::signing_key(db, parts.config, parts.topology).await?;
+        let holder = leader::holder(parts.name, parts.grpc_address.as_deref());
+        let MasterRole { target, grpc, run, leading } = start(MasterParts {
+            replica: self.ctx.replica.clone(),
+            server_name: parts.config.server_name.clone(),
+            signing_key: Arc::new(signing_key),
+            holder: holder.clone(),
+            lease_ttl: Duration::from_millis(parts.config.lease.ttl_ms),
+            secret: secret.filter(|_| parts.grpc_address.is_some()),
+            shutdown: self.end.master.clone(),
+        });
+        let done = self.end.tracker.spawn(run);
+        self.master = Some(RunningMaster { leading, grpc, done });
+        Ok((holder, target))
+    }
+
+    /// One process is its own leader; beside others, the lease says who leads.
+    fn find_leader(&self, topology: Topology, own: Option<(String, MasterTarget)>, db: Database) {
+        match (topology, own) {
+            (Topology::One, Some((_, here))) => {
+                self.target.send_replace(here);
+            }
+            (_, own) => self.tasks.spawn(leader::follow(db, own, Arc::clone(&self.target))),
+        }
+    }
+}
+
+/// The secret for the way between processes; a process that is alone has no such way.
+fn internal_secret(parts: &NodeParts<'_>) -> Result<Option<InternalSecret>, RunError> {
+    let secret = &parts.config.internal.secret;
+    if secret.is_empty() { Ok(None) } else { Ok(Some(InternalSecret::parse(secret.reveal())?)) }
+}
+
+fn bus(config: &Config) -> Result<Bus, RunError> {
+    if config.redis.url.is_empty() {
+        return Ok(Bus::Local);
+    }
+    Ok(Bus::redis(config.redis.url.reveal(), config.server_name.as_str())?)
+}
+
+fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
+    let secret = &parts.registration_secret;
+    ServiceConfig {
+        server_name: parts.config.server_name.clone(),
+        default_room_version: parts.config.rooms.default_version.parse().unwrap_or(RoomVersion::V12),
+        registration: Registration {
+            open: parts.config.registration.open,
+            shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
+        },
+        generation,
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests of storage on both engines.
+
+mod database;
+mod engines;
+mod leases;

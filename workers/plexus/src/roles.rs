@@ -1,0 +1,66 @@
+//! The roles a process can have. Each is a value: a list of route families, and for one of them the way to start the master.
+
+use std::sync::Arc;
+
+use plexus_api::routes::Family;
+use plexus_master::{Clock, Identity, Master, MasterConfig};
+use plexus_replication::{MasterTarget, master_server};
+use plexus_runtime::{MasterParts, MasterRole, Role};
+use tonic::service::Routes;
+
+/// Changes ordered data; one leads, others of its kind stand by.
+const MASTER: Role = Role { name: "master", families: &[], master: Some(start_master) };
+
+/// Answers the client API but for what the next ones take, other servers, and the administration.
+const CLIENT_READER: Role =
+    Role { name: "client-reader", families: &[Family::Client, Family::Federation, Family::Admin], master: None };
+
+/// Answers long-polling sync.
+const SYNC: Role = Role { name: "sync", families: &[Family::Sync], master: None };
+
+/// Takes and gives files.
+const MEDIA: Role = Role { name: "media", families: &[Family::Media], master: None };
+
+/// Every role there is.
+pub(crate) static ROLES: &[Role] = &[MASTER, CLIENT_READER, SYNC, MEDIA];
+
+/// Finds a role by its name.
+pub(crate) fn parse(name: &str) -> Result<Role, String> {
+    let known = || ROLES.iter().map(|role| role.name).collect::<Vec<_>>().join(", ");
+    ROLES.iter().find(|role| role.name == name).copied().ok_or_else(|| format!("the roles are {}", known()))
+}
+
+/// Makes the master out of what the process has.
+fn start_master(parts: MasterParts) -> MasterRole {
+    let MasterParts { replica, server_name, signing_key, holder, lease_ttl, secret, shutdown } = parts;
+    let config = MasterConfig {
+        identity: Identity { server_name, signing_key, clock: Clock::system() },
+        holder,
+        lease_ttl,
+    };
+    let master = Arc::new(Master::new(config, replica));
+    MasterRole {
+        target: MasterTarget::here(master.service()),
+        grpc: secret.map(|secret| Routes::new(master_server(master.service(), secret))),
+        leading: Arc::new(master.leading()),
+        run: Box::pin(async move { master.run(shutdown).await }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_has_exactly_one_role() {
+        for family in Family::ALL {
+            let serving = ROLES.iter().filter(|role| role.families.contains(&family)).count();
+            assert_eq!(serving, 1, "{}", family.as_str());
+        }
+    }
+
+    #[test]
+    fn one_role_leads() {
+        assert_eq!(ROLES.iter().filter(|role| role.master.is_some()).count(), 1);
+    }
+}
