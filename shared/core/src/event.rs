@@ -113,6 +113,16 @@ impl Membership {
             .into_iter()
             .find(|membership| membership.as_str() == text)
     }
+
+    /// The number the database holds.
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// Reads the number the database holds.
+    pub fn from_code(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|membership| membership.code() == code)
+    }
 }
 
 /// An event, immutable.
