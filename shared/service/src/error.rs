@@ -16,7 +16,11 @@ pub enum ServiceError {
     Refused { kind: Refusal, message: String },
     /// The master refused the Command; the client gets exactly this.
     #[error("{errcode}: {error}")]
-    Matrix { status: u16, errcode: String, error: String },
+    Matrix {
+        status: u16,
+        errcode: String,
+        error: String,
+    },
     /// The room version asked for, or that of the room, is not known here.
     #[error("the room version is not supported")]
     UnsupportedRoomVersion,
@@ -66,7 +70,10 @@ pub enum Refusal {
 impl ServiceError {
     /// A refusal with its reason, in words for the user.
     pub fn refused(kind: Refusal, message: impl fmt::Display) -> Self {
-        Self::Refused { kind, message: message.to_string() }
+        Self::Refused {
+            kind,
+            message: message.to_string(),
+        }
     }
 
     /// Not allowed.

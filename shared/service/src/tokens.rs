@@ -20,7 +20,12 @@ pub async fn open<T: Placed>(ctx: &Ctx, token: Unreached<T>) -> Result<T, Servic
         Ok(token) => return Ok(token),
         Err(token) => token,
     };
-    if ctx.replica.reached(token.position(), Instant::now() + PATIENCE).await.is_err() {
+    if ctx
+        .replica
+        .reached(token.position(), Instant::now() + PATIENCE)
+        .await
+        .is_err()
+    {
         let head = ctx.replica.head().await?;
         let shown = token.position().clone();
         if token.clamp_to(&head) {

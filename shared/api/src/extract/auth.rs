@@ -12,7 +12,9 @@ use crate::error::Error;
 pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(token.trim_start()));
+        return scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| Cow::Borrowed(token.trim_start()));
     }
     let pairs = request.uri().query()?.split('&');
     let token = pairs.filter_map(|pair| pair.strip_prefix("access_token=")).next()?;
@@ -21,6 +23,10 @@ pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
 
 /// The session behind the request's token.
 pub async fn authenticate(ctx: &Ctx, request: &HttpRequest) -> Result<Requester, Error> {
-    let token = access_token(request).filter(|token| !token.is_empty()).ok_or_else(Error::missing_token)?;
-    sessions::find_requester(ctx, &token).await?.ok_or_else(Error::unknown_token)
+    let token = access_token(request)
+        .filter(|token| !token.is_empty())
+        .ok_or_else(Error::missing_token)?;
+    sessions::find_requester(ctx, &token)
+        .await?
+        .ok_or_else(Error::unknown_token)
 }

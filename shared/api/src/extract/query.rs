@@ -26,7 +26,10 @@ impl<'a> Query<'a> {
 
     /// The first value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_ref())
+        self.0
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value.as_ref())
     }
 
     /// A boolean; absent is false.
@@ -49,7 +52,9 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
     let broken = |_| Error::invalid_param("the query is not percent-encoded UTF-8");
     if text.contains('+') {
         let spaced = text.replace('+', " ");
-        return Ok(Cow::Owned(percent_decode_str(&spaced).decode_utf8().map_err(broken)?.into_owned()));
+        return Ok(Cow::Owned(
+            percent_decode_str(&spaced).decode_utf8().map_err(broken)?.into_owned(),
+        ));
     }
     percent_decode_str(text).decode_utf8().map_err(broken)
 }

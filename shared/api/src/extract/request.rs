@@ -55,7 +55,11 @@ fn refuse(error: &DeserializationError) -> Error {
         DeserializationError::Json(error) => refuse_json(error),
         DeserializationError::Query(error) => {
             let error = error.to_string();
-            if is_missing(&error) { Error::missing_param(error) } else { Error::invalid_param(error) }
+            if is_missing(&error) {
+                Error::missing_param(error)
+            } else {
+                Error::invalid_param(error)
+            }
         }
         DeserializationError::Header(HeaderDeserializationError::MissingHeader(name)) => {
             Error::missing_param(format!("missing header {name}"))

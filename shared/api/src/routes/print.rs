@@ -10,15 +10,20 @@ use super::{Family, Route};
 pub fn table(routes: &[Route]) -> String {
     let mut rows: Vec<[String; 4]> = vec![["METHOD", "PATH", "FAMILY", "AUTH"].map(str::to_owned)];
     for route in routes {
+        let method = route.method();
         for path in route.all_paths() {
-            let words = [route.method.as_str(), path, route.family.as_str(), route.auth.as_str()];
+            let words = [method.as_str(), path, route.family.as_str(), route.auth.as_str()];
             rows.push(words.map(str::to_owned));
         }
     }
     let widths: [usize; 4] = std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
     let mut out = String::new();
     for row in rows {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         out.push_str(cells.join("  ").trim_end());
         out.push('\n');
     }
@@ -30,7 +35,7 @@ pub fn json(routes: &[Route]) -> String {
     let rows = routes.iter().map(|route| {
         json!({
             "name": route.name,
-            "method": route.method.as_str(),
+            "method": route.method().as_str(),
             "paths": route.all_paths(),
             "family": route.family.as_str(),
             "auth": route.auth.as_str(),
@@ -89,7 +94,11 @@ fn upstream(family: Family) -> Option<&'static str> {
 /// A template as a regular expression on the raw request target.
 fn pattern(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
-        if segment.starts_with('{') { "[^/?]+".to_owned() } else { segment.replace('.', "\\.") }
+        if segment.starts_with('{') {
+            "[^/?]+".to_owned()
+        } else {
+            segment.replace('.', "\\.")
+        }
     });
     format!("~^{}(\\?|$)", segments.collect::<Vec<_>>().join("/"))
 }

@@ -9,10 +9,7 @@ use plexus_core::{
     position::WriterId,
     token::{PageFrom, PageToken},
 };
-use plexus_storage::{
-    StoredEvent,
-    events::{Direction, EVENTS_PER_PAGE_MAX},
-};
+use plexus_storage::events::{Direction, EVENTS_PER_PAGE_MAX, StoredEvent};
 use ruma::RoomId;
 
 use super::{
@@ -64,7 +61,19 @@ pub async fn get_messages(
         Some(place) => Some(place.order(ctx, &view).await?),
         None => None,
     };
-    let page = collect(ctx, requester, &view, Range { from, to, newest, direction: request.direction }, &request).await?;
+    let page = collect(
+        ctx,
+        requester,
+        &view,
+        Range {
+            from,
+            to,
+            newest,
+            direction: request.direction,
+        },
+        &request,
+    )
+    .await?;
     write_page(ctx, requester, &view, from, &page, &request.filter).await
 }
 
@@ -92,7 +101,9 @@ async fn open_token(ctx: &Ctx, token: Option<&str>) -> Result<Option<Place>, Ser
         PageFrom::Sync(token) => {
             let token = tokens::open(ctx, token).await?;
             if token.generation != ctx.config.generation {
-                return Err(ServiceError::invalid_param("the token is of another history of this server"));
+                return Err(ServiceError::invalid_param(
+                    "the token is of another history of this server",
+                ));
             }
             Place::Position(token.position.get(WriterId::MASTER))
         }
@@ -138,7 +149,11 @@ async fn collect(
     range: Range,
     request: &PageRequest,
 ) -> Result<Page, ServiceError> {
-    let limit = request.limit.or(request.filter.events.limit).unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let limit = request
+        .limit
+        .or(request.filter.events.limit)
+        .unwrap_or(LIMIT_DEFAULT)
+        .clamp(1, LIMIT_MAX);
     let mut sights = Sights::new(ctx, requester, view);
     let mut events = Vec::with_capacity(limit);
     let mut place = match range.direction {
@@ -161,7 +176,10 @@ async fn collect(
             if shows_room && is_wanted(&request.filter, &event) && sights.sees(&event).await? {
                 events.push(event);
                 if events.len() == limit {
-                    return Ok(Page { events, end: Some(place) });
+                    return Ok(Page {
+                        events,
+                        end: Some(place),
+                    });
                 }
             }
         }
@@ -169,12 +187,17 @@ async fn collect(
             return Ok(Page { events, end: None });
         }
     }
-    Ok(Page { events, end: Some(place) })
+    Ok(Page {
+        events,
+        end: Some(place),
+    })
 }
 
 fn is_wanted(filter: &RoomEventFilter, event: &StoredEvent) -> bool {
     let body = &event.body;
-    filter.shows(body.kind(), body.sender().as_str(), || body.content_string("url").is_some())
+    filter.shows(body.kind(), body.sender().as_str(), || {
+        body.content_string("url").is_some()
+    })
 }
 
 async fn write_page(
@@ -220,7 +243,11 @@ async fn write_senders(ctx: &Ctx, view: &View, page: &Page, out: &mut Vec<u8>) -
     out.extend_from_slice(b",\"state\":[");
     let mut first = true;
     for sender in senders {
-        let Some(member) = ctx.store.state_event(view.room.nid, root, "m.room.member", sender).await? else {
+        let Some(member) = ctx
+            .store
+            .state_event(view.room.nid, root, "m.room.member", sender)
+            .await?
+        else {
             continue;
         };
         if !first {

@@ -38,7 +38,9 @@ pub async fn set_profile_field(
         return Err(ServiceError::forbidden("only the user himself changes his profile"));
     }
     if field.is_empty() || field.len() > FIELD_NAME_BYTES_MAX {
-        return Err(ServiceError::invalid_param("the name of the field is empty or too long"));
+        return Err(ServiceError::invalid_param(
+            "the name of the field is empty or too long",
+        ));
     }
     if let Some(value) = value {
         check_value(field, value)?;
@@ -46,13 +48,16 @@ pub async fn set_profile_field(
         let others = profile.iter().filter(|(name, _)| *name != field);
         let bytes: usize = others.map(|(name, value)| name.len() + value.get().len()).sum();
         if bytes + field.len() + value.get().len() > PROFILE_BYTES_MAX {
-            return Err(ServiceError::refused(Refusal::ProfileTooLarge, "the profile would be too large"));
+            return Err(ServiceError::refused(
+                Refusal::ProfileTooLarge,
+                "the profile would be too large",
+            ));
         }
     }
     let command = proto::SetProfile {
         user_id: user_id.to_string(),
         field: field.to_owned(),
-        value: value.map(|value| value.get().as_bytes().to_vec()),
+        value: value.map(|value| value.get().to_owned().into()),
     };
     ctx.replica.run(new_command(Kind::SetProfile(command))).await?;
     Ok(())
@@ -69,5 +74,9 @@ fn check_value(field: &str, value: &RawValue) -> Result<(), ServiceError> {
         "avatar_url" => text()?.len() > AVATAR_URL_BYTES_MAX,
         _ => false,
     };
-    if too_long { Err(ServiceError::invalid_param(format!("{field} is too long"))) } else { Ok(()) }
+    if too_long {
+        Err(ServiceError::invalid_param(format!("{field} is too long")))
+    } else {
+        Ok(())
+    }
 }

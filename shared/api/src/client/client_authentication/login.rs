@@ -20,7 +20,10 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
         return Err(Error::unknown_login_type());
     };
     let (user, password) = credentials(password)?;
-    let wish = DeviceWish { device_id: request.device_id, display_name: request.initial_device_display_name };
+    let wish = DeviceWish {
+        device_id: request.device_id,
+        display_name: request.initial_device_display_name,
+    };
     let (user_id, session) = log_in_with_password(call.ctx(), &user, password, wish).await?;
     #[expect(deprecated, reason = "older clients read home_server")]
     {

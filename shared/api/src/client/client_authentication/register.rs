@@ -37,8 +37,13 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let user_id = choose_user_id(&ctx.config.server_name, request.username.as_deref())?;
     check_available(ctx, &user_id).await?;
     check_stages(request.auth.as_ref())?;
-    let password = request.password.ok_or_else(|| Error::missing_param("missing password"))?;
-    let wish = DeviceWish { device_id: request.device_id, display_name: request.initial_device_display_name };
+    let password = request
+        .password
+        .ok_or_else(|| Error::missing_param("missing password"))?;
+    let wish = DeviceWish {
+        device_id: request.device_id,
+        display_name: request.initial_device_display_name,
+    };
     let account = NewAccount {
         user_id: user_id.clone(),
         password: Some(password),
@@ -61,7 +66,11 @@ fn check_stages(auth: Option<&AuthData>) -> Result<(), Error> {
         Some(AuthData::Dummy(_)) => Ok(()),
         None => Err(Error::interactive_auth(flows(random_text(SESSION_CHARS)))),
         Some(other) => {
-            let mut body = flows(other.session().map_or_else(|| random_text(SESSION_CHARS), str::to_owned));
+            let mut body = flows(
+                other
+                    .session()
+                    .map_or_else(|| random_text(SESSION_CHARS), str::to_owned),
+            );
             body["errcode"] = "M_FORBIDDEN".into();
             body["error"] = "this stage is not part of any flow".into();
             Err(Error::interactive_auth(body))
@@ -84,11 +93,17 @@ mod tests {
         assert!(check_stages(Some(&auth(json!({"type": "m.login.dummy", "session": "s"})))).is_ok());
         let asked = check_stages(None).expect_err("not done").into_reply();
         let body: Value = serde_json::from_slice(asked.body()).expect("JSON");
-        assert_eq!((asked.status().as_u16(), &body["flows"]), (401, &json!([{"stages": ["m.login.dummy"]}])));
+        assert_eq!(
+            (asked.status().as_u16(), &body["flows"]),
+            (401, &json!([{"stages": ["m.login.dummy"]}]))
+        );
         assert!(body["session"].is_string() && body.get("errcode").is_none());
         let wrong = auth(json!({"type": "m.login.terms", "session": "kept"}));
         let refused = check_stages(Some(&wrong)).expect_err("not offered").into_reply();
         let body: Value = serde_json::from_slice(refused.body()).expect("JSON");
-        assert_eq!((&body["session"], &body["errcode"]), (&json!("kept"), &json!("M_FORBIDDEN")));
+        assert_eq!(
+            (&body["session"], &body["errcode"]),
+            (&json!("kept"), &json!("M_FORBIDDEN"))
+        );
     }
 }

@@ -14,5 +14,7 @@ pub(in crate::client) const ROUTE: Route =
     Route::of::<Request>("event", Auth::User, |call| Box::pin(typed_raw(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
-    Ok(json_reply(get_event(call.ctx(), call.requester()?, &request.room_id, &request.event_id).await?))
+    Ok(json_reply(
+        get_event(call.ctx(), call.requester()?, &request.room_id, &request.event_id).await?,
+    ))
 }

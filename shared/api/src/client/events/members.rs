@@ -26,10 +26,12 @@ async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
         Some(token) => Some(position_of_token(call.ctx(), token).await?),
         None => None,
     };
-    Ok(json_reply(get_members(call.ctx(), call.requester()?, &request.room_id, at, filter).await?))
+    Ok(json_reply(
+        get_members(call.ctx(), call.requester()?, &request.room_id, at, filter).await?,
+    ))
 }
 
 fn membership(word: &MembershipState) -> Result<Membership, Error> {
-    let membership = Membership::from_content(word.as_str());
+    let membership = Membership::parse(word.as_str());
     membership.ok_or_else(|| Error::invalid_param(format!("the membership {word} is not known")))
 }

@@ -15,6 +15,14 @@ pub(in crate::client) const ROUTE: Route =
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let (kind, content) = (request.event_type.to_string(), request.body.json());
     let (ctx, requester) = (call.ctx(), call.requester()?);
-    let event_id = send_event(ctx, requester, &request.room_id, &kind, request.txn_id.as_str(), content).await?;
+    let event_id = send_event(
+        ctx,
+        requester,
+        &request.room_id,
+        &kind,
+        request.txn_id.as_str(),
+        content,
+    )
+    .await?;
     Ok(Response::new(event_id))
 }

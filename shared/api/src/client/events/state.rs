@@ -14,5 +14,7 @@ pub(in crate::client) const ROUTE: Route =
     Route::of::<Request>("state", Auth::User, |call| Box::pin(typed_raw(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
-    Ok(json_reply(get_state(call.ctx(), call.requester()?, &request.room_id).await?))
+    Ok(json_reply(
+        get_state(call.ctx(), call.requester()?, &request.room_id).await?,
+    ))
 }

@@ -14,5 +14,7 @@ pub(in crate::client) const ROUTE: Route =
     Route::of::<Request>("get_filter", Auth::User, |call| Box::pin(typed_raw(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
-    Ok(json_reply(get_filter(call.ctx(), call.requester()?, &request.user_id, &request.filter_id).await?))
+    Ok(json_reply(
+        get_filter(call.ctx(), call.requester()?, &request.user_id, &request.filter_id).await?,
+    ))
 }

@@ -18,9 +18,21 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
         ReceiptType::Read => ReceiptKind::Read,
         ReceiptType::ReadPrivate => ReceiptKind::ReadPrivate,
         // m.fully_read is account data, which this server does not have yet.
-        other => return Err(Error::invalid_param(format!("the receipt type {other} is not supported"))),
+        other => {
+            return Err(Error::invalid_param(format!(
+                "the receipt type {other} is not supported"
+            )));
+        }
     };
     let thread = request.thread.as_str();
-    set_receipt(call.ctx(), call.requester()?, &request.room_id, kind, thread, &request.event_id).await?;
+    set_receipt(
+        call.ctx(),
+        call.requester()?,
+        &request.room_id,
+        kind,
+        thread,
+        &request.event_id,
+    )
+    .await?;
     Ok(Response::new())
 }

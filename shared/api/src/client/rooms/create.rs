@@ -19,8 +19,10 @@ use crate::{
 /// Room for initial state, invites and power levels: more than one event's worth.
 const BODY_CAP: usize = 1024 * 1024;
 
-pub(in crate::client) const ROUTE: Route =
-    Route { body_cap: BODY_CAP, ..Route::of::<Request>("create_room", Auth::User, |call| Box::pin(typed(call, handle))) };
+pub(in crate::client) const ROUTE: Route = Route {
+    body_cap: BODY_CAP,
+    ..Route::of::<Request>("create_room", Auth::User, |call| Box::pin(typed(call, handle)))
+};
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let room_id = create_room(call.ctx(), call.requester()?, new_room(request)?).await?;
@@ -40,8 +42,11 @@ fn new_room(request: Request) -> Result<NewRoom, Error> {
         Visibility::Private => false,
         other => return Err(Error::invalid_param(format!("the visibility {other} is not known"))),
     };
-    let initial_state: Result<Vec<InitialState>, Error> =
-        request.initial_state.iter().map(|event| parse_json(event.json().get().as_bytes())).collect();
+    let initial_state: Result<Vec<InitialState>, Error> = request
+        .initial_state
+        .iter()
+        .map(|event| parse_json(event.json().get().as_bytes()))
+        .collect();
     Ok(NewRoom {
         version: request.room_version.map(|version| version.to_string()),
         preset,

@@ -15,7 +15,9 @@ pub(in crate::client) const ROUTE: Route =
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let InvitationRecipient::UserId(recipient) = request.recipient else {
-        return Err(Error::threepid_denied("this server invites nobody by e-mail or phone number"));
+        return Err(Error::threepid_denied(
+            "this server invites nobody by e-mail or phone number",
+        ));
     };
     let change = Change::new(&request.room_id, &recipient.user_id, Action::Invite, recipient.reason);
     change_membership(call.ctx(), call.requester()?, change).await?;

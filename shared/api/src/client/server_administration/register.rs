@@ -17,7 +17,13 @@ pub(super) const PATH: &str = "/_synapse/admin/v1/register";
 
 pub(in crate::client) const ROUTE: Route = Route {
     family: Family::Admin,
-    ..Route::own("admin_register", Method::POST, &[PATH], Auth::None, |call| Box::pin(handle(call)))
+    ..Route::own(
+        "admin_register",
+        || Method::POST,
+        &[PATH],
+        Auth::None,
+        |call| Box::pin(handle(call)),
+    )
 };
 
 #[derive(Deserialize)]

@@ -14,7 +14,13 @@ use crate::{
 
 pub(in crate::client) const ROUTE: Route = Route {
     family: Family::Admin,
-    ..Route::own("admin_register_nonce", Method::GET, &[PATH], Auth::None, |call| Box::pin(handle(call)))
+    ..Route::own(
+        "admin_register_nonce",
+        || Method::GET,
+        &[PATH],
+        Auth::None,
+        |call| Box::pin(handle(call)),
+    )
 };
 
 async fn handle(call: Call) -> Result<Reply, Error> {

@@ -27,7 +27,9 @@ async fn handle(call: Call) -> Result<Reply, Error> {
     let room_id: OwnedRoomId = parse_path(&call, 0, "the room id")?;
     let user_id: OwnedUserId = parse_path(&call, 1, "the user id")?;
     let body: Body = parse_body(&call)?;
-    let typing_for = body.typing.then(|| body.timeout.map_or(TYPING_DEFAULT, Duration::from_millis));
+    let typing_for = body
+        .typing
+        .then(|| body.timeout.map_or(TYPING_DEFAULT, Duration::from_millis));
     set_typing(call.ctx(), call.requester()?, &room_id, &user_id, typing_for).await?;
     Ok(json_reply("{}"))
 }

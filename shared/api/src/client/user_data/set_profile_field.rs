@@ -23,7 +23,9 @@ async fn handle(call: Call) -> Result<Reply, Error> {
     let body: BTreeMap<String, Box<RawValue>> = parse_body(&call)?;
     let is_old = matches!(field, "displayname" | "avatar_url");
     // Clients take the two old fields away by leaving them out, or by null or an empty text.
-    let value = body.get(field).filter(|value| !(is_old && matches!(value.get(), "null" | "\"\"")));
+    let value = body
+        .get(field)
+        .filter(|value| !(is_old && matches!(value.get(), "null" | "\"\"")));
     if value.is_none() && !is_old {
         return Err(Error::missing_param(format!("missing field `{field}`")));
     }
