@@ -44,7 +44,10 @@ pub struct Sight {
 /// `after` is given for events that change history visibility or the user's own membership: either state may allow those. `joined_later`: the user
 /// joined the room at some time after the event.
 pub fn may_see(before: Sight, after: Option<Sight>, joined_later: bool) -> bool {
-    [Some(before), after].into_iter().flatten().any(|sight| allows(sight, joined_later))
+    [Some(before), after]
+        .into_iter()
+        .flatten()
+        .any(|sight| allows(sight, joined_later))
 }
 
 fn allows(sight: Sight, joined_later: bool) -> bool {
@@ -66,7 +69,13 @@ mod tests {
     #[test]
     fn the_table_of_the_specification() {
         use HistoryVisibility::{Invited, Joined, Shared, WorldReadable};
-        let memberships = [None, Some(Membership::Invite), Some(Membership::Leave), Some(Membership::Ban), Some(Membership::Knock)];
+        let memberships = [
+            None,
+            Some(Membership::Invite),
+            Some(Membership::Leave),
+            Some(Membership::Ban),
+            Some(Membership::Knock),
+        ];
         for visibility in [WorldReadable, Shared, Invited, Joined] {
             for joined_later in [false, true] {
                 let sight = |membership| Sight { visibility, membership };
@@ -78,7 +87,11 @@ mod tests {
                         Invited => membership == Some(Membership::Invite),
                         Joined => false,
                     };
-                    assert_eq!(may_see(sight(membership), None, joined_later), expected, "{visibility:?} {membership:?}");
+                    assert_eq!(
+                        may_see(sight(membership), None, joined_later),
+                        expected,
+                        "{visibility:?} {membership:?}"
+                    );
                 }
             }
         }
@@ -86,8 +99,14 @@ mod tests {
 
     #[test]
     fn a_change_is_seen_by_who_may_see_either_side_of_it() {
-        let hidden = Sight { visibility: HistoryVisibility::Joined, membership: Some(Membership::Invite) };
-        let joined = Sight { membership: Some(Membership::Join), ..hidden };
+        let hidden = Sight {
+            visibility: HistoryVisibility::Joined,
+            membership: Some(Membership::Invite),
+        };
+        let joined = Sight {
+            membership: Some(Membership::Join),
+            ..hidden
+        };
         assert!(!may_see(hidden, None, false));
         assert!(may_see(hidden, Some(joined), false));
         assert!(may_see(joined, Some(hidden), false));
@@ -96,6 +115,9 @@ mod tests {
     #[test]
     fn unknown_words_are_the_default() {
         assert_eq!(HistoryVisibility::from_content("everyone"), HistoryVisibility::Shared);
-        assert_eq!(HistoryVisibility::from_content("world_readable"), HistoryVisibility::WorldReadable);
+        assert_eq!(
+            HistoryVisibility::from_content("world_readable"),
+            HistoryVisibility::WorldReadable
+        );
     }
 }
