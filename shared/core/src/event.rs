@@ -30,7 +30,7 @@ pub use self::{
     sign::{KeyError, SignatureError, SigningKey, VerifyKey},
 };
 use self::{fields::Fields, hash::Hash};
-use crate::room_version::RoomVersionRules;
+use crate::room_version::{RoomVersion, RoomVersionRules};
 
 /// What is wrong with an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,6 +140,7 @@ pub struct EventBody {
     prev_events: Vec<OwnedEventId>,
     auth_events: Vec<OwnedEventId>,
     redacts: Option<OwnedEventId>,
+    version: RoomVersion,
     json: Box<str>,
 }
 
@@ -180,8 +181,14 @@ impl EventBody {
             redacts: fields.redacts(rules, &kind),
             kind: kind.into(),
             event_id,
+            version: rules.version,
             json: json.into_boxed_str(),
         })
+    }
+
+    /// The version of its room, by whose rules it was read.
+    pub fn version(&self) -> RoomVersion {
+        self.version
     }
 
     /// The event's id.

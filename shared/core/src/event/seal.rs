@@ -120,6 +120,7 @@ impl NewEvent<'_> {
                 .redacts
                 .filter(|_| self.kind == "m.room.redaction")
                 .map(ToOwned::to_owned),
+            version: rules.version,
             json: json.into_boxed_str(),
         })
     }
