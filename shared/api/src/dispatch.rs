@@ -90,19 +90,16 @@ async fn run(
     payload: web::Payload,
 ) -> Result<http::Reply, Error> {
     body::check_length(request, route.body_cap)?;
-    let requester = match route.auth {
-        Auth::None => None,
-        Auth::User => Some(auth::authenticate(&app.ctx, request).await?),
+    let (requester, token_hash) = match route.auth {
+        Auth::None => (None, None),
+        Auth::User => {
+            let (requester, token_hash) = auth::authenticate(&app.ctx, request).await?;
+            (Some(requester), Some(token_hash))
+        }
     };
     let body = body::read(payload, route.body_cap).await?;
     let request = http::request_head(request, method)?.map(|()| body);
-    let call = Call {
-        app: Arc::clone(app),
-        route,
-        request,
-        path,
-        requester,
-    };
+    let call = Call { app: Arc::clone(app), route, request, path, requester, token_hash };
     (route.handler)(call).await
 }
 

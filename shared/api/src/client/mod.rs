@@ -28,6 +28,7 @@ pub(crate) static ROUTES: &[Route] = &[
     capabilities::get::ROUTE,
     filtering::create::ROUTE,
     filtering::get::ROUTE,
+    events::sync::ROUTE,
     events::event::ROUTE,
     events::joined_members::ROUTE,
     events::members::ROUTE,

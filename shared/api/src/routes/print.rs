@@ -102,3 +102,33 @@ fn pattern(path: &str) -> String {
     });
     format!("~^{}(\\?|$)", segments.collect::<Vec<_>>().join("/"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::ROUTES;
+
+    #[test]
+    fn the_nginx_map_names_sync_and_pins_by_token() {
+        let map = nginx(ROUTES);
+        assert!(map.contains("\"~^/_matrix/client/v3/sync(\\?|$)\" plexus_sync;"), "{map}");
+        assert!(map.contains("\"~^/_matrix/client/r0/sync(\\?|$)\" plexus_sync;"));
+        assert!(map.contains("map $http_authorization $plexus_pin"));
+        assert!(map.contains("$arg_access_token"));
+        assert!(!map.contains("/createRoom"), "what goes to the default is not listed");
+        assert_eq!(map.matches('{').count(), map.matches('}').count());
+    }
+
+    #[test]
+    fn a_template_becomes_a_pattern_of_the_raw_target() {
+        assert_eq!(pattern("/a.b/{x}/c"), "~^/a\\.b/[^/?]+/c(\\?|$)");
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_every_path_and_json_is_json() {
+        let paths: usize = ROUTES.iter().map(|route| route.all_paths().len()).sum();
+        assert_eq!(table(ROUTES).lines().count(), paths + 1);
+        let json: serde_json::Value = serde_json::from_str(&json(ROUTES)).expect("JSON");
+        assert_eq!(json.as_array().map(Vec::len), Some(ROUTES.len()));
+    }
+}

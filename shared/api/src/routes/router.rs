@@ -84,3 +84,6 @@ fn same_shape(left: &str, right: &str) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,9 +28,9 @@ pub struct DeviceWish {
     pub display_name: Option<String>,
 }
 
-/// The session behind an access token.
-pub async fn find_requester(ctx: &Ctx, access_token: &str) -> Result<Option<Requester>, ServiceError> {
-    let session = ctx.store.session(&hash_access_token(access_token)).await?;
+/// The session behind an access token's hash.
+pub async fn find_requester(ctx: &Ctx, token_hash: &[u8; 32]) -> Result<Option<Requester>, ServiceError> {
+    let session = ctx.store.session(token_hash).await?;
     Ok(session.filter(|session| !session.deactivated).map(|session| Requester {
         user: session.user,
         user_id: session.user_id.clone(),

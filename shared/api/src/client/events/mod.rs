@@ -9,3 +9,4 @@ pub(super) mod send;
 pub(super) mod send_state;
 pub(super) mod state;
 pub(super) mod state_event;
+pub(super) mod sync;
