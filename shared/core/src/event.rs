@@ -115,16 +115,6 @@ impl Membership {
     pub fn from_code(code: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|membership| membership.code() == code)
     }
-
-    /// The number the database holds.
-    pub const fn code(self) -> i64 {
-        self as i64
-    }
-
-    /// Reads the number the database holds.
-    pub fn from_code(code: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|membership| membership.code() == code)
-    }
 }
 
 /// An event, immutable.
