@@ -12,7 +12,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// Serves until the process is told to stop, calls `stopping`, and lets requests that are being answered finish.
 ///
 /// An error is a listener that ended by itself.
-pub async fn serve_until_told(servers: Servers, stopping: impl FnOnce()) -> io::Result<()> {
+pub(crate) async fn serve_until_told(servers: Servers, stopping: impl FnOnce()) -> io::Result<()> {
     let handles = servers.handles();
     let internal = async {
         match servers.internal {

@@ -14,7 +14,7 @@ const MODE: u32 = 0o600;
 ///
 /// The file appears whole or not at all, also when two processes start at once or the power goes: it is written under a name of its own and then
 /// linked, which fails if the name is taken.
-pub fn create_once(path: &Path, content: &str) -> io::Result<bool> {
+pub(crate) fn create_once(path: &Path, content: &str) -> io::Result<bool> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

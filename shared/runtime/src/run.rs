@@ -67,11 +67,14 @@ pub fn run(start: &Start) -> Result<(), RunError> {
 
 /// The one multi-threaded runtime of a process: as many threads as there are processors.
 pub fn tokio_runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("plexus").build()
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("plexus")
+        .build()
 }
 
 /// The file that says where the process on an embedded database listens, for the tools of its operator.
-pub fn address_file(config: &Config) -> PathBuf {
+pub(crate) fn address_file(config: &Config) -> PathBuf {
     config.data_dir.join("plexus.url")
 }
 
@@ -94,12 +97,20 @@ async fn run_here(start: &Start) -> Result<(), RunError> {
         serve_grpc(&node.tasks, listener, routes, grpc_end.clone())?;
     }
     if let Some(listener) = bound.metrics {
-        node.tasks.spawn(serve_metrics(listener, Arc::clone(&pages), node.tasks.clone()));
+        node.tasks
+            .spawn(serve_metrics(listener, Arc::clone(&pages), node.tasks.clone()));
     }
     node.tasks.spawn(keep_up(metrics));
     let app = Arc::new(app(start, &node, registry.as_ref(), pages)?);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let servers = serve(&app, Listeners { public: bound.public, internal: Some(bound.internal), threads })?;
+    let servers = serve(
+        &app,
+        Listeners {
+            public: bound.public,
+            internal: Some(bound.internal),
+            threads,
+        },
+    )?;
     leave_address(config, address)?;
     greet(start, address);
 
@@ -127,7 +138,11 @@ fn is_grpc_needed(start: &Start) -> bool {
 
 async fn start_node(start: &Start, bound: &Bound) -> Result<Node, RunError> {
     let (config, topology) = (&start.config, start.topology);
-    let grpc_address = bound.grpc.as_ref().map(|listener| advertised(config, listener)).transpose()?;
+    let grpc_address = bound
+        .grpc
+        .as_ref()
+        .map(|listener| advertised(config, listener))
+        .transpose()?;
     Node::start(NodeParts {
         config,
         topology,
@@ -163,7 +178,10 @@ fn serve_grpc(tasks: &Tasks, listener: TcpListener, routes: Routes, end: Cancell
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tasks.spawn(async move {
         let server = Server::builder().add_routes(routes);
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, end.cancelled_owned()).await {
+        if let Err(error) = server
+            .serve_with_incoming_shutdown(incoming, end.cancelled_owned())
+            .await
+        {
             tracing::error!(%error, "commands of other processes are no longer taken");
         }
     });
@@ -202,7 +220,13 @@ fn greet(start: &Start, address: SocketAddr) {
     let roles = start.roles.iter().map(|role| role.name).collect::<Vec<_>>().join(", ");
     let url = url_of(address);
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(process.name = start.name, roles, version, "{} is served on {url}", config.server_name);
+    tracing::info!(
+        process.name = start.name,
+        roles,
+        version,
+        "{} is served on {url}",
+        config.server_name
+    );
     if config.registration.open {
         tracing::info!("anybody who can connect may make an account (registration.open)");
     }
