@@ -113,10 +113,7 @@ impl Check<'_> {
         let sender_level = levels.user_level(sender)?;
 
         if event.kind() == "m.room.third_party_invite" {
-            return allow(
-                sender_level >= levels.level(Level::Invite)?,
-                AuthError::NoPowerToInvite,
-            );
+            return allow(sender_level >= levels.level(Level::Invite)?, AuthError::NoPowerToInvite);
         }
         if sender_level < levels.event_level(event.kind(), event.state_key().is_some())? {
             return Err(AuthError::NoPowerToSend(event.kind().into()));
@@ -128,13 +125,10 @@ impl Check<'_> {
             return Err(AuthError::StateOfAnotherUser);
         }
         match event.kind() {
-            "m.room.power_levels" => {
-                power_event::check(self.rules, self.create, event, current.as_deref())
-            }
+            "m.room.power_levels" => power_event::check(self.rules, self.create, event, current.as_deref()),
             "m.room.redaction" if self.rules.auth.special_case_redaction => {
                 let is_own_server = event.redacts().is_some_and(|redacts| {
-                    redacts.server_name().is_some()
-                        && redacts.server_name() == event.event_id().server_name()
+                    redacts.server_name().is_some() && redacts.server_name() == event.event_id().server_name()
                 });
                 let has_power = sender_level >= levels.level(Level::Redact)?;
                 allow(has_power || is_own_server, AuthError::NoPowerToRedact)
@@ -153,3 +147,6 @@ fn check_aliases(event: &EventBody) -> Result<(), AuthError> {
 fn allow(allowed: bool, otherwise: AuthError) -> Result<(), AuthError> {
     if allowed { Ok(()) } else { Err(otherwise) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub use self::{
     sign::{KeyError, SignatureError, SigningKey, VerifyKey},
 };
 use self::{fields::Fields, hash::Hash};
-use crate::room_version::RoomVersionRules;
+use crate::room_version::{RoomVersion, RoomVersionRules};
 
 /// What is wrong with an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,13 +88,7 @@ pub enum Membership {
 
 impl Membership {
     /// Every membership.
-    pub const ALL: [Self; 5] = [
-        Self::Invite,
-        Self::Join,
-        Self::Knock,
-        Self::Leave,
-        Self::Ban,
-    ];
+    pub const ALL: [Self; 5] = [Self::Invite, Self::Join, Self::Knock, Self::Leave, Self::Ban];
 
     /// As it is written in an event.
     pub const fn as_str(self) -> &'static str {
@@ -109,9 +103,17 @@ impl Membership {
 
     /// Reads what is written in an event.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|membership| membership.as_str() == text)
+        Self::ALL.into_iter().find(|membership| membership.as_str() == text)
+    }
+
+    /// The number the database and the log hold.
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// Reads the number the database and the log hold.
+    pub fn from_code(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|membership| membership.code() == code)
     }
 }
 
@@ -130,16 +132,13 @@ pub struct EventBody {
     prev_events: Vec<OwnedEventId>,
     auth_events: Vec<OwnedEventId>,
     redacts: Option<OwnedEventId>,
+    version: RoomVersion,
     json: Box<str>,
 }
 
 impl EventBody {
     /// Reads an event from our own database: trusted, so nothing is hashed or measured.
-    pub fn load(
-        event_id: OwnedEventId,
-        rules: &RoomVersionRules,
-        json: Vec<u8>,
-    ) -> Result<Self, EventError> {
+    pub fn load(event_id: OwnedEventId, rules: &RoomVersionRules, json: Vec<u8>) -> Result<Self, EventError> {
         let json = String::from_utf8(json).map_err(|_| JsonError::Utf8)?;
         Self::from_canonical(event_id, rules, json)
     }
@@ -151,11 +150,7 @@ impl EventBody {
     }
 
     /// The body of an event whose JSON is canonical and without `unsigned`.
-    fn from_canonical(
-        event_id: OwnedEventId,
-        rules: &RoomVersionRules,
-        json: String,
-    ) -> Result<Self, EventError> {
+    fn from_canonical(event_id: OwnedEventId, rules: &RoomVersionRules, json: String) -> Result<Self, EventError> {
         let fields = Fields::scan(&json);
         let kind = fields.kind()?;
         Ok(Self {
@@ -170,8 +165,14 @@ impl EventBody {
             redacts: fields.redacts(rules, &kind),
             kind: kind.into(),
             event_id,
+            version: rules.version,
             json: json.into_boxed_str(),
         })
+    }
+
+    /// The version of its room, by whose rules it was read.
+    pub fn version(&self) -> RoomVersion {
+        self.version
     }
 
     /// The event's id.
@@ -265,19 +266,14 @@ impl EventBody {
 
     /// The hash that others refer to this event by.
     pub fn reference_hash(&self, rules: &RoomVersionRules) -> Hash {
-        hash::sha256(&redact::signed_form(
-            &self.json,
-            &self.kind,
-            rules.redaction,
-        ))
+        hash::sha256(&redact::signed_form(&self.json, &self.kind, rules.redaction))
     }
 
     /// The event as it is stored and shown once it is redacted.
     #[must_use]
     pub fn redacted(&self, rules: &RoomVersionRules) -> Self {
         let json = redact::redact(&self.json, &self.kind, rules.redaction);
-        Self::load(self.event_id.clone(), rules, json)
-            .expect("redaction keeps every field that an event needs")
+        Self::load(self.event_id.clone(), rules, json).expect("redaction keeps every field that an event needs")
     }
 }
 

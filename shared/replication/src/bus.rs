@@ -23,7 +23,8 @@ mod redis;
 #[cfg(test)]
 mod tests;
 
-use self::redis::{RedisBus, RedisOutlet};
+pub use self::redis::RedisBus;
+use self::redis::RedisOutlet;
 
 /// Silence after which the bus counts as away: two heartbeats missed, and half of one for being late.
 const SILENCE_MAX: Duration = HEARTBEAT_EVERY.saturating_mul(5).checked_div(2).expect("two is not zero");
@@ -62,7 +63,7 @@ impl Bus {
     pub(crate) fn listen(&self, link: &Arc<Link>, tasks: &Tasks) {
         let (heard, hearing) = watch::channel(None);
         match self {
-            Self::Local => {}
+            Self::Local => drop(heard),
             Self::Redis(bus) => {
                 let (bus, link) = (bus.clone(), Arc::clone(link));
                 tasks.spawn(async move {

@@ -18,9 +18,9 @@ use crate::{EPHEMERAL, frames};
 mod tests;
 
 /// Rows the ring holds.
-pub const RING_ROWS_MAX: usize = 4096;
+pub(crate) const RING_ROWS_MAX: usize = 4096;
 /// Rooms where nobody types any more that the whole state still mentions, so that a reader that missed the end of it is told.
-pub const QUIET_ROOMS_MAX: usize = 1024;
+pub(crate) const QUIET_ROOMS_MAX: usize = 1024;
 
 /// The chain of one leading master. Its epoch has to be higher than that of every master before: the lease's is.
 #[derive(Debug)]

@@ -42,11 +42,12 @@ pub(crate) async fn run(receiver: Arc<Receiver>, writer: WriterId) {
     while let Some(place) = receiver.next_fill(writer) {
         counter!(metrics::LOG_FILLS, "chain" => metrics::chain(writer)).increment(1);
         match receiver.fetch(writer, place).await {
-            Ok(updates) if take(&receiver, writer, updates) => {
-                pause = PAUSE_MIN;
-                continue;
+            Ok(updates) => {
+                if take(&receiver, writer, updates) {
+                    pause = PAUSE_MIN;
+                    continue;
+                }
             }
-            Ok(_) => {}
             Err(error) => tracing::debug!(log.writer = writer.0, %error, "a fill failed"),
         }
         if receiver.is_behind(writer) {

@@ -25,10 +25,10 @@ mod tasks;
 mod waiters;
 
 pub use self::{
-    bus::{Bus, BusError},
+    bus::{Bus, BusError, RedisBus},
     ephemeral::EphemeralRing,
     link::NotReached,
-    master_client::{MasterService, MasterTarget, is_in_process},
+    master_client::{COMMAND_DEADLINE, MasterService, MasterTarget, is_in_process},
     notifier::Listener,
     publisher::{FrameStream, Publisher},
     receiver::{Fault, Readiness},

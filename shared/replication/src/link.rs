@@ -7,7 +7,7 @@ use bytes::Bytes;
 use plexus_core::position::{Epoch, Position, Sequence, WriterId};
 use plexus_proto::{self as proto, command::Kind};
 use prost::Message;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     EPHEMERAL,

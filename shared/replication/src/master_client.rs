@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tonic::{Request, Response, Status, body::Body, codegen::http, transport::Endpoint};
-use tower::{BoxError, ServiceExt, util::BoxCloneSyncService};
+use tower::{ServiceExt, util::BoxCloneSyncService};
 
 use crate::{
     secret::Secret,
@@ -29,7 +29,7 @@ use crate::{
 /// How long a Command is tried.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 /// Largest message between processes.
-pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Pause before a call is made again; doubles up to the other.
 const RETRY_MIN: Duration = Duration::from_millis(5);
 /// Longest pause between two tries.
@@ -39,8 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A leader that does not answer a ping for twice this time is as good as gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
-/// The service behind the generated client.
-pub type MasterService = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+/// The service behind the generated client. Its error is what tonic would make of any other.
+pub type MasterService = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 pub(crate) type Client = MasterClient<MasterService>;
 
 /// Where the leader is.
@@ -69,7 +69,7 @@ impl MasterTarget {
                 request.extensions_mut().insert(InProcess);
                 request
             })
-            .map_err(BoxError::from);
+            .map_err(|never| match never {});
         Self::Here(BoxCloneSyncService::new(server))
     }
 }
@@ -185,7 +185,7 @@ impl MasterLink {
             .keep_alive_while_idle(true);
         // The connection lives on the runtime that outlives the caller's.
         let channel = self.tasks.enter(|| endpoint.connect_lazy());
-        let service = BoxCloneSyncService::new(channel.map_err(BoxError::from));
+        let service = BoxCloneSyncService::new(channel.map_err(|error| Status::from_error(Box::new(error))));
         let client = MasterClient::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);

@@ -26,9 +26,9 @@ use crate::metrics;
 mod tests;
 
 /// Users kept warm that do not listen now. Those that do are bounded by the server's connections.
-pub const WARM_USERS_MAX: usize = 20_000;
+pub(crate) const WARM_USERS_MAX: usize = 20_000;
 /// Rooms known of one user. A user with more is woken by every row.
-pub const ROOMS_PER_USER_MAX: usize = 10_000;
+pub(crate) const ROOMS_PER_USER_MAX: usize = 10_000;
 /// Users who have not listened from one sweep to the next are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// The same while more users are warm than should be.

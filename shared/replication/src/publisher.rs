@@ -36,7 +36,7 @@ const WIRE_BATCH_MAX: usize = 64;
 /// Frames a `Subscribe` may be behind before it loses some.
 const SUBSCRIBER_QUEUE_MAX: usize = 1024;
 /// How often the heads are said when nothing happens. Readers count on one every second.
-pub const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
 
 /// The frames of `Subscribe`.
 pub type FrameStream = Pin<Box<dyn Stream<Item = Result<proto::Frame, Status>> + Send>>;

@@ -36,12 +36,10 @@ mod tests;
 pub(crate) struct Hooks {
     /// Corrects the caches for one row.
     pub(crate) apply: Box<dyn Fn(WriterId, Epoch, Sequence, &Row) + Send + Sync>,
-    /// Takes from a frame that is already applied what is worth having: the bodies of its events.
-    pub(crate) absorb: Box<dyn Fn(&Frame) + Send + Sync>,
     /// Drops every cache that rows would have corrected.
     pub(crate) drop_caches: Box<dyn Fn() + Send + Sync>,
-    /// Forgets all ephemeral state: the rows of the term that follow are all there is.
-    pub(crate) forget_ephemeral: Box<dyn Fn(Epoch, Sequence) + Send + Sync>,
+    /// A term of the ephemeral chain begins here, or its whole state follows: what was known before it is void.
+    pub(crate) forget_ephemeral: Box<dyn Fn(Epoch) + Send + Sync>,
     /// Fetches what follows a place.
     pub(crate) updates: Box<dyn Fn(WriterId, Epoch, Sequence) -> BoxFuture<'static, Result<Updates, FillError>> + Send + Sync>,
 }
@@ -143,14 +141,13 @@ impl Receiver {
         }
         let reader = state.reader(frame.writer);
         if reader.chain.begins_anew(frame) {
-            (self.hooks.forget_ephemeral)(frame.epoch, 0);
+            (self.hooks.forget_ephemeral)(frame.epoch);
             self.moved(reader, frame.writer);
         }
         let verdict = reader.chain.judge(frame);
         match verdict {
             Verdict::Next => self.apply_with_kept(reader, frame),
-            Verdict::Late => (self.hooks.absorb)(frame),
-            Verdict::Deposed => {}
+            Verdict::Late | Verdict::Deposed => {}
             Verdict::Gap => reader.chain.keep(Arc::clone(frame)),
             Verdict::Rewound => {
                 let at = reader.chain.at;
@@ -309,7 +306,7 @@ impl Receiver {
     /// An ephemeral chain begins from its whole state: void what was known, and stand right before it.
     fn begin_from_whole(&self, reader: &mut Reader, frames: &[Arc<Frame>]) {
         let Some(first) = frames.first() else { return };
-        (self.hooks.forget_ephemeral)(first.epoch, first.previous);
+        (self.hooks.forget_ephemeral)(first.epoch);
         reader.chain.restart(first.epoch, first.previous);
         self.moved(reader, first.writer);
     }

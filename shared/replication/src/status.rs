@@ -8,7 +8,7 @@ use prost::Message;
 use tonic::{Code, Status};
 
 /// Longest error text that travels; a status is sent in headers, whose size HTTP/2 peers bound.
-pub const ERROR_BYTES_MAX: usize = 4096;
+pub(crate) const ERROR_BYTES_MAX: usize = 4096;
 
 /// Why a Command, or a question to the master, has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

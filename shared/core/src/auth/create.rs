@@ -15,9 +15,7 @@ pub(super) fn check_create(rules: &RoomVersionRules, event: &EventBody) -> Resul
         return Err(AuthError::CreateHasParents);
     }
     let is_named_well = match rules.room_id {
-        RoomIdFormat::Assigned => {
-            event.room_id().server_name() == Some(event.sender().server_name())
-        }
+        RoomIdFormat::Assigned => event.room_id().server_name() == Some(event.sender().server_name()),
         RoomIdFormat::CreateEventHash => json::get(event.json(), "room_id").is_none(),
     };
     if !is_named_well {
@@ -32,12 +30,10 @@ pub(super) fn check_create(rules: &RoomVersionRules, event: &EventBody) -> Resul
     let names_creators = match rules.auth.creator {
         CreatorSource::Content => json::get(event.content(), "creator").is_some(),
         CreatorSource::Sender => true,
-        CreatorSource::SenderAndAdditional => {
-            match json::get(event.content(), "additional_creators") {
-                None => true,
-                Some(list) => json::is_array(list) && json::elements(list).all(is_user_id),
-            }
-        }
+        CreatorSource::SenderAndAdditional => match json::get(event.content(), "additional_creators") {
+            None => true,
+            Some(list) => json::is_array(list) && json::elements(list).all(is_user_id),
+        },
     };
     if names_creators {
         Ok(())
@@ -69,9 +65,7 @@ impl<'a> Creators<'a> {
     /// The user who made the room, and may join it first.
     pub fn first(&self) -> Option<Cow<'a, str>> {
         match self.source {
-            CreatorSource::Content => {
-                json::get(self.create.content(), "creator").and_then(json::string)
-            }
+            CreatorSource::Content => json::get(self.create.content(), "creator").and_then(json::string),
             CreatorSource::Sender | CreatorSource::SenderAndAdditional => {
                 Some(Cow::Borrowed(self.create.sender().as_str()))
             }

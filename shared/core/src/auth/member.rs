@@ -23,11 +23,7 @@ impl Check<'_> {
         if <&UserId>::try_from(target).is_err() {
             return Err(AuthError::InvalidMembership);
         }
-        match self
-            .event
-            .membership()
-            .ok_or(AuthError::InvalidMembership)?
-        {
+        match self.event.membership().ok_or(AuthError::InvalidMembership)? {
             Membership::Join => self.join(target),
             Membership::Invite => self.invite(target),
             Membership::Leave => self.leave(target),
@@ -39,8 +35,7 @@ impl Check<'_> {
 
     fn join(&self, target: &str) -> Result<(), AuthError> {
         let creators = Creators::read(self.rules, self.create);
-        let is_first = self.event.prev_events().len() == 1
-            && self.event.prev_events()[0] == self.create.event_id();
+        let is_first = self.event.prev_events().len() == 1 && self.event.prev_events()[0] == self.create.event_id();
         if is_first && creators.first().is_some_and(|creator| creator == target) {
             return Ok(());
         }
@@ -91,8 +86,7 @@ impl Check<'_> {
         }
         let current = self.power_levels_event();
         let levels = PowerLevels::read(self.rules, self.create, current.as_deref());
-        let may_invite =
-            levels.user_level(self.event.sender().as_str())? >= levels.level(Level::Invite)?;
+        let may_invite = levels.user_level(self.event.sender().as_str())? >= levels.level(Level::Invite)?;
         allow(may_invite, AuthError::NoPowerToInvite)
     }
 
@@ -117,8 +111,7 @@ impl Check<'_> {
         if is_banned && sender_level < levels.level(Level::Ban)? {
             return Err(AuthError::NoPowerToUnban);
         }
-        let may_kick =
-            sender_level >= levels.level(Level::Kick)? && levels.user_level(target)? < sender_level;
+        let may_kick = sender_level >= levels.level(Level::Kick)? && levels.user_level(target)? < sender_level;
         allow(
             may_kick,
             if is_banned {
@@ -137,16 +130,12 @@ impl Check<'_> {
         let current = self.power_levels_event();
         let levels = PowerLevels::read(self.rules, self.create, current.as_deref());
         let sender_level = levels.user_level(sender)?;
-        let may_ban =
-            sender_level >= levels.level(Level::Ban)? && levels.user_level(target)? < sender_level;
+        let may_ban = sender_level >= levels.level(Level::Ban)? && levels.user_level(target)? < sender_level;
         allow(may_ban, AuthError::NoPowerToBan)
     }
 
     fn knock(&self, target: &str) -> Result<(), AuthError> {
-        if !matches!(
-            self.join_rule(),
-            JoinRule::Knock | JoinRule::KnockRestricted
-        ) {
+        if !matches!(self.join_rule(), JoinRule::Knock | JoinRule::KnockRestricted) {
             return Err(AuthError::KnockingNotAllowed);
         }
         if self.event.sender() != target {
@@ -172,9 +161,7 @@ impl Check<'_> {
             Some("invite") => JoinRule::Invite,
             Some("knock") if self.rules.auth.knock => JoinRule::Knock,
             Some("restricted") if self.rules.auth.restricted => JoinRule::Restricted,
-            Some("knock_restricted") if self.rules.auth.knock_restricted => {
-                JoinRule::KnockRestricted
-            }
+            Some("knock_restricted") if self.rules.auth.knock_restricted => JoinRule::KnockRestricted,
             Some(_) | None => JoinRule::Other,
         }
     }

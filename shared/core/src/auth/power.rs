@@ -101,11 +101,7 @@ pub struct PowerLevels<'a> {
 
 impl<'a> PowerLevels<'a> {
     /// The levels that the room's `m.room.power_levels` sets, or the defaults if it has none.
-    pub fn read(
-        rules: &RoomVersionRules,
-        create: &'a EventBody,
-        event: Option<&'a EventBody>,
-    ) -> Self {
+    pub fn read(rules: &RoomVersionRules, create: &'a EventBody, event: Option<&'a EventBody>) -> Self {
         Self {
             format: rules.auth.levels,
             creators: Creators::read(rules, create),
@@ -143,9 +139,7 @@ impl<'a> PowerLevels<'a> {
 
     /// The level needed for a kind of notification, `room` for one.
     pub fn notification_level(&self, key: &str) -> Result<i64, AuthError> {
-        Ok(self
-            .entry("notifications", key)?
-            .unwrap_or(DEFAULT_NOTIFICATION))
+        Ok(self.entry("notifications", key)?.unwrap_or(DEFAULT_NOTIFICATION))
     }
 
     /// One of the levels that stand by themselves.
@@ -155,19 +149,12 @@ impl<'a> PowerLevels<'a> {
 
     /// One of the levels that stand by themselves, if the event sets it.
     pub(super) fn explicit(&self, level: Level) -> Result<Option<i64>, AuthError> {
-        let value = self
-            .content
-            .and_then(|content| json::get(content, level.as_str()));
-        value
-            .map(|value| self.parse(level.as_str(), value))
-            .transpose()
+        let value = self.content.and_then(|content| json::get(content, level.as_str()));
+        value.map(|value| self.parse(level.as_str(), value)).transpose()
     }
 
     /// All levels of `events`, `notifications` or `users`.
-    pub(super) fn entries(
-        &self,
-        property: &'static str,
-    ) -> Result<BTreeMap<String, i64>, AuthError> {
+    pub(super) fn entries(&self, property: &'static str) -> Result<BTreeMap<String, i64>, AuthError> {
         let Some(object) = self.object(property)? else {
             return Ok(BTreeMap::new());
         };
@@ -181,17 +168,12 @@ impl<'a> PowerLevels<'a> {
     }
 
     fn entry(&self, property: &'static str, key: &str) -> Result<Option<i64>, AuthError> {
-        let value = self
-            .object(property)?
-            .and_then(|object| json::get(object, key));
+        let value = self.object(property)?.and_then(|object| json::get(object, key));
         value.map(|value| self.parse(key, value)).transpose()
     }
 
     fn object(&self, property: &'static str) -> Result<Option<&'a str>, AuthError> {
-        match self
-            .content
-            .and_then(|content| json::get(content, property))
-        {
+        match self.content.and_then(|content| json::get(content, property)) {
             Some(value) if !json::is_object(value) => Err(AuthError::InvalidLevel(property.into())),
             other => Ok(other),
         }
@@ -234,10 +216,7 @@ fn integer(text: &str) -> Option<i64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some(
-        text.parse()
-            .unwrap_or(if is_negative { i64::MIN } else { i64::MAX }),
-    )
+    Some(text.parse().unwrap_or(if is_negative { i64::MIN } else { i64::MAX }))
 }
 
 /// A float, cut off at the point.
@@ -282,8 +261,7 @@ mod tests {
             ("[1]", [None; 3]),
         ];
         for (text, expected) in cases {
-            let read =
-                [Integer, IntegerOrString, AnyNumber].map(|format| parse_level(text, format));
+            let read = [Integer, IntegerOrString, AnyNumber].map(|format| parse_level(text, format));
             assert_eq!(read, expected, "{text}");
         }
     }

@@ -32,8 +32,7 @@ pub(super) fn check(
     for level in Level::ALL {
         let (before, after) = (old.explicit(level)?, new.explicit(level)?);
         if before != after
-            && (sender_level < before.unwrap_or(level.default())
-                || sender_level < after.unwrap_or(level.default()))
+            && (sender_level < before.unwrap_or(level.default()) || sender_level < after.unwrap_or(level.default()))
         {
             return Err(AuthError::NoPowerToChange(level.as_str().into()));
         }
@@ -51,20 +50,11 @@ pub(super) fn check(
     }
     // Of equals, one may only demote oneself.
     let is_untouchable = |user: &str, level| user != event.sender() && sender_level <= level;
-    check_entries(
-        &old.entries("users")?,
-        &new_users,
-        sender_level,
-        is_untouchable,
-    )
+    check_entries(&old.entries("users")?, &new_users, sender_level, is_untouchable)
 }
 
 /// Keys of `users` are user ids, and not of creators that stand above all levels.
-fn check_users(
-    rules: &RoomVersionRules,
-    create: &EventBody,
-    users: &BTreeMap<String, i64>,
-) -> Result<(), AuthError> {
+fn check_users(rules: &RoomVersionRules, create: &EventBody, users: &BTreeMap<String, i64>) -> Result<(), AuthError> {
     let creators = Creators::read(rules, create);
     for user in users.keys() {
         if <&UserId>::try_from(user.as_str()).is_err() {
@@ -98,8 +88,7 @@ fn check_entries(
     for key in before.keys().chain(added) {
         let (old, new) = (before.get(key), after.get(key));
         if old != new
-            && (old.is_some_and(|&level| is_fixed(key, level))
-                || new.is_some_and(|&level| sender_level < level))
+            && (old.is_some_and(|&level| is_fixed(key, level)) || new.is_some_and(|&level| sender_level < level))
         {
             return Err(AuthError::NoPowerToChange(key.as_str().into()));
         }

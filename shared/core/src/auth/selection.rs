@@ -41,10 +41,7 @@ fn add_member_types(
     content: &str,
 ) {
     let mut add = |kind, state_key: String| {
-        if !types
-            .iter()
-            .any(|(other, key)| *other == kind && *key == state_key)
-        {
+        if !types.iter().any(|(other, key)| *other == kind && *key == state_key) {
             types.push((kind, state_key));
         }
     };
@@ -52,8 +49,7 @@ fn add_member_types(
         add("m.room.member", target.to_owned());
     }
     let text = |object, key| json::get(object, key).and_then(json::string);
-    let membership =
-        text(content, "membership").and_then(|membership| Membership::parse(&membership));
+    let membership = text(content, "membership").and_then(|membership| Membership::parse(&membership));
     if matches!(
         membership,
         Some(Membership::Join | Membership::Invite | Membership::Knock)
@@ -98,8 +94,7 @@ pub fn check_auth_events(
     }
     if !rules.auth.select_create {
         let create = create.ok_or(AuthError::NoRoom)?;
-        let is_of_this_room =
-            create.body.is_state("m.room.create", "") && create.body.room_id() == event.room_id();
+        let is_of_this_room = create.body.is_state("m.room.create", "") && create.body.room_id() == event.room_id();
         if create.is_rejected || !is_of_this_room {
             return Err(AuthError::NoRoom);
         }
@@ -113,9 +108,8 @@ pub fn check_auth_events(
     );
     let mut has_create = false;
     for (index, AuthEvent { body, is_rejected }) in auth_events.iter().enumerate() {
-        let is_same = |other: &AuthEvent<'_>| {
-            other.body.kind() == body.kind() && other.body.state_key() == body.state_key()
-        };
+        let is_same =
+            |other: &AuthEvent<'_>| other.body.kind() == body.kind() && other.body.state_key() == body.state_key();
         if auth_events[..index].iter().any(is_same) {
             return Err(AuthError::DuplicateAuthEvent);
         }

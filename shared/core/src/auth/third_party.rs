@@ -9,23 +9,13 @@ use crate::event::{EventBody, VerifyKey, hash, json};
 const MAX_VERIFICATIONS: usize = 100;
 
 /// The rules for an invite with a `third_party_invite`; that the target is not banned has been checked.
-pub(super) fn check_invite(
-    event: &EventBody,
-    target: &str,
-    invite: &str,
-    state: &State<'_>,
-) -> Result<(), AuthError> {
+pub(super) fn check_invite(event: &EventBody, target: &str, invite: &str, state: &State<'_>) -> Result<(), AuthError> {
     let is_valid = is_announced_and_signed(event, target, invite, state).unwrap_or(false);
     allow(is_valid, AuthError::InvalidThirdPartyInvite)
 }
 
 /// None where something is missing.
-fn is_announced_and_signed(
-    event: &EventBody,
-    target: &str,
-    invite: &str,
-    state: &State<'_>,
-) -> Option<bool> {
+fn is_announced_and_signed(event: &EventBody, target: &str, invite: &str, state: &State<'_>) -> Option<bool> {
     let signed = json::get(invite, "signed").filter(|signed| json::is_object(signed))?;
     let user = json::get(signed, "mxid").and_then(json::string)?;
     let token = json::get(signed, "token").and_then(json::string)?;

@@ -315,8 +315,7 @@ impl Writer<'_> {
         if !(0xdc00..0xe000).contains(&second) {
             return Err(JsonError::Surrogate(at));
         }
-        char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00))
-            .ok_or(JsonError::Surrogate(at))
+        char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(JsonError::Surrogate(at))
     }
 
     fn hex_digits(&mut self) -> Result<u32, JsonError> {
@@ -324,9 +323,7 @@ impl Writer<'_> {
         let digits = self.input.get(at..at + 4).ok_or(JsonError::Syntax(at))?;
         self.position += 4;
         digits.iter().try_fold(0, |code, &digit| {
-            let value = char::from(digit)
-                .to_digit(16)
-                .ok_or(JsonError::Syntax(at))?;
+            let value = char::from(digit).to_digit(16).ok_or(JsonError::Syntax(at))?;
             Ok(code << 4 | value)
         })
     }
@@ -375,3 +372,6 @@ fn compare_keys(a: &[u8], b: &[u8]) -> Ordering {
 fn unescaped(raw: &[u8]) -> Cow<'_, str> {
     json::unescape(std::str::from_utf8(raw).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

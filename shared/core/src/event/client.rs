@@ -18,8 +18,7 @@ const ROOM_FOR_THE_REST: usize = 400;
 impl EventBody {
     /// The event for clients, with `unsigned` as this reader may see it.
     pub fn client_json(&self, format: ClientFormat, unsigned: Option<&RawValue>) -> Box<RawValue> {
-        let length =
-            self.content.len() + ROOM_FOR_THE_REST + unsigned.map_or(0, |raw| raw.get().len());
+        let length = self.content.len() + ROOM_FOR_THE_REST + unsigned.map_or(0, |raw| raw.get().len());
         let mut out = Vec::with_capacity(length);
         self.write_client_json(format, unsigned, &mut out);
         raw(String::from_utf8(out).expect("made of strings"))
@@ -27,12 +26,7 @@ impl EventBody {
 
     /// Appends the event for clients to `out`: what [`client_json`](Self::client_json) gives, for those who write a
     /// whole response and need no value of its own.
-    pub fn write_client_json(
-        &self,
-        format: ClientFormat,
-        unsigned: Option<&RawValue>,
-        out: &mut Vec<u8>,
-    ) {
+    pub fn write_client_json(&self, format: ClientFormat, unsigned: Option<&RawValue>, out: &mut Vec<u8>) {
         use std::io::Write as _;
         out.extend_from_slice(br#"{"content":"#);
         match &self.redacts {
@@ -40,8 +34,7 @@ impl EventBody {
             None => out.extend_from_slice(self.content().as_bytes()),
         }
         push_string(out, ",\"event_id\":", self.event_id.as_str());
-        write!(out, ",\"origin_server_ts\":{}", self.origin_server_ts)
-            .expect("writing to memory does not fail");
+        write!(out, ",\"origin_server_ts\":{}", self.origin_server_ts).expect("writing to memory does not fail");
         if let Some(redacts) = &self.redacts {
             push_string(out, ",\"redacts\":", redacts.as_str());
         }
@@ -66,11 +59,7 @@ impl EventBody {
         out.extend_from_slice(br#"{"content":"#);
         out.extend_from_slice(self.content().as_bytes());
         push_string(&mut out, ",\"sender\":", self.sender.as_str());
-        push_string(
-            &mut out,
-            ",\"state_key\":",
-            self.state_key().unwrap_or_default(),
-        );
+        push_string(&mut out, ",\"state_key\":", self.state_key().unwrap_or_default());
         push_string(&mut out, ",\"type\":", &self.kind);
         out.push(b'}');
         raw(String::from_utf8(out).expect("made of strings"))

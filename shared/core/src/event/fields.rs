@@ -114,17 +114,11 @@ impl<'a> Fields<'a> {
         Ok(depth)
     }
 
-    pub(super) fn prev_events(
-        &self,
-        rules: &RoomVersionRules,
-    ) -> Result<Vec<OwnedEventId>, EventError> {
+    pub(super) fn prev_events(&self, rules: &RoomVersionRules) -> Result<Vec<OwnedEventId>, EventError> {
         references(self.prev_events, "prev_events", rules.references)
     }
 
-    pub(super) fn auth_events(
-        &self,
-        rules: &RoomVersionRules,
-    ) -> Result<Vec<OwnedEventId>, EventError> {
+    pub(super) fn auth_events(&self, rules: &RoomVersionRules) -> Result<Vec<OwnedEventId>, EventError> {
         references(self.auth_events, "auth_events", rules.references)
     }
 
@@ -163,10 +157,7 @@ pub(super) fn room_id_of_create(event_id: &EventId) -> Result<OwnedRoomId, Event
     RoomId::parse(format!("!{hash}")).map_err(|_| EventError::Invalid("room_id"))
 }
 
-fn required_string<'a>(
-    value: Option<&'a str>,
-    field: &'static str,
-) -> Result<Cow<'a, str>, EventError> {
+fn required_string<'a>(value: Option<&'a str>, field: &'static str) -> Result<Cow<'a, str>, EventError> {
     json::string(value.ok_or(EventError::Missing(field))?).ok_or(EventError::Invalid(field))
 }
 
@@ -187,9 +178,7 @@ fn references(
         .map(|element| {
             let id = match format {
                 ReferenceFormat::Ids => json::string(element),
-                ReferenceFormat::HashedPairs => {
-                    json::elements(element).next().and_then(json::string)
-                }
+                ReferenceFormat::HashedPairs => json::elements(element).next().and_then(json::string),
             };
             let id = id.ok_or(EventError::Invalid(field))?;
             EventId::parse(&*id).map_err(|_| EventError::Invalid(field))

@@ -90,9 +90,7 @@ impl<'a> Iterator for Elements<'a> {
         let end = skip_value(bytes, start)?;
         self.open = bytes.get(end) == Some(&b',');
         self.position = end + 1;
-        self.array
-            .get(start..end)
-            .filter(|element| !element.is_empty())
+        self.array.get(start..end).filter(|element| !element.is_empty())
     }
 }
 
@@ -146,9 +144,7 @@ pub fn unescape(raw: &str) -> Cow<'_, str> {
             Some('r') => text.push('\r'),
             Some('t') => text.push('\t'),
             Some('u') => {
-                let code = part
-                    .get(1..5)
-                    .and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                let code = part.get(1..5).and_then(|digits| u32::from_str_radix(digits, 16).ok());
                 text.extend(code.and_then(char::from_u32));
                 rest = part.get(5..).unwrap_or_default().chars();
             }
@@ -245,9 +241,7 @@ fn skip_value(bytes: &[u8], start: usize) -> Option<usize> {
         }
         _ => {
             let rest = bytes.get(start..)?;
-            let length = rest
-                .iter()
-                .position(|byte| matches!(byte, b',' | b'}' | b']'));
+            let length = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']'));
             Some(start + length.unwrap_or(rest.len()))
         }
     }
@@ -291,9 +285,7 @@ mod tests {
             r#"{"a":"\"#,
         ] {
             assert_eq!(
-                members(text)
-                    .filter(|member| !member.value.is_empty())
-                    .count(),
+                members(text).filter(|member| !member.value.is_empty()).count(),
                 0,
                 "{text}"
             );

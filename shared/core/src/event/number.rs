@@ -58,9 +58,7 @@ fn check_grammar(number: &str) -> Option<bool> {
     let well_formed = is_digits(whole)
         && (whole == "0" || !whole.starts_with('0'))
         && fraction.is_none_or(is_digits)
-        && exponent.is_none_or(|exponent| {
-            is_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
-        });
+        && exponent.is_none_or(|exponent| is_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)));
     well_formed.then_some(fraction.is_none() && exponent.is_none())
 }
 
@@ -81,11 +79,7 @@ fn write_float(value: f64, out: &mut Vec<u8>) -> Option<()> {
     let exponent: i32 = exponent.parse().ok()?;
     let text = if (MIN_PLAIN_EXPONENT..MAX_PLAIN_EXPONENT).contains(&exponent) {
         let plain = format!("{value}");
-        if plain.contains('.') {
-            plain
-        } else {
-            plain + ".0"
-        }
+        if plain.contains('.') { plain } else { plain + ".0" }
     } else {
         let sign = if exponent < 0 { '-' } else { '+' };
         format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
@@ -129,10 +123,7 @@ mod tests {
         let cases = [
             ("-0", "0"),
             ("9223372036854775808", "9223372036854775808"),
-            (
-                "1000000000000000000000000000000",
-                "1000000000000000000000000000000",
-            ),
+            ("1000000000000000000000000000000", "1000000000000000000000000000000"),
             ("1.0", "1.0"),
             ("1e3", "1000.0"),
             ("1E+3", "1000.0"),
@@ -147,11 +138,7 @@ mod tests {
             ("123456.789", "123456.789"),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                write(text, Numbers::Lenient).as_deref(),
-                Some(expected),
-                "{text}"
-            );
+            assert_eq!(write(text, Numbers::Lenient).as_deref(), Some(expected), "{text}");
         }
     }
 
@@ -159,8 +146,7 @@ mod tests {
     fn what_is_no_finite_number_is_refused() {
         let long = "1".repeat(MAX_NUMBER_BYTES + 1);
         for text in [
-            "", "-", "01", "1.", ".5", "1e", "1e+", "--1", "+1", "1e999", "-1e999", "1.2.3", "1-2",
-            &long,
+            "", "-", "01", "1.", ".5", "1e", "1e+", "--1", "+1", "1e999", "-1e999", "1.2.3", "1-2", &long,
         ] {
             assert_eq!(write(text, Numbers::Lenient), None, "{text}");
             assert_eq!(write(text, Numbers::Strict), None, "{text}");

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use ruma::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName, UserId};
 
 use super::{
-    EventBody, EventError, SigningKey, VerifyKey, canonical::canonical_object, fields::Fields,
-    hash, json, limits, redact, seal::hash_id, sign,
+    EventBody, EventError, SigningKey, VerifyKey, canonical::canonical_object, fields::Fields, hash, json, limits,
+    redact, seal::hash_id, sign,
 };
 use crate::room_version::{EventIdFormat, RoomVersionRules};
 
@@ -26,9 +26,7 @@ pub struct PublicKey {
 impl PublicKey {
     /// Whether a signature of an event of this time counts.
     fn is_valid_at(&self, origin_server_ts: u64, rules: &RoomVersionRules) -> bool {
-        let has_expired = self
-            .expired_ts
-            .is_some_and(|expired_ts| expired_ts < origin_server_ts);
+        let has_expired = self.expired_ts.is_some_and(|expired_ts| expired_ts < origin_server_ts);
         let is_vouched_for = self.valid_until_ts >= origin_server_ts || self.expired_ts.is_some();
         !has_expired && (is_vouched_for || !rules.enforce_key_validity)
     }
@@ -47,10 +45,7 @@ pub struct ParsedEvent {
 }
 
 impl ParsedEvent {
-    pub(super) fn parse(
-        input: &[u8],
-        rules: &'static RoomVersionRules,
-    ) -> Result<Self, EventError> {
+    pub(super) fn parse(input: &[u8], rules: &'static RoomVersionRules) -> Result<Self, EventError> {
         let json = canonical_object(input, rules.numbers)?;
         // `unsigned` is covered by nothing: it is neither believed nor kept nor measured.
         let json = match json::get(&json, "unsigned") {
@@ -69,9 +64,7 @@ impl ParsedEvent {
         let signed = redact::signed_form(&json, &kind, rules.redaction);
         let event_id = match rules.event_id {
             EventIdFormat::Assigned => fields.event_id()?,
-            EventIdFormat::Hash | EventIdFormat::UrlSafeHash => {
-                hash_id(rules.event_id, &hash::sha256(&signed))?
-            }
+            EventIdFormat::Hash | EventIdFormat::UrlSafeHash => hash_id(rules.event_id, &hash::sha256(&signed))?,
         };
         let json = if is_whole {
             json
@@ -141,18 +134,14 @@ impl ParsedEvent {
         for server in &self.servers {
             let of_server = json::get(signatures, server.as_str()).unwrap_or("{}");
             ids.extend(
-                json::members(of_server)
-                    .map(|member| (server.clone(), json::unescape(member.raw_key).into_owned())),
+                json::members(of_server).map(|member| (server.clone(), json::unescape(member.raw_key).into_owned())),
             );
         }
         ids
     }
 
     /// Checks the signatures the event needs; `keys` gives what is known of a server's key.
-    pub fn verify(
-        self,
-        keys: &dyn Fn(&ServerName, &str) -> Option<PublicKey>,
-    ) -> Result<EventBody, EventError> {
+    pub fn verify(self, keys: &dyn Fn(&ServerName, &str) -> Option<PublicKey>) -> Result<EventBody, EventError> {
         let signatures = json::get(self.body.json(), "signatures").unwrap_or("{}");
         for server in &self.servers {
             sign::verify_server(signatures, server, &self.signed, |key_id| {
@@ -172,12 +161,7 @@ impl ParsedEvent {
 
     /// Adds a signature of this server: a resident server vouches so for a join it authorised.
     pub fn cosign(&mut self, server: &ServerName, key: &SigningKey) -> Result<(), EventError> {
-        let json = sign::add_signature(
-            self.body.json(),
-            server,
-            key.key_id(),
-            &key.sign(&self.signed),
-        );
+        let json = sign::add_signature(self.body.json(), server, key.key_id(), &key.sign(&self.signed));
         limits::check_size(json.len())?;
         self.body = EventBody::from_canonical(self.body.event_id.clone(), self.rules, json)?;
         Ok(())
@@ -208,16 +192,13 @@ fn required_servers(
     // the content, is an authorization rule.
     let is_member = kind == "m.room.member";
     let is_invite = is_member && json::get(content, "membership") == Some("\"invite\"");
-    let is_third_party_invite =
-        is_invite && json::get(content, "third_party_invite").is_some_and(json::is_object);
+    let is_third_party_invite = is_invite && json::get(content, "third_party_invite").is_some_and(json::is_object);
     if !is_third_party_invite {
         servers.insert(fields.sender()?.server_name().to_owned());
     }
     if rules.signatures.event_id_server {
         let event_id = fields.event_id()?;
-        let server = event_id
-            .server_name()
-            .ok_or(EventError::Invalid("event_id"))?;
+        let server = event_id.server_name().ok_or(EventError::Invalid("event_id"))?;
         servers.insert(server.to_owned());
     }
     if rules.signatures.authorising_server

@@ -47,8 +47,8 @@ fn write_redacted(event: &str, kind: &str, rules: RedactionRules, signatures: bo
 
 fn keep_top_level(rules: RedactionRules, key: &str) -> bool {
     match key {
-        "auth_events" | "depth" | "event_id" | "hashes" | "origin_server_ts" | "prev_events"
-        | "room_id" | "sender" | "signatures" | "state_key" | "type" => true,
+        "auth_events" | "depth" | "event_id" | "hashes" | "origin_server_ts" | "prev_events" | "room_id" | "sender"
+        | "signatures" | "state_key" | "type" => true,
         "membership" | "origin" | "prev_state" => rules.keep_origin_membership_prev_state,
         _ => false,
     }
@@ -69,8 +69,9 @@ fn write_content(out: &mut Vec<u8>, content: &str, kind: &str, rules: RedactionR
             _ => false,
         },
         "m.room.power_levels" => |rules, key| match key {
-            "ban" | "events" | "events_default" | "kick" | "redact" | "state_default" | "users"
-            | "users_default" => true,
+            "ban" | "events" | "events_default" | "kick" | "redact" | "state_default" | "users" | "users_default" => {
+                true
+            }
             "invite" => rules.keep_power_levels_invite,
             _ => false,
         },
@@ -84,11 +85,10 @@ fn write_content(out: &mut Vec<u8>, content: &str, kind: &str, rules: RedactionR
         if !keep(rules, member.raw_key) {
             continue;
         }
-        if member.raw_key == "third_party_invite" && json::is_object(member.value) {
+        let is_partly_kept = kind == "m.room.member" && member.raw_key == "third_party_invite";
+        if is_partly_kept && json::is_object(member.value) {
             write_member(out, r#""third_party_invite":{"#);
-            if let Some(signed) =
-                json::members(member.value).find(|inner| inner.raw_key == "signed")
-            {
+            if let Some(signed) = json::members(member.value).find(|inner| inner.raw_key == "signed") {
                 write_member(out, &member.value[signed.span]);
             }
             out.push(b'}');

@@ -12,9 +12,7 @@ use super::{
     number::MAX_INTEGER,
     redact, sign,
 };
-use crate::room_version::{
-    EventIdFormat, Numbers, RedactsLocation, ReferenceFormat, RoomIdFormat, RoomVersionRules,
-};
+use crate::room_version::{EventIdFormat, Numbers, RedactsLocation, ReferenceFormat, RoomIdFormat, RoomVersionRules};
 
 /// Length of a hash in unpadded base64.
 const HASH_CHARS: usize = 43;
@@ -86,11 +84,7 @@ impl NewEvent<'_> {
             &draft.json[draft.hashes_end..draft.signatures],
             &draft.json[draft.signatures_end..],
         ]);
-        fill(
-            &mut draft.json,
-            draft.hash_at,
-            &hash::encode_base64(&content_hash),
-        );
+        fill(&mut draft.json, draft.hash_at, &hash::encode_base64(&content_hash));
         let json = String::from_utf8(draft.json).map_err(|_| JsonError::Utf8)?;
         let signed = redact::signed_form(&json, self.kind, rules.redaction);
         let event_id = match assigned_id {
@@ -98,11 +92,7 @@ impl NewEvent<'_> {
             None => hash_id(rules.event_id, &hash::sha256(&signed))?,
         };
         let mut json = json.into_bytes();
-        fill(
-            &mut json,
-            draft.signature_at,
-            &hash::encode_base64(&key.sign(&signed)),
-        );
+        fill(&mut json, draft.signature_at, &hash::encode_base64(&key.sign(&signed)));
         let json = String::from_utf8(json).map_err(|_| JsonError::Utf8)?;
 
         Ok(EventBody {
@@ -120,6 +110,7 @@ impl NewEvent<'_> {
                 .redacts
                 .filter(|_| self.kind == "m.room.redaction")
                 .map(ToOwned::to_owned),
+            version: rules.version,
             json: json.into_boxed_str(),
         })
     }
@@ -139,8 +130,7 @@ impl NewEvent<'_> {
         if self.depth < 0 {
             return Err(EventError::Invalid("depth"));
         }
-        let is_unnamed =
-            rules.room_id == RoomIdFormat::CreateEventHash && self.kind == "m.room.create";
+        let is_unnamed = rules.room_id == RoomIdFormat::CreateEventHash && self.kind == "m.room.create";
         match self.room_id {
             Some(_) if is_unnamed => Err(EventError::Invalid("room_id")),
             Some(room_id) => limits::check_field("room_id", room_id.as_str()),
@@ -150,11 +140,7 @@ impl NewEvent<'_> {
     }
 
     /// The event's id in the versions in which its sender chooses it.
-    fn assigned_id(
-        &self,
-        rules: &RoomVersionRules,
-        server: &ServerName,
-    ) -> Result<Option<OwnedEventId>, EventError> {
+    fn assigned_id(&self, rules: &RoomVersionRules, server: &ServerName) -> Result<Option<OwnedEventId>, EventError> {
         if rules.event_id != EventIdFormat::Assigned {
             return Ok(None);
         }
@@ -235,11 +221,7 @@ impl NewEvent<'_> {
         })
     }
 
-    fn write_content(
-        &self,
-        json: &mut Vec<u8>,
-        rules: &RoomVersionRules,
-    ) -> Result<(), EventError> {
+    fn write_content(&self, json: &mut Vec<u8>, rules: &RoomVersionRules) -> Result<(), EventError> {
         let start = json.len();
         canonicalize(self.content.get().as_bytes(), rules.numbers, json)?;
         if json.get(start) != Some(&b'{') {

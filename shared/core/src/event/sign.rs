@@ -27,9 +27,7 @@ pub enum KeyError {
     #[error("a signing key is written `ed25519 <version> <seed in unpadded base64>`")]
     Format,
     /// A version with other characters than letters, digits and underscores, none at all, or too many.
-    #[error(
-        "the version of a signing key is 1 to {MAX_KEY_VERSION_BYTES} letters, digits and underscores"
-    )]
+    #[error("the version of a signing key is 1 to {MAX_KEY_VERSION_BYTES} letters, digits and underscores")]
     Version,
     /// Not 32 bytes in base64, or no point of the curve.
     #[error("not an ed25519 key in base64")]
@@ -65,9 +63,7 @@ impl SigningKey {
     /// A key from 32 random bytes of the caller's.
     pub fn from_seed(version: &str, seed: &[u8; 32]) -> Result<Self, KeyError> {
         let well_formed = (1..=MAX_KEY_VERSION_BYTES).contains(&version.len())
-            && version
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !well_formed {
             return Err(KeyError::Version);
         }
@@ -91,11 +87,7 @@ impl SigningKey {
 
     /// The line of a key file. It is the secret itself.
     pub fn to_line(&self) -> String {
-        format!(
-            "{ALGORITHM} {} {}",
-            self.version(),
-            encode_base64(self.key.as_bytes())
-        )
+        format!("{ALGORITHM} {} {}", self.version(), encode_base64(self.key.as_bytes()))
     }
 
     /// `ed25519:` and the version.
@@ -105,9 +97,7 @@ impl SigningKey {
 
     /// What tells this key from others of the same server.
     pub fn version(&self) -> &str {
-        self.key_id
-            .split_once(':')
-            .map_or("", |(_, version)| version)
+        self.key_id.split_once(':').map_or("", |(_, version)| version)
     }
 
     /// The key others verify with.
@@ -138,9 +128,7 @@ impl VerifyKey {
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let bytes = decode_base64(text).ok_or(KeyError::Bytes)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Bytes)?;
-        VerifyingKey::from_bytes(&bytes)
-            .map(Self)
-            .map_err(|_| KeyError::Bytes)
+        VerifyingKey::from_bytes(&bytes).map(Self).map_err(|_| KeyError::Bytes)
     }
 
     /// Writes unpadded base64.
@@ -153,17 +141,12 @@ impl VerifyKey {
         let Some(bytes) = decode_base64(signature) else {
             return false;
         };
-        Signature::from_slice(&bytes)
-            .is_ok_and(|signature| self.0.verify(message, &signature).is_ok())
+        Signature::from_slice(&bytes).is_ok_and(|signature| self.0.verify(message, &signature).is_ok())
     }
 }
 
 /// Adds a signature to a JSON object; gives it in canonical form.
-pub fn sign_json(
-    object: &[u8],
-    server: &ServerName,
-    key: &SigningKey,
-) -> Result<String, JsonError> {
+pub fn sign_json(object: &[u8], server: &ServerName, key: &SigningKey) -> Result<String, JsonError> {
     let object = canonical_object(object, Numbers::Strict)?;
     let signature = key.sign(&without(&object, &["signatures", "unsigned"]));
     Ok(add_signature(&object, server, key.key_id(), &signature))
@@ -189,8 +172,8 @@ pub(super) fn verify_server(
     message: &[u8],
     keys: impl Fn(&str) -> Option<VerifyKey>,
 ) -> Result<(), SignatureError> {
-    let of_server = json::get(signatures, server.as_str())
-        .ok_or_else(|| SignatureError::Missing(server.to_string()))?;
+    let of_server =
+        json::get(signatures, server.as_str()).ok_or_else(|| SignatureError::Missing(server.to_string()))?;
     let mut verified = false;
     for member in json::members(of_server) {
         // Unknown algorithms and keys do not count, neither for nor against.
@@ -215,19 +198,10 @@ pub(super) fn verify_server(
 }
 
 /// A canonical object with one more signature.
-pub(super) fn add_signature(
-    object: &str,
-    server: &ServerName,
-    key_id: &str,
-    signature: &[u8; 64],
-) -> String {
+pub(super) fn add_signature(object: &str, server: &ServerName, key_id: &str, signature: &[u8; 64]) -> String {
     let signatures = json::get(object, "signatures").unwrap_or("{}");
     let of_server = json::get(signatures, server.as_str()).unwrap_or("{}");
-    let of_server = with_member(
-        of_server,
-        key_id,
-        &format!("\"{}\"", encode_base64(signature)),
-    );
+    let of_server = with_member(of_server, key_id, &format!("\"{}\"", encode_base64(signature)));
     let signatures = with_member(signatures, server.as_str(), &of_server);
     with_member(object, "signatures", &signatures)
 }
@@ -258,3 +232,6 @@ pub(super) fn with_member(object: &str, key: &str, value: &str) -> String {
     out.push(b'}');
     String::from_utf8_lossy(&out).into_owned()
 }
+
+#[cfg(test)]
+mod tests;
