@@ -6,6 +6,7 @@ use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
     Clock, Ctx, Registration, ServiceConfig,
+    sync::SentMembers,
     users::{admin_register::Nonces, passwords::Passwords},
 };
 use plexus_storage::{Store, db::Database};
@@ -103,6 +104,7 @@ impl Node {
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
+            sent_members: SentMembers::default(),
         };
         let mut node = Self {
             ctx,
