@@ -10,6 +10,7 @@ use crate::{
     config::{Config, Topology},
     error::RunError,
     keys,
+    private_file::create_private_folder,
 };
 
 /// The fact that names the key events are signed with, and its public half.
@@ -32,9 +33,8 @@ fn database_config(config: &Config) -> DatabaseConfig {
 /// Opens the database as it is.
 pub(crate) async fn connect(config: &Config) -> Result<Database, RunError> {
     if config.sqlite_path().is_some() {
-        let folder = &config.data_dir;
-        std::fs::create_dir_all(folder).map_err(|source| RunError::File {
-            path: folder.clone(),
+        create_private_folder(&config.data_dir).map_err(|source| RunError::File {
+            path: config.data_dir.clone(),
             source,
         })?;
     }

@@ -80,7 +80,12 @@ pub async fn register_user(config: &Config, master: Role, user: NewUser) -> Resu
     let node = Node::start(parts).await?;
     let made = register_account(&node.ctx, &user.name, user.password, user.admin).await;
     node.stop().await;
-    Ok(made?.to_string())
+    match made {
+        Ok(user_id) => Ok(user_id.to_string()),
+        Err(ServiceError::Refused { message, .. }) => Err(RegisterError::Refused(message)),
+        Err(ServiceError::Matrix { error, .. }) => Err(RegisterError::Refused(error)),
+        Err(error) => Err(RegisterError::Service(error)),
+    }
 }
 
 /// Who leads, as far as it matters here.
