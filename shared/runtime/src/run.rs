@@ -13,7 +13,7 @@ use std::{
 
 use plexus_api::{
     app::{App, Pages},
-    serve::{Listeners, serve},
+    serve::{Listeners, Servers, serve},
 };
 use plexus_replication::Tasks;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use tonic::{
 use crate::{
     config::{Config, Topology},
     error::RunError,
-    lifecycle::serve_until_told,
+    lifecycle::{StopSignals, serve_until_told},
     listeners::{Bound, advertised},
     metrics::Metrics,
     node::{Node, NodeParts},
@@ -79,9 +79,52 @@ pub(crate) fn address_file(config: &Config) -> PathBuf {
 }
 
 async fn run_here(start: &Start) -> Result<(), RunError> {
-    let config = &start.config;
+    let mut signals = StopSignals::install()?;
+    let running = tokio::select! {
+        running = Box::pin(start_up(start)) => running?,
+        signal = signals.received() => {
+            tracing::info!(signal, "stopped while starting");
+            return Ok(());
+        }
+    };
+    let Running {
+        node,
+        registry,
+        servers,
+        stopping,
+        grpc_end,
+    } = running;
+    let outcome = serve_until_told(servers, signals, || {
+        stopping.store(true, Ordering::Relaxed);
+        // Beside others, a standby can lead while the last requests here are answered; alone, these still need the master.
+        if start.topology == Topology::Split {
+            node.hand_over();
+        }
+    })
+    .await;
+    if let Some(registry) = registry {
+        registry.leave().await;
+    }
+    grpc_end.cancel();
+    node.stop().await;
+    tracing::info!("stopped");
+    Ok(outcome?)
+}
+
+/// A process that answers requests.
+struct Running {
+    node: Node,
+    registry: Option<Registry>,
+    servers: Servers,
+    /// Set for `/ready`.
+    stopping: Arc<AtomicBool>,
+    /// Ends the listener for Commands of other processes.
+    grpc_end: CancellationToken,
+}
+
+async fn start_up(start: &Start) -> Result<Running, RunError> {
     let metrics = Metrics::install()?;
-    let bound = Bound::bind(config, is_grpc_needed(start))?;
+    let bound = Bound::bind(&start.config, is_grpc_needed(start))?;
     let address = bound.public.local_addr()?;
     let mut node = start_node(start, &bound).await?;
     let stopping = Arc::new(AtomicBool::new(false));
@@ -111,24 +154,15 @@ async fn run_here(start: &Start) -> Result<(), RunError> {
             threads,
         },
     )?;
-    leave_address(config, address)?;
+    leave_address(&start.config, address)?;
     greet(start, address);
-
-    let outcome = serve_until_told(servers, || {
-        stopping.store(true, Ordering::Relaxed);
-        // Beside others, a standby can lead while the last requests here are answered; alone, these requests still need the master.
-        if start.topology == Topology::Split {
-            node.hand_over();
-        }
+    Ok(Running {
+        node,
+        registry,
+        servers,
+        stopping,
+        grpc_end,
     })
-    .await;
-    if let Some(registry) = registry {
-        registry.leave().await;
-    }
-    grpc_end.cancel();
-    node.stop().await;
-    tracing::info!("stopped");
-    Ok(outcome?)
 }
 
 /// Whether other processes send Commands here.
