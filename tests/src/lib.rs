@@ -13,6 +13,7 @@ mod process;
 mod redis;
 mod redis_proxy;
 mod shared;
+mod solo;
 mod timeline;
 mod user;
 mod watchdog;
@@ -26,6 +27,7 @@ pub use self::{
     process::{Process, Program},
     redis_proxy::{Mischief, RedisProxy},
     shared::{Shared, run},
+    solo::Solo,
     timeline::Timeline,
     user::{User, encode, fresh_name},
 };
