@@ -12,7 +12,7 @@ use crate::{
     Store, StoreError,
     cache::{Cache, CacheUse, Changing, bounded, usage},
     db::{Statement, Value},
-    sql::{Int as _, one_row, text},
+    sql::{Int as _, statement, text},
 };
 
 /// Bounds each direction of the cache.
@@ -24,11 +24,11 @@ const STATE_KEYS_PER_QUERY_MAX: usize = 1_000;
 /// An event type and a state key.
 pub type StateKey = (String, String);
 
-/// Interns a pair.
+/// Interns a pair, unless that is done: every change set that uses a new number brings it.
 pub fn insert(nid: StateKeyNid, kind: &str, state_key: &str) -> Statement {
-    one_row(
+    statement(
         "-- state_keys::insert
-        INSERT INTO state_keys (state_key_nid, kind, state_key) VALUES ($1, $2, $3)",
+        INSERT INTO state_keys (state_key_nid, kind, state_key) VALUES ($1, $2, $3) ON CONFLICT (state_key_nid) DO NOTHING",
         [nid.int(), text(kind), text(state_key)],
     )
 }
