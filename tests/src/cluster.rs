@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The secret of `/_synapse/admin/v1/register`.
-const REGISTRATION_SECRET: &str = "registration secret of the tests";
+const REGISTRATION_SECRET: &str = "registration-secret-of-the-tests";
 
 /// The two ways to run a server. Every scenario holds on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,7 +305,7 @@ fn member_program(folder: &Path, name: &str, roles: &[&str], ports: MemberPorts)
         arguments.extend(["--set", address]);
     }
     let environment = [
-        ("PLEXUS_INTERNAL__SECRET", "internal secret of the tests, long enough"),
+        ("PLEXUS_INTERNAL__SECRET", "internal-secret-of-the-tests-long-enough"),
         ("PLEXUS_REGISTRATION__SHARED_SECRET", REGISTRATION_SECRET),
     ];
     Program {
