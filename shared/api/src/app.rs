@@ -1,6 +1,12 @@
 //! What the HTTP side of a process is made of.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use plexus_service::Ctx;
 
@@ -21,6 +27,8 @@ pub struct App {
     pub internal_secret: String,
     /// Pages of the internal listener that are not part of Matrix: `/health`, `/ready`, `/metrics`.
     pub pages: Pages,
+    /// Requests being answered now, without long polls, which end by themselves.
+    pub(crate) in_flight: AtomicUsize,
     pub(crate) router: Router,
     pub(crate) route_metrics: Vec<RouteMetrics>,
     pub(crate) unmatched_metrics: RouteMetrics,
@@ -52,10 +60,16 @@ impl App {
             targets,
             internal_secret,
             pages,
+            in_flight: AtomicUsize::new(0),
             router: Router::new(ROUTES)?,
             route_metrics: ROUTES.iter().map(RouteMetrics::of).collect(),
             unmatched_metrics: RouteMetrics::unmatched(),
         })
+    }
+
+    /// How many requests are being answered now; long polls do not count. A process that stops waits for 0.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
     }
 
     /// Whether a route's requests are handled here.
@@ -66,6 +80,30 @@ impl App {
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("families", &self.families).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("families", &self.families)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One request being answered; dropped with its future, whichever way that ends.
+pub(crate) struct InFlight<'a>(Option<&'a AtomicUsize>);
+
+impl<'a> InFlight<'a> {
+    /// Counts a request of `route`, unless it is a long poll.
+    pub(crate) fn count(app: &'a App, route: &Route) -> Self {
+        let counter = (route.family != Family::Sync).then_some(&app.in_flight);
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::AcqRel);
+        }
+        Self(counter)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(counter) = self.0 {
+            counter.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }

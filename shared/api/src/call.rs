@@ -24,6 +24,8 @@ pub struct Call {
     pub path: Vec<String>,
     /// Who asks. Present if the route asks for a user.
     pub requester: Option<Requester>,
+    /// The hash of the access token the route asked for.
+    pub token_hash: Option<[u8; 32]>,
 }
 
 impl Call {

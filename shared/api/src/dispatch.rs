@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use crate::{
-    app::App,
+    app::{App, InFlight},
     call::Call,
     error::Error,
     extract::{auth, body},
@@ -36,10 +36,12 @@ pub(crate) async fn handle(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    if plane == Plane::Internal
-        && let Some(response) = guard_internal(&app, &request)
-    {
+    if let Some(response) = own_page(&app, plane, &request) {
         return response;
+    }
+    if plane == Plane::Internal && !shows_secret(&app, &request) {
+        let refusal = Error::forbidden("the internal listener takes requests of this deployment only");
+        return http::response(refusal.into_reply());
     }
     if request.method() == actix_web::http::Method::OPTIONS {
         return http::builder(StatusCode::NO_CONTENT).finish();
@@ -52,6 +54,7 @@ pub(crate) async fn handle(
     };
     let span = tracing::info_span!("request", request.id = %request_id, route = route.name);
     let work = async {
+        let _in_flight = InFlight::count(&app, route);
         if app.serves(route) {
             let result = run(&app, route, segments, method, &request, payload).await;
             return answer(&app.route_metrics[index], started, result);
@@ -87,13 +90,16 @@ async fn run(
     payload: web::Payload,
 ) -> Result<http::Reply, Error> {
     body::check_length(request, route.body_cap)?;
-    let requester = match route.auth {
-        Auth::None => None,
-        Auth::User => Some(auth::authenticate(&app.ctx, request).await?),
+    let (requester, token_hash) = match route.auth {
+        Auth::None => (None, None),
+        Auth::User => {
+            let (requester, token_hash) = auth::authenticate(&app.ctx, request).await?;
+            (Some(requester), Some(token_hash))
+        }
     };
     let body = body::read(payload, route.body_cap).await?;
     let request = http::request_head(request, method)?.map(|()| body);
-    let call = Call { app: Arc::clone(app), route, request, path, requester };
+    let call = Call { app: Arc::clone(app), route, request, path, requester, token_hash };
     (route.handler)(call).await
 }
 
@@ -106,24 +112,32 @@ fn answer(metrics: &RouteMetrics, started: Instant, result: Result<http::Reply, 
     http::response(reply)
 }
 
-/// What the internal listener answers before anything else: its own pages, and a refusal to whoever does not know the secret.
-fn guard_internal(app: &App, request: &HttpRequest) -> Option<HttpResponse> {
-    if let Some(page) = (app.pages)(request.path()) {
-        let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        return Some(http::builder(status).content_type(page.content_type).body(page.body));
-    }
-    let shown = request.headers().get(forward::SECRET_HEADER).map_or(&b""[..], |secret| secret.as_bytes());
-    // Digests are compared, so that the time it takes tells nothing about the secret.
-    if Sha256::digest(shown) == Sha256::digest(app.internal_secret.as_bytes()) && !app.internal_secret.is_empty() {
+/// The pages that are not part of Matrix: all on the internal listener, the sign of life on the public one as well.
+fn own_page(app: &App, plane: Plane, request: &HttpRequest) -> Option<HttpResponse> {
+    let path = request.uri().path();
+    if plane == Plane::Public && path != "/health" {
         return None;
     }
-    let refusal = Error::forbidden("the internal listener takes requests of this deployment only");
-    Some(http::response(refusal.into_reply()))
+    let page = (app.pages)(path)?;
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Some(http::builder(status).content_type(page.content_type).body(page.body))
+}
+
+/// Whether a request comes from a process of this deployment. Digests are compared, so that the time it takes tells nothing about the secret.
+fn shows_secret(app: &App, request: &HttpRequest) -> bool {
+    let shown = request
+        .headers()
+        .get(forward::SECRET_HEADER)
+        .map_or(&b""[..], |secret| secret.as_bytes());
+    !app.internal_secret.is_empty() && Sha256::digest(shown) == Sha256::digest(app.internal_secret.as_bytes())
 }
 
 /// The id that ties the log lines of one request together; a forwarded request keeps its own.
 fn request_id(plane: Plane, request: &HttpRequest) -> String {
-    let forwarded = request.headers().get(forward::REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+    let forwarded = request
+        .headers()
+        .get(forward::REQUEST_ID_HEADER)
+        .and_then(|id| id.to_str().ok());
     match (plane, forwarded) {
         (Plane::Internal, Some(id)) => id.to_owned(),
         (Plane::Internal | Plane::Public, _) => format!("{:016x}", rand::rng().random::<u64>()),

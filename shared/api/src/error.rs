@@ -32,10 +32,12 @@ pub static CATALOGUE: &[Code] = &[
     MISSING_TOKEN,
     NOT_FOUND,
     NOT_JSON,
+    PROFILE_TOO_LARGE,
     THREEPID_DENIED,
     TOO_LARGE,
     UNAVAILABLE,
     UNKNOWN,
+    UNKNOWN_LOGIN_TYPE,
     UNKNOWN_TOKEN,
     UNRECOGNIZED_METHOD,
     UNRECOGNIZED_PATH,
@@ -44,29 +46,81 @@ pub static CATALOGUE: &[Code] = &[
     USER_IN_USE,
 ];
 
-const BAD_ALIAS: Code = code("M_BAD_ALIAS", 400, "an alias does not point to the room, or is no alias");
-const BAD_JSON: Code = code("M_BAD_JSON", 400, "the body is JSON of the wrong shape, or nested too deeply");
-const FORBIDDEN: Code = code("M_FORBIDDEN", 403, "the request is not allowed, or its subject not visible");
+const BAD_ALIAS: Code = code(
+    "M_BAD_ALIAS",
+    400,
+    "an alias does not point to the room, or is no alias",
+);
+const BAD_JSON: Code = code(
+    "M_BAD_JSON",
+    400,
+    "the body is JSON of the wrong shape, or nested too deeply",
+);
+const FORBIDDEN: Code = code(
+    "M_FORBIDDEN",
+    403,
+    "the request is not allowed, or its subject not visible",
+);
 const GUEST_ACCESS_FORBIDDEN: Code = code("M_GUEST_ACCESS_FORBIDDEN", 403, "guests are not served");
-const INCOMPATIBLE_ROOM_VERSION: Code =
-    code("M_INCOMPATIBLE_ROOM_VERSION", 400, "the room has a version that one side does not support");
-const INVALID_PARAM: Code = code("M_INVALID_PARAM", 400, "a path, query or body parameter has a value it cannot have");
-const INVALID_ROOM_STATE: Code = code("M_INVALID_ROOM_STATE", 400, "the events asked for do not make a valid room");
-const INVALID_USERNAME: Code = code("M_INVALID_USERNAME", 400, "the user name has characters that are not allowed");
-const LIMIT_EXCEEDED: Code = code("M_LIMIT_EXCEEDED", 429, "too many requests; retry_after_ms says when to try again");
+const INCOMPATIBLE_ROOM_VERSION: Code = code(
+    "M_INCOMPATIBLE_ROOM_VERSION",
+    400,
+    "the room has a version that one side does not support",
+);
+const INVALID_PARAM: Code = code(
+    "M_INVALID_PARAM",
+    400,
+    "a path, query or body parameter has a value it cannot have",
+);
+const INVALID_ROOM_STATE: Code = code(
+    "M_INVALID_ROOM_STATE",
+    400,
+    "the events asked for do not make a valid room",
+);
+const INVALID_USERNAME: Code = code(
+    "M_INVALID_USERNAME",
+    400,
+    "the user name has characters that are not allowed",
+);
+const LIMIT_EXCEEDED: Code = code(
+    "M_LIMIT_EXCEEDED",
+    429,
+    "too many requests; retry_after_ms says when to try again",
+);
 const MISSING_PARAM: Code = code("M_MISSING_PARAM", 400, "a parameter that is required is absent");
 const MISSING_TOKEN: Code = code("M_MISSING_TOKEN", 401, "the endpoint needs an access token");
 const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does not exist");
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
-const THREEPID_DENIED: Code = code("M_THREEPID_DENIED", 403, "e-mail addresses and phone numbers are not served");
+const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
+const THREEPID_DENIED: Code = code(
+    "M_THREEPID_DENIED",
+    403,
+    "e-mail addresses and phone numbers are not served",
+);
 const TOO_LARGE: Code = code("M_TOO_LARGE", 413, "the body, or the event made of it, is too large");
-const UNAVAILABLE: Code = code("M_UNKNOWN", 503, "something the request needs is away; try the same request again");
-const UNKNOWN: Code = code("M_UNKNOWN", 500, "a fault of the server; its log has the cause under the request's id");
+const UNAVAILABLE: Code = code(
+    "M_UNKNOWN",
+    503,
+    "something the request needs is away; try the same request again",
+);
+const UNKNOWN: Code = code(
+    "M_UNKNOWN",
+    500,
+    "a fault of the server; its log has the cause under the request's id",
+);
+const UNKNOWN_LOGIN_TYPE: Code = code(
+    "M_UNKNOWN",
+    400,
+    "the login type is none of those that GET /login lists",
+);
 const UNKNOWN_TOKEN: Code = code("M_UNKNOWN_TOKEN", 401, "the access token is of no session");
 const UNRECOGNIZED_METHOD: Code = code("M_UNRECOGNIZED", 405, "the path exists, with other methods");
 const UNRECOGNIZED_PATH: Code = code("M_UNRECOGNIZED", 404, "the server does not know the path");
-const UNSUPPORTED_ROOM_VERSION: Code =
-    code("M_UNSUPPORTED_ROOM_VERSION", 400, "the room version asked for is not supported");
+const UNSUPPORTED_ROOM_VERSION: Code = code(
+    "M_UNSUPPORTED_ROOM_VERSION",
+    400,
+    "the room version asked for is not supported",
+);
 const USER_DEACTIVATED: Code = code("M_USER_DEACTIVATED", 403, "the account has been deactivated");
 const USER_IN_USE: Code = code("M_USER_IN_USE", 400, "the user name is taken");
 
@@ -87,7 +141,10 @@ pub struct Error {
 
 #[derive(Debug)]
 enum Body {
-    Standard { errcode: Cow<'static, str>, error: Cow<'static, str> },
+    Standard {
+        errcode: Cow<'static, str>,
+        error: Cow<'static, str>,
+    },
     Json(Value),
 }
 
@@ -119,7 +176,10 @@ impl Error {
     pub fn limit_exceeded(error: impl Into<Cow<'static, str>>) -> Self {
         let error: Cow<'static, str> = error.into();
         let errcode = LIMIT_EXCEEDED.errcode;
-        Self::json(LIMIT_EXCEEDED.status, json!({"errcode": errcode, "error": error, "retry_after_ms": RETRY_AFTER_MS}))
+        Self::json(
+            LIMIT_EXCEEDED.status,
+            json!({"errcode": errcode, "error": error, "retry_after_ms": RETRY_AFTER_MS}),
+        )
     }
 
     pub fn missing_param(error: impl Into<Cow<'static, str>>) -> Self {
@@ -138,6 +198,10 @@ impl Error {
         Self::of(NOT_JSON, error)
     }
 
+    pub fn profile_too_large(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(PROFILE_TOO_LARGE, error)
+    }
+
     pub fn threepid_denied(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(THREEPID_DENIED, error)
     }
@@ -152,7 +216,14 @@ impl Error {
 
     /// A fault of ours: the client learns no more than that; the cause goes to the log.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { cause: Some(cause.into()), ..Self::of(UNKNOWN, "internal error") }
+        Self {
+            cause: Some(cause.into()),
+            ..Self::of(UNKNOWN, "internal error")
+        }
+    }
+
+    pub fn unknown_login_type() -> Self {
+        Self::of(UNKNOWN_LOGIN_TYPE, "the login type is not supported")
     }
 
     pub fn unknown_token() -> Self {
@@ -206,20 +277,35 @@ impl Error {
         };
         let mut reply = Reply::new(Bytes::from(body.to_string()));
         *reply.status_mut() = self.status;
-        reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        reply
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.status == StatusCode::TOO_MANY_REQUESTS {
-            reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_MS.div_ceil(1000)));
+            reply
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_MS.div_ceil(1000)));
         }
         reply
     }
 
     fn of(code: Code, error: impl Into<Cow<'static, str>>) -> Self {
-        let body = Body::Standard { errcode: code.errcode.into(), error: error.into() };
-        Self { status: status(code.status), body, cause: None }
+        let body = Body::Standard {
+            errcode: code.errcode.into(),
+            error: error.into(),
+        };
+        Self {
+            status: status(code.status),
+            body,
+            cause: None,
+        }
     }
 
     fn json(status_code: u16, body: Value) -> Self {
-        Self { status: status(status_code), body: Body::Json(body), cause: None }
+        Self {
+            status: status(status_code),
+            body: Body::Json(body),
+            cause: None,
+        }
     }
 }
 
@@ -231,9 +317,16 @@ impl From<ServiceError> for Error {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Refused { kind, message } => refusal(kind, message),
-            ServiceError::Matrix { status: code, errcode, error } => Self {
-                status: status(u16::try_from(code).unwrap_or(500)),
-                body: Body::Standard { errcode: errcode.into(), error: error.into() },
+            ServiceError::Matrix {
+                status: code,
+                errcode,
+                error,
+            } => Self {
+                status: status(code),
+                body: Body::Standard {
+                    errcode: errcode.into(),
+                    error: error.into(),
+                },
                 cause: None,
             },
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
@@ -254,6 +347,7 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::InvalidUsername => Error::invalid_username(message),
         Refusal::UserDeactivated => Error::user_deactivated(message),
         Refusal::GuestsForbidden => Error::guest_access_forbidden(message),
+        Refusal::ProfileTooLarge => Error::profile_too_large(message),
         Refusal::ThreepidDenied => Error::threepid_denied(message),
         Refusal::LimitExceeded => Error::limit_exceeded(message),
         Refusal::BadAlias => Error::bad_alias(message),
@@ -284,19 +378,34 @@ mod tests {
     #[test]
     fn the_catalogue_has_every_code_and_no_two_alike() {
         let source = include_str!("error.rs");
-        let defined = source.lines().filter(|line| line.starts_with("const ") && line.contains(": Code =")).count();
+        let defined = source
+            .lines()
+            .filter(|line| line.starts_with("const ") && line.contains(": Code ="))
+            .count();
         assert_eq!(CATALOGUE.len(), defined);
         for (i, left) in CATALOGUE.iter().enumerate() {
-            assert!(StatusCode::from_u16(left.status).is_ok_and(|status| status.as_u16() >= 400), "{left:?}");
+            assert!(
+                StatusCode::from_u16(left.status).is_ok_and(|status| status.as_u16() >= 400),
+                "{left:?}"
+            );
             assert!(left.errcode.starts_with("M_") && !left.when.is_empty(), "{left:?}");
-            assert!(CATALOGUE[i + 1..].iter().all(|right| (right.errcode, right.status) != (left.errcode, left.status)));
+            assert!(
+                CATALOGUE[i + 1..]
+                    .iter()
+                    .all(|right| (right.errcode, right.status) != (left.errcode, left.status))
+            );
         }
     }
 
     #[test]
     fn a_decision_of_the_master_passes_unchanged() {
         let (errcode, error) = ("M_FORBIDDEN".to_owned(), "not \"in\" the room".to_owned());
-        let reply = Error::from(ServiceError::Matrix { status: 403, errcode, error }).into_reply();
+        let reply = Error::from(ServiceError::Matrix {
+            status: 403,
+            errcode,
+            error,
+        })
+        .into_reply();
         assert_eq!(reply.status(), 403);
         let body: Value = serde_json::from_slice(reply.body()).expect("JSON");
         assert_eq!(body, json!({"errcode": "M_FORBIDDEN", "error": "not \"in\" the room"}));

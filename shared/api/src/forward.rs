@@ -64,8 +64,9 @@ impl Forwarder {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE_CONNECTIONS_MAX).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .build(connector);
         Self { client }
     }
 }
@@ -105,7 +106,10 @@ async fn relay(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     request_body::check_length(request, route.body_cap)?;
-    let targets = app.targets.as_ref().map_or_else(Vec::new, |targets| targets(route.family));
+    let targets = app
+        .targets
+        .as_ref()
+        .map_or_else(Vec::new, |targets| targets(route.family));
     let key = auth::access_token(request).map_or_else(|| request_id.to_owned(), |token| token.into_owned());
     let upload = Upload::start(request, payload, route.body_cap);
     for target in pin::by_preference(targets, &key).into_iter().take(TARGETS_TRIED_MAX) {
@@ -136,7 +140,9 @@ async fn send(
         Err(error) if error.is_connect() && !upload.has_started() => Err(Failure::NotReached(Error::internal(error))),
         Err(error) => {
             tracing::warn!(%error, target.name, target.address, "the process did not answer");
-            Err(Failure::Final(Error::unavailable("the process that serves the request did not answer")))
+            Err(Failure::Final(Error::unavailable(
+                "the process that serves the request did not answer",
+            )))
         }
     }
 }
@@ -162,8 +168,12 @@ fn outgoing(
     *outgoing.headers_mut() = headers::to_pass_on(http::request_head(request, method)?.headers());
     let secret = HeaderValue::from_str(&app.internal_secret).map_err(Error::internal)?;
     let request_id = HeaderValue::from_str(request_id).map_err(Error::internal)?;
-    outgoing.headers_mut().insert(HeaderName::from_static(SECRET_HEADER), secret);
-    outgoing.headers_mut().insert(HeaderName::from_static(REQUEST_ID_HEADER), request_id);
+    outgoing
+        .headers_mut()
+        .insert(HeaderName::from_static(SECRET_HEADER), secret);
+    outgoing
+        .headers_mut()
+        .insert(HeaderName::from_static(REQUEST_ID_HEADER), request_id);
     Ok(outgoing)
 }
 
@@ -174,7 +184,10 @@ fn incoming(response: ::http::Response<Incoming>) -> HttpResponse {
     let mut builder = HttpResponse::build(
         actix_web::http::StatusCode::from_u16(status.as_u16()).unwrap_or(actix_web::http::StatusCode::BAD_GATEWAY),
     );
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let length = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     for (name, value) in &headers::to_pass_on(&parts.headers) {
         if name != header::CONTENT_LENGTH {
             builder.append_header((name.as_str(), value.as_bytes()));

@@ -12,7 +12,9 @@ pub type Reply = ::http::Response<Bytes>;
 /// A reply of JSON bytes as they are: what a handler gives that has already written them.
 pub fn json_reply(body: impl Into<Bytes>) -> Reply {
     let mut reply = Reply::new(body.into());
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
 }
 
@@ -76,5 +78,8 @@ pub fn builder(status: StatusCode) -> HttpResponseBuilder {
 pub const CORS: &[(&str, &str)] = &[
     ("access-control-allow-origin", "*"),
     ("access-control-allow-methods", "GET, POST, PUT, DELETE, OPTIONS"),
-    ("access-control-allow-headers", "X-Requested-With, Content-Type, Authorization"),
+    (
+        "access-control-allow-headers",
+        "X-Requested-With, Content-Type, Authorization",
+    ),
 ];

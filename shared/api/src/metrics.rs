@@ -24,7 +24,7 @@ impl RouteMetrics {
     /// The handles for a route; made once, as making one takes a lookup by labels.
     pub fn of(route: &Route) -> Self {
         let template = route.all_paths().first().copied().unwrap_or_default();
-        Self::new(template, route.method.as_str())
+        Self::new(template, route.method().as_str())
     }
 
     /// The handles for what no route took.

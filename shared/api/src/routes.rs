@@ -73,7 +73,8 @@ pub const BODY_CAP: usize = 256 * 1024;
 pub struct Route {
     /// What logs and tables call it.
     pub name: &'static str,
-    pub method: Method,
+    /// Its method; a function, as ruma's type has a destructor and so cannot be part of constants that are changed a little.
+    pub method: fn() -> Method,
     /// Its paths in ruma's metadata, stable and unstable.
     pub paths: fn() -> Vec<&'static str>,
     /// Paths that ruma lacks.
@@ -90,7 +91,7 @@ impl Route {
     pub const fn of<R: Metadata>(name: &'static str, auth: Auth, handler: Handler) -> Self {
         Self {
             name,
-            method: R::METHOD,
+            method: || R::METHOD,
             paths: || R::PATH_BUILDER.all_paths().collect(),
             more_paths: &[],
             family: Family::Client,
@@ -103,13 +104,27 @@ impl Route {
     /// An endpoint that ruma has no type for.
     pub const fn own(
         name: &'static str,
-        method: Method,
+        method: fn() -> Method,
         more_paths: &'static [&'static str],
         auth: Auth,
         handler: Handler,
     ) -> Self {
         let (family, body_cap) = (Family::Client, BODY_CAP);
-        Self { name, method, paths: Vec::new, more_paths, family, auth, body_cap, handler }
+        Self {
+            name,
+            method,
+            paths: Vec::new,
+            more_paths,
+            family,
+            auth,
+            body_cap,
+            handler,
+        }
+    }
+
+    /// The method it takes.
+    pub fn method(&self) -> Method {
+        (self.method)()
     }
 
     /// Every path of the endpoint, the newest stable one first.

@@ -50,15 +50,23 @@ impl Servers {
 
 impl std::fmt::Debug for Servers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Servers").field("internal", &self.internal.is_some()).finish_non_exhaustive()
+        f.debug_struct("Servers")
+            .field("internal", &self.internal.is_some())
+            .finish_non_exhaustive()
     }
 }
 
 /// Starts listening. Must be called inside a tokio runtime; the threads are actix's own, each with a runtime for itself.
 pub fn serve(app: &Arc<App>, listeners: Listeners) -> io::Result<Servers> {
-    let Listeners { public, internal, threads } = listeners;
+    let Listeners {
+        public,
+        internal,
+        threads,
+    } = listeners;
     let public = listen(app, Plane::Public, public, threads)?;
-    let internal = internal.map(|internal| listen(app, Plane::Internal, internal, threads)).transpose()?;
+    let internal = internal
+        .map(|internal| listen(app, Plane::Internal, internal, threads))
+        .transpose()?;
     Ok(Servers { public, internal })
 }
 

@@ -197,12 +197,13 @@ impl RoomEventFilter {
 impl EventFilter {
     /// Whether an event is shown. An event without a sender (typing, receipts) is shown if no senders are asked for.
     pub fn shows(&self, kind: &str, sender: Option<&str>) -> bool {
-        let by_type = self.types.as_ref().is_none_or(|types| types.contains(kind)) && !self.not_types.contains(kind);
-        let wanted = self
-            .senders
-            .as_ref()
-            .is_none_or(|senders| sender.is_some_and(|sender| senders.contains(sender)));
-        by_type && wanted && !sender.is_some_and(|sender| self.not_senders.contains(sender))
+        let wanted = self.senders.as_ref().is_none_or(|senders| sender.is_some_and(|sender| senders.contains(sender)));
+        self.shows_type(kind) && wanted && !sender.is_some_and(|sender| self.not_senders.contains(sender))
+    }
+
+    /// Whether events of a type are shown, if their senders are.
+    pub fn shows_type(&self, kind: &str) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(kind)) && !self.not_types.contains(kind)
     }
 
     /// Whether it shows every event.

@@ -12,3 +12,4 @@ pub mod room_version;
 pub mod row;
 pub mod state;
 pub mod token;
+pub mod visibility;

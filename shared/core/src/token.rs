@@ -54,6 +54,13 @@ impl<T: Placed> Unreached<T> {
     }
 }
 
+impl Unreached<SyncToken> {
+    /// Which history the token is of: that can be known before it is reached.
+    pub fn generation(&self) -> &str {
+        &self.0.generation
+    }
+}
+
 /// How far a device has been told what happened: `next_batch` and `since` of a sync.
 ///
 /// As text `s{generation}_{position}_e{epoch}~{sequence}_{to_device}`.

@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use plexus_storage::StoredEvent;
+use plexus_storage::events::StoredEvent;
 
 /// One event on its way to a client. What is not set is left out.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,14 @@ pub struct ClientEvent<'a> {
 impl<'a> ClientEvent<'a> {
     /// The event with its room, and nothing that depends on who reads it.
     pub fn new(event: &'a StoredEvent, now_ms: i64) -> Self {
-        Self { event, with_room_id: true, now_ms, transaction_id: None, redaction: None, replaced: None }
+        Self {
+            event,
+            with_room_id: true,
+            now_ms,
+            transaction_id: None,
+            redaction: None,
+            replaced: None,
+        }
     }
 
     /// Appends the event as a JSON object.
@@ -80,7 +87,10 @@ impl<'a> ClientEvent<'a> {
         }
         if let Some(redaction) = self.redaction {
             out.extend_from_slice(b",\"redacted_because\":");
-            let because = ClientEvent { with_room_id: self.with_room_id, ..ClientEvent::new(redaction, self.now_ms) };
+            let because = ClientEvent {
+                with_room_id: self.with_room_id,
+                ..ClientEvent::new(redaction, self.now_ms)
+            };
             because.write(out);
         }
         if let Some(transaction_id) = self.transaction_id {

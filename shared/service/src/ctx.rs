@@ -22,6 +22,8 @@ pub struct Ctx {
     pub clock: Clock,
     pub passwords: Passwords,
     pub nonces: Nonces,
+    /// What devices with lazy members have been sent of them.
+    pub sent_members: crate::sync::SentMembers,
 }
 
 /// The part of the configuration that decides behaviour.

@@ -16,7 +16,11 @@ pub enum ServiceError {
     Refused { kind: Refusal, message: String },
     /// The master refused the Command; the client gets exactly this.
     #[error("{errcode}: {error}")]
-    Matrix { status: u16, errcode: String, error: String },
+    Matrix {
+        status: u16,
+        errcode: String,
+        error: String,
+    },
     /// The room version asked for, or that of the room, is not known here.
     #[error("the room version is not supported")]
     UnsupportedRoomVersion,
@@ -51,6 +55,8 @@ pub enum Refusal {
     GuestsForbidden,
     /// Invitations by e-mail or phone number are not possible here.
     ThreepidDenied,
+    /// The profile would become larger than the specification allows.
+    ProfileTooLarge,
     /// Too much at once; try again later.
     LimitExceeded,
     /// The alias belongs to another room, or is not a valid one for it.
@@ -64,7 +70,10 @@ pub enum Refusal {
 impl ServiceError {
     /// A refusal with its reason, in words for the user.
     pub fn refused(kind: Refusal, message: impl fmt::Display) -> Self {
-        Self::Refused { kind, message: message.to_string() }
+        Self::Refused {
+            kind,
+            message: message.to_string(),
+        }
     }
 
     /// Not allowed.

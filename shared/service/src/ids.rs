@@ -1,5 +1,6 @@
 //! Ids and secrets that this server makes up.
 
+use bytes::Bytes;
 use plexus_proto as proto;
 use rand::{Rng, RngExt, distr::Alphanumeric};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,11 @@ const ACCESS_TOKEN_CHARS: usize = 32;
 
 /// A text of `length` random letters and digits.
 pub fn random_text(length: usize) -> String {
-    rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(length)
+        .map(char::from)
+        .collect()
 }
 
 /// A new access token. Its prefix tells scanners of leaked secrets what it is.
@@ -28,7 +33,11 @@ pub fn hash_access_token(token: &str) -> [u8; 32] {
 pub fn new_command(kind: proto::command::Kind) -> proto::Command {
     let mut id = vec![0; 16];
     rand::rng().fill_bytes(&mut id);
-    proto::Command { id, kind: Some(kind) }
+    proto::Command {
+        id: id.into(),
+        kind: Some(kind),
+        task: None,
+    }
 }
 
 /// A Command whose id is the client's transaction: the same request again gets the same answer.
@@ -47,5 +56,9 @@ pub fn transaction_command(
         hash.update(part.len().to_le_bytes());
         hash.update(part.as_bytes());
     }
-    proto::Command { id: hash.finalize()[..16].to_vec(), kind: Some(kind) }
+    proto::Command {
+        id: Bytes::copy_from_slice(&hash.finalize()[..16]),
+        kind: Some(kind),
+        task: None,
+    }
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod ids;
 pub mod rooms;
 pub mod sync;
+pub mod tokens;
 pub mod users;
 
 pub use ctx::{Clock, Ctx, Registration, Requester, ServiceConfig};

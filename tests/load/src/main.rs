@@ -3,6 +3,7 @@
 //!
 //! It runs on one thread, because it shares the machine with the server it measures; its own CPU time is in each line.
 
+mod calls;
 mod disk;
 mod http;
 mod process;

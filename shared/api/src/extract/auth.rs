@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use actix_web::{HttpRequest, http::header};
 use percent_encoding::percent_decode_str;
-use plexus_service::{Ctx, Requester, users::sessions};
+use plexus_service::{Ctx, Requester, ids::hash_access_token, users::sessions};
 
 use crate::error::Error;
 
@@ -12,15 +12,19 @@ use crate::error::Error;
 pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(token.trim_start()));
+        return scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| Cow::Borrowed(token.trim_start()));
     }
     let pairs = request.uri().query()?.split('&');
     let token = pairs.filter_map(|pair| pair.strip_prefix("access_token=")).next()?;
     percent_decode_str(token).decode_utf8().ok()
 }
 
-/// The session behind the request's token.
-pub async fn authenticate(ctx: &Ctx, request: &HttpRequest) -> Result<Requester, Error> {
+/// The session behind the request's token, and the token's hash.
+pub async fn authenticate(ctx: &Ctx, request: &HttpRequest) -> Result<(Requester, [u8; 32]), Error> {
     let token = access_token(request).filter(|token| !token.is_empty()).ok_or_else(Error::missing_token)?;
-    sessions::find_requester(ctx, &token).await?.ok_or_else(Error::unknown_token)
+    let token_hash = hash_access_token(&token);
+    let requester = sessions::find_requester(ctx, &token_hash).await?.ok_or_else(Error::unknown_token)?;
+    Ok((requester, token_hash))
 }

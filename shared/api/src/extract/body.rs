@@ -8,7 +8,13 @@ use crate::error::Error;
 
 /// The length a request announces.
 pub fn announced_length(request: &HttpRequest) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// Refuses a body that announces to be longer than `cap` bytes, before any of it is read.
@@ -27,7 +33,11 @@ pub async fn read(mut payload: web::Payload, cap: usize) -> Result<Bytes, Error>
     let first = first.map_err(|_| broken())?;
     // Most bodies come in one piece, which then is not copied.
     let Some(second) = payload.next().await else {
-        return if first.len() > cap { Err(too_large(cap)) } else { Ok(first) };
+        return if first.len() > cap {
+            Err(too_large(cap))
+        } else {
+            Ok(first)
+        };
     };
     let mut body = BytesMut::from(first);
     let mut next = Some(second);

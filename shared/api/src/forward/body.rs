@@ -106,7 +106,9 @@ impl Body for Upload {
             return Poll::Ready(None);
         };
         let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
-        pieces.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        pieces
+            .poll_recv(context)
+            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

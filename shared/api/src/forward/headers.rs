@@ -15,8 +15,13 @@ const OF_THE_CONNECTION: [HeaderName; 8] = [
 ];
 
 /// Headers that say where a request comes from. Nobody outside can be believed about that.
-const OF_THE_CLIENT_ADDRESS: [&str; 5] =
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+const OF_THE_CLIENT_ADDRESS: [&str; 5] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
 
 /// The headers of a message without those of its connection, of client addresses, and of our own internal plane.
 pub(super) fn to_pass_on(headers: &HeaderMap) -> HeaderMap {
@@ -34,13 +39,17 @@ pub(super) fn to_pass_on(headers: &HeaderMap) -> HeaderMap {
             || name.as_str().starts_with("x-plexus-")
             || named.iter().any(|named| named == name.as_str())
     };
-    headers.iter().filter(|(name, _)| !stays(name)).map(|(name, value)| (name.clone(), value.clone())).fold(
-        HeaderMap::with_capacity(headers.len() + 2),
-        |mut passed, (name, value)| {
-            passed.append(name, value);
-            passed
-        },
-    )
+    headers
+        .iter()
+        .filter(|(name, _)| !stays(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .fold(
+            HeaderMap::with_capacity(headers.len() + 2),
+            |mut passed, (name, value)| {
+                passed.append(name, value);
+                passed
+            },
+        )
 }
 
 #[cfg(test)]

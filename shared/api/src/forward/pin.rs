@@ -23,7 +23,13 @@ mod tests {
     use super::*;
 
     fn targets(names: &[&str]) -> Vec<Target> {
-        names.iter().map(|name| Target { name: (*name).to_owned(), address: "127.0.0.1:1".to_owned() }).collect()
+        names
+            .iter()
+            .map(|name| Target {
+                name: (*name).to_owned(),
+                address: "127.0.0.1:1".to_owned(),
+            })
+            .collect()
     }
 
     fn first(names: &[&str], key: &str) -> String {
@@ -35,7 +41,11 @@ mod tests {
         let mut counts = [0; 3];
         for key in (0..300).map(|i| format!("token{i}")) {
             let all = first(&["a", "b", "c"], &key);
-            assert_eq!(all, first(&["c", "a", "b"], &key), "the order of the registry does not matter");
+            assert_eq!(
+                all,
+                first(&["c", "a", "b"], &key),
+                "the order of the registry does not matter"
+            );
             if all != "c" {
                 assert_eq!(all, first(&["a", "b"], &key));
             }

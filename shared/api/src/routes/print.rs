@@ -10,15 +10,20 @@ use super::{Family, Route};
 pub fn table(routes: &[Route]) -> String {
     let mut rows: Vec<[String; 4]> = vec![["METHOD", "PATH", "FAMILY", "AUTH"].map(str::to_owned)];
     for route in routes {
+        let method = route.method();
         for path in route.all_paths() {
-            let words = [route.method.as_str(), path, route.family.as_str(), route.auth.as_str()];
+            let words = [method.as_str(), path, route.family.as_str(), route.auth.as_str()];
             rows.push(words.map(str::to_owned));
         }
     }
     let widths: [usize; 4] = std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
     let mut out = String::new();
     for row in rows {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         out.push_str(cells.join("  ").trim_end());
         out.push('\n');
     }
@@ -30,7 +35,7 @@ pub fn json(routes: &[Route]) -> String {
     let rows = routes.iter().map(|route| {
         json!({
             "name": route.name,
-            "method": route.method.as_str(),
+            "method": route.method().as_str(),
             "paths": route.all_paths(),
             "family": route.family.as_str(),
             "auth": route.auth.as_str(),
@@ -89,7 +94,41 @@ fn upstream(family: Family) -> Option<&'static str> {
 /// A template as a regular expression on the raw request target.
 fn pattern(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
-        if segment.starts_with('{') { "[^/?]+".to_owned() } else { segment.replace('.', "\\.") }
+        if segment.starts_with('{') {
+            "[^/?]+".to_owned()
+        } else {
+            segment.replace('.', "\\.")
+        }
     });
     format!("~^{}(\\?|$)", segments.collect::<Vec<_>>().join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::ROUTES;
+
+    #[test]
+    fn the_nginx_map_names_sync_and_pins_by_token() {
+        let map = nginx(ROUTES);
+        assert!(map.contains("\"~^/_matrix/client/v3/sync(\\?|$)\" plexus_sync;"), "{map}");
+        assert!(map.contains("\"~^/_matrix/client/r0/sync(\\?|$)\" plexus_sync;"));
+        assert!(map.contains("map $http_authorization $plexus_pin"));
+        assert!(map.contains("$arg_access_token"));
+        assert!(!map.contains("/createRoom"), "what goes to the default is not listed");
+        assert_eq!(map.matches('{').count(), map.matches('}').count());
+    }
+
+    #[test]
+    fn a_template_becomes_a_pattern_of_the_raw_target() {
+        assert_eq!(pattern("/a.b/{x}/c"), "~^/a\\.b/[^/?]+/c(\\?|$)");
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_every_path_and_json_is_json() {
+        let paths: usize = ROUTES.iter().map(|route| route.all_paths().len()).sum();
+        assert_eq!(table(ROUTES).lines().count(), paths + 1);
+        let json: serde_json::Value = serde_json::from_str(&json(ROUTES)).expect("JSON");
+        assert_eq!(json.as_array().map(Vec::len), Some(ROUTES.len()));
+    }
 }

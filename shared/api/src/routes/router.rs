@@ -8,7 +8,7 @@ use super::Route;
 /// Finds routes by path and method.
 #[derive(Debug)]
 pub struct Router {
-    paths: matchit::Router<Vec<usize>>,
+    paths: matchit::Router<Vec<(Method, usize)>>,
     routes: &'static [Route],
 }
 
@@ -16,7 +16,11 @@ pub struct Router {
 #[derive(Debug)]
 pub enum Found {
     /// The route, its place in the table, and the variable segments of the path, decoded.
-    Route { route: &'static Route, index: usize, segments: Vec<String> },
+    Route {
+        route: &'static Route,
+        index: usize,
+        segments: Vec<String>,
+    },
     /// The path takes other methods only.
     OtherMethods,
     /// No such path.
@@ -28,18 +32,18 @@ pub enum Found {
 impl Router {
     /// Indexes a table. Two routes may share a path if their methods differ.
     pub fn new(routes: &'static [Route]) -> Result<Self, matchit::InsertError> {
-        let mut by_path: Vec<(&'static str, Vec<usize>)> = Vec::new();
+        let mut by_path: Vec<(&'static str, Vec<(Method, usize)>)> = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             for path in route.all_paths() {
                 match by_path.iter_mut().find(|(known, _)| same_shape(known, path)) {
-                    Some((_, indices)) => indices.push(index),
-                    None => by_path.push((path, vec![index])),
+                    Some((_, taken)) => taken.push((route.method(), index)),
+                    None => by_path.push((path, vec![(route.method(), index)])),
                 }
             }
         }
         let mut paths = matchit::Router::new();
-        for (path, indices) in by_path {
-            paths.insert(path, indices)?;
+        for (path, taken) in by_path {
+            paths.insert(path, taken)?;
         }
         Ok(Self { paths, routes })
     }
@@ -49,8 +53,8 @@ impl Router {
         let Ok(matched) = self.paths.at(raw_path) else {
             return Found::Nothing;
         };
-        let with_method = matched.value.iter().find(|index| self.routes[**index].method == *method);
-        let Some(&index) = with_method else {
+        let with_method = matched.value.iter().find(|(taken, _)| taken == method);
+        let Some(&(_, index)) = with_method else {
             return Found::OtherMethods;
         };
         let mut segments = Vec::with_capacity(matched.params.len());
@@ -60,7 +64,11 @@ impl Router {
                 Err(_) => return Found::BadSegment,
             }
         }
-        Found::Route { route: &self.routes[index], index, segments }
+        Found::Route {
+            route: &self.routes[index],
+            index,
+            segments,
+        }
     }
 }
 
@@ -76,3 +84,6 @@ fn same_shape(left: &str, right: &str) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

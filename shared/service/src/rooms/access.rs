@@ -8,7 +8,7 @@ use plexus_core::{
     row::Membership,
     visibility::{HistoryVisibility, Sight, may_see},
 };
-use plexus_storage::{StoredEvent, rooms::RoomInfo};
+use plexus_storage::{events::StoredEvent, memberships::RoomMembership, rooms::RoomInfo};
 use ruma::RoomId;
 
 use crate::{Ctx, Requester, ServiceError};
@@ -48,11 +48,23 @@ pub async fn view_room(ctx: &Ctx, requester: &Requester, room_id: &RoomId) -> Re
     };
     if let Some(readable_to) = readable_to {
         let root = root_at(ctx, &room, readable_to).await?;
-        return Ok(View { room, up_to: readable_to, root, membership, last_join });
+        return Ok(View {
+            room,
+            up_to: readable_to,
+            root,
+            membership,
+            last_join,
+        });
     }
     let root = root_at(ctx, &room, up_to).await?;
     if history_visibility(ctx, &room, root).await? == HistoryVisibility::WorldReadable {
-        return Ok(View { room, up_to, root, membership, last_join });
+        return Ok(View {
+            room,
+            up_to,
+            root,
+            membership,
+            last_join,
+        });
     }
     Err(not_in_room())
 }
@@ -62,11 +74,15 @@ async fn last_time_in(
     ctx: &Ctx,
     requester: &Requester,
     room: &RoomInfo,
-    newest: plexus_storage::memberships::RoomMembership,
+    newest: RoomMembership,
 ) -> Result<(Option<Sequence>, Option<Sequence>), ServiceError> {
     let mut later = newest;
     for _ in 0..CHANGES_LOOKED_BACK_MAX {
-        let Some(earlier) = ctx.store.membership_at(requester.user, room.nid, later.position - 1).await? else {
+        let Some(earlier) = ctx
+            .store
+            .membership_at(requester.user, room.nid, later.position - 1)
+            .await?
+        else {
             break;
         };
         if earlier.membership == Membership::Join {
@@ -99,7 +115,12 @@ pub struct Sights<'a> {
 impl<'a> Sights<'a> {
     /// For the requester, in the room of `view`.
     pub fn new(ctx: &'a Ctx, requester: &'a Requester, view: &'a View) -> Self {
-        Self { ctx, requester, view, known: HashMap::new() }
+        Self {
+            ctx,
+            requester,
+            view,
+            known: HashMap::new(),
+        }
     }
 
     /// Whether the requester may see the event.
@@ -108,7 +129,11 @@ impl<'a> Sights<'a> {
         let body = &event.body;
         let changes_sight = body.is_state("m.room.history_visibility", "")
             || body.is_state("m.room.member", self.requester.user_id.as_str());
-        let after = if changes_sight { Some(self.sight(event.room_root).await?) } else { None };
+        let after = if changes_sight {
+            Some(self.sight(event.room_root).await?)
+        } else {
+            None
+        };
         // A member now has joined after every event that he was not in the room for.
         let is_member = self.view.membership == Some(Membership::Join);
         let joined_later = is_member || self.view.last_join.is_some_and(|join| join > event.position);
@@ -121,9 +146,13 @@ impl<'a> Sights<'a> {
         }
         let visibility = history_visibility(self.ctx, &self.view.room, root).await?;
         let user_id = self.requester.user_id.as_str();
-        let member = self.ctx.store.state_event(self.view.room.nid, root, "m.room.member", user_id).await?;
+        let member = self
+            .ctx
+            .store
+            .state_event(self.view.room.nid, root, "m.room.member", user_id)
+            .await?;
         let membership = member.and_then(|member| member.body.content_string("membership"));
-        let membership = membership.and_then(|word| Membership::from_content(&word));
+        let membership = membership.and_then(|word| Membership::parse(&word));
         let sight = Sight { visibility, membership };
         self.known.insert(root, sight);
         Ok(sight)
@@ -136,9 +165,14 @@ async fn root_at(ctx: &Ctx, room: &RoomInfo, up_to: Sequence) -> Result<NodeId, 
 }
 
 async fn history_visibility(ctx: &Ctx, room: &RoomInfo, root: NodeId) -> Result<HistoryVisibility, ServiceError> {
-    let event = ctx.store.state_event(room.nid, root, "m.room.history_visibility", "").await?;
+    let event = ctx
+        .store
+        .state_event(room.nid, root, "m.room.history_visibility", "")
+        .await?;
     let word = event.and_then(|event| event.body.content_string("history_visibility"));
-    Ok(word.map_or_else(HistoryVisibility::default, |word| HistoryVisibility::from_content(&word)))
+    Ok(word.map_or_else(HistoryVisibility::default, |word| {
+        HistoryVisibility::from_content(&word)
+    }))
 }
 
 fn not_in_room() -> ServiceError {

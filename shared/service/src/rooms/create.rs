@@ -87,7 +87,9 @@ pub async fn create_room(ctx: &Ctx, requester: &Requester, room: NewRoom) -> Res
         events,
     };
     let result = ctx.replica.run(new_command(Kind::CreateRoom(command))).await?;
-    let room_id = result.room_id.ok_or_else(|| ServiceError::internal("the master named no room"))?;
+    let room_id = result
+        .room_id
+        .ok_or_else(|| ServiceError::internal("the master named no room"))?;
     RoomId::parse(room_id).map_err(ServiceError::internal)
 }
 
@@ -97,23 +99,37 @@ fn check_limits(room: &NewRoom) -> Result<(), ServiceError> {
         return Err(ServiceError::refused(Refusal::ThreepidDenied, why));
     }
     if room.alias_localpart.is_some() {
-        return Err(ServiceError::invalid_param("this server has no room aliases yet: leave room_alias_name out"));
+        return Err(ServiceError::invalid_param(
+            "this server has no room aliases yet: leave room_alias_name out",
+        ));
     }
     if room.invite.len() > INVITES_MAX {
-        return Err(ServiceError::invalid_param(format!("at most {INVITES_MAX} users are invited at once")));
+        return Err(ServiceError::invalid_param(format!(
+            "at most {INVITES_MAX} users are invited at once"
+        )));
     }
     if room.initial_state.len() > INITIAL_STATE_MAX {
-        return Err(ServiceError::invalid_param(format!("at most {INITIAL_STATE_MAX} events of initial_state")));
+        return Err(ServiceError::invalid_param(format!(
+            "at most {INITIAL_STATE_MAX} events of initial_state"
+        )));
     }
     Ok(())
 }
 
 /// A user with what his member event shows of his profile.
 async fn load_member(ctx: &Ctx, user_id: OwnedUserId) -> Result<Member, ServiceError> {
-    let mut member = Member { user_id, display_name: None, avatar_url: None };
+    let mut member = Member {
+        user_id,
+        display_name: None,
+        avatar_url: None,
+    };
     if let Some(user) = ctx.store.user_nid(&member.user_id).await? {
         let profile = ctx.store.profile(user).await?;
-        let text = |field: &str| profile.get(field).and_then(|value| serde_json::from_str(value.get()).ok());
+        let text = |field: &str| {
+            profile
+                .get(field)
+                .and_then(|value| serde_json::from_str(value.get()).ok())
+        };
         member.display_name = text("displayname");
         member.avatar_url = text("avatar_url");
     }
@@ -122,6 +138,9 @@ async fn load_member(ctx: &Ctx, user_id: OwnedUserId) -> Result<Member, ServiceE
 
 /// The version as Commands carry it: its place among all, from 1.
 fn version_number(version: RoomVersion) -> u32 {
-    let place = RoomVersion::ALL.iter().position(|known| *known == version).unwrap_or_default();
+    let place = RoomVersion::ALL
+        .iter()
+        .position(|known| *known == version)
+        .unwrap_or_default();
     u32::try_from(place + 1).unwrap_or(u32::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plexus_storage::StoredEvent;
+use plexus_storage::events::StoredEvent;
 use ruma::{EventId, RoomId};
 
 use super::access::{Sights, view_room};
@@ -17,7 +17,11 @@ pub async fn get_event(
 ) -> Result<Vec<u8>, ServiceError> {
     let not_found = || ServiceError::not_found("there is no such event, or you may not see it");
     let view = view_room(ctx, requester, room_id).await?;
-    let nid = ctx.store.event_nid(view.room.nid, event_id).await?.ok_or_else(not_found)?;
+    let nid = ctx
+        .store
+        .event_nid(view.room.nid, event_id)
+        .await?
+        .ok_or_else(not_found)?;
     let event = ctx.store.event(nid).await?.ok_or_else(not_found)?;
     if !Sights::new(ctx, requester, &view).sees(&event).await? {
         return Err(not_found());
@@ -39,9 +43,10 @@ pub(super) async fn write_event(
         None => None,
     };
     let replaced = find_replaced(ctx, event).await?;
-    let transaction = event.transaction.as_ref().filter(|transaction| {
-        event.sender == requester.user && transaction.device == requester.device_id
-    });
+    let transaction = event
+        .transaction
+        .as_ref()
+        .filter(|transaction| event.sender == requester.user && transaction.device == requester.device_id);
     let client_event = ClientEvent {
         transaction_id: transaction.map(|transaction| transaction.id.as_str()),
         redaction: redaction.as_deref(),
@@ -55,9 +60,10 @@ pub(super) async fn write_event(
 /// The event whose state this one replaced, for a state event that was not the first.
 async fn find_replaced(ctx: &Ctx, event: &StoredEvent) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
     match event.body.state_key() {
-        Some(state_key) => {
-            Ok(ctx.store.state_event(event.room, event.state_before, event.body.kind(), state_key).await?)
-        }
+        Some(state_key) => Ok(ctx
+            .store
+            .state_event(event.room, event.state_before, event.body.kind(), state_key)
+            .await?),
         None => Ok(None),
     }
 }

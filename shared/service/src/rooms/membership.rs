@@ -24,16 +24,26 @@ pub struct Change<'a> {
 impl<'a> Change<'a> {
     /// A change without further content.
     pub fn new(room_id: &'a RoomId, target: &'a UserId, action: Action, reason: Option<String>) -> Self {
-        Self { room_id, target, action, reason, content: Map::new() }
+        Self {
+            room_id,
+            target,
+            action,
+            reason,
+            content: Map::new(),
+        }
     }
 }
 
 /// Asks the master to change a membership; the room's rules decide there.
 pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<'_>) -> Result<(), ServiceError> {
-    if change.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+    if change
+        .reason
+        .as_ref()
+        .is_some_and(|reason| reason.len() > REASON_BYTES_MAX)
+    {
         return Err(ServiceError::refused(Refusal::TooLarge, "the reason is too long"));
     }
-    let content = (!change.content.is_empty()).then(|| Value::Object(change.content).to_string().into_bytes());
+    let content = (!change.content.is_empty()).then(|| Value::Object(change.content).to_string().into());
     let command = proto::ChangeMembership {
         room_id: change.room_id.to_string(),
         sender: requester.user_id.to_string(),

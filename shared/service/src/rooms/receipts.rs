@@ -20,7 +20,9 @@ pub async fn set_receipt(
         && thread != "main"
         && EventId::parse(thread).is_err()
     {
-        return Err(ServiceError::invalid_param("thread_id is neither \"main\" nor an event id"));
+        return Err(ServiceError::invalid_param(
+            "thread_id is neither \"main\" nor an event id",
+        ));
     }
     let room = access::require_joined(ctx, requester, room_id).await?;
     if ctx.store.event_nid(room.nid, event_id).await?.is_none() {
@@ -29,10 +31,18 @@ pub async fn set_receipt(
     let command = proto::SetReceipt {
         room_id: room_id.to_string(),
         user_id: requester.user_id.to_string(),
-        kind: kind.code(),
+        kind: code(kind),
         thread: thread.map(str::to_owned),
         event_id: event_id.to_string(),
     };
     ctx.replica.run(new_command(Kind::SetReceipt(command))).await?;
     Ok(())
+}
+
+/// The kind as Commands carry it.
+fn code(kind: ReceiptKind) -> i64 {
+    match kind {
+        ReceiptKind::Read => 1,
+        ReceiptKind::ReadPrivate => 2,
+    }
 }

@@ -26,7 +26,11 @@ pub async fn send_event(
         ..plan_event(requester, room_id, kind, content)?
     };
     let endpoint = ["send", room_id.as_str(), kind];
-    run(ctx, transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event))).await
+    run(
+        ctx,
+        transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
+    )
+    .await
 }
 
 /// Sends a state event.
@@ -60,12 +64,16 @@ pub async fn redact_event(
         sender: requester.user_id.to_string(),
         kind: "m.room.redaction".to_owned(),
         state_key: None,
-        content: content.to_string().into_bytes(),
+        content: content.to_string().into(),
         redacts: Some(redacts.to_string()),
         transaction: Some(transaction(requester, transaction_id)?),
     };
     let endpoint = ["redact", room_id.as_str(), redacts.as_str()];
-    run(ctx, transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event))).await
+    run(
+        ctx,
+        transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
+    )
+    .await
 }
 
 fn plan_event(
@@ -82,7 +90,7 @@ fn plan_event(
         sender: requester.user_id.to_string(),
         kind: kind.to_owned(),
         state_key: None,
-        content: content.get().as_bytes().to_vec(),
+        content: content.get().to_owned().into(),
         redacts: None,
         transaction: None,
     })
@@ -92,11 +100,16 @@ fn transaction(requester: &Requester, id: &str) -> Result<proto::Transaction, Se
     if id.len() > TRANSACTION_ID_BYTES_MAX {
         return Err(ServiceError::invalid_param("the transaction id is too long"));
     }
-    Ok(proto::Transaction { device_id: requester.device_id.to_string(), id: id.to_owned() })
+    Ok(proto::Transaction {
+        device_id: requester.device_id.to_string(),
+        id: id.to_owned(),
+    })
 }
 
 async fn run(ctx: &Ctx, command: proto::Command) -> Result<OwnedEventId, ServiceError> {
     let result = ctx.replica.run(command).await?;
-    let event_id = result.event_id.ok_or_else(|| ServiceError::internal("the master named no event"))?;
+    let event_id = result
+        .event_id
+        .ok_or_else(|| ServiceError::internal("the master named no event"))?;
     EventId::parse(event_id).map_err(ServiceError::internal)
 }

@@ -1,7 +1,7 @@
 //! Reading a room's state and its members.
 
 use plexus_core::{ids::EventNid, row::Membership};
-use plexus_storage::StoredEvent;
+use plexus_storage::events::StoredEvent;
 use ruma::RoomId;
 
 use super::access::{View, require_joined, view_room};
@@ -118,7 +118,11 @@ pub async fn list_joined_rooms(ctx: &Ctx, requester: &Requester) -> Result<Vec<r
     let mut joined = Vec::with_capacity(rooms.joined());
     for (room, _) in rooms.with(Membership::Join) {
         let room = ctx.store.room_by_nid(room).await?;
-        joined.push(room.ok_or_else(|| ServiceError::internal("a membership of an unknown room"))?.id.clone());
+        joined.push(
+            room.ok_or_else(|| ServiceError::internal("a membership of an unknown room"))?
+                .id
+                .clone(),
+        );
     }
     Ok(joined)
 }

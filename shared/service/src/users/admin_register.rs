@@ -74,7 +74,9 @@ pub async fn register_with_secret(
 ) -> Result<(OwnedUserId, NewSession), ServiceError> {
     let secret = secret(ctx)?;
     if !ctx.nonces.take(&registration.nonce, ctx.clock.now_ms()) {
-        return Err(ServiceError::invalid_param("the nonce is not known, or used, or too old"));
+        return Err(ServiceError::invalid_param(
+            "the nonce is not known, or used, or too old",
+        ));
     }
     if !is_proved(secret, &registration) {
         return Err(ServiceError::forbidden("the mac is wrong"));
@@ -89,7 +91,10 @@ pub async fn register_with_secret(
         session: Some(DeviceWish::default()),
     };
     let session = create_account(ctx, account).await?;
-    Ok((user_id, session.ok_or_else(|| ServiceError::internal("no session was made"))?))
+    Ok((
+        user_id,
+        session.ok_or_else(|| ServiceError::internal("no session was made"))?,
+    ))
 }
 
 fn secret(ctx: &Ctx) -> Result<&str, ServiceError> {
@@ -102,7 +107,12 @@ fn is_proved(secret: &str, registration: &AdminRegistration) -> bool {
         return false;
     };
     let role = if registration.admin { "admin" } else { "notadmin" };
-    let fields = [&registration.nonce, &registration.username, &registration.password, role];
+    let fields = [
+        &registration.nonce,
+        &registration.username,
+        &registration.password,
+        role,
+    ];
     for (i, field) in fields.into_iter().chain(registration.user_type.as_deref()).enumerate() {
         if i > 0 {
             mac.update(b"\0");
@@ -144,8 +154,20 @@ mod tests {
         assert!(is_proved("shared_secret", &registration(mac)));
         assert!(is_proved("shared_secret", &registration(&mac.to_ascii_uppercase())));
         assert!(!is_proved("another", &registration(mac)));
-        assert!(!is_proved("shared_secret", &AdminRegistration { admin: false, ..registration(mac) }));
-        assert!(!is_proved("shared_secret", &AdminRegistration { user_type: Some("bot".to_owned()), ..registration(mac) }));
+        assert!(!is_proved(
+            "shared_secret",
+            &AdminRegistration {
+                admin: false,
+                ..registration(mac)
+            }
+        ));
+        assert!(!is_proved(
+            "shared_secret",
+            &AdminRegistration {
+                user_type: Some("bot".to_owned()),
+                ..registration(mac)
+            }
+        ));
         for bad in ["", "0", "zz", "é0", &mac[2..]] {
             assert!(!is_proved("shared_secret", &registration(bad)), "{bad}");
         }

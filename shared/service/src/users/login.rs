@@ -3,10 +3,7 @@
 use ruma::{OwnedUserId, UserId};
 
 use super::sessions::{DeviceWish, NewSession, create_session};
-use crate::{
-    Ctx, ServiceError,
-    error::Refusal,
-};
+use crate::{Ctx, ServiceError, error::Refusal};
 
 /// Checks a password and opens a session.
 ///
@@ -28,7 +25,10 @@ pub async fn log_in_with_password(
         return Err(ServiceError::forbidden("wrong user name or password"));
     };
     if account.deactivated {
-        return Err(ServiceError::refused(Refusal::UserDeactivated, "the account has been deactivated"));
+        return Err(ServiceError::refused(
+            Refusal::UserDeactivated,
+            "the account has been deactivated",
+        ));
     }
     let session = create_session(ctx, &user_id, wish).await?;
     Ok((user_id, session))

@@ -49,7 +49,9 @@ impl Passwords {
         if password.len() > PASSWORD_BYTES_MAX {
             return Err(ServiceError::invalid_param("the password is too long"));
         }
-        self.run(move || hash_now(&password)).await?.map_err(ServiceError::internal)
+        self.run(move || hash_now(&password))
+            .await?
+            .map_err(ServiceError::internal)
     }
 
     /// Whether `password` is the one that was hashed. Without a hash the answer is no, after the same time.
@@ -60,16 +62,25 @@ impl Passwords {
         self.run(move || {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| NOBODYS_HASH.clone());
-            Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok() && known
+            Argon2::default()
+                .verify_password(password.as_bytes(), hash.as_str())
+                .is_ok()
+                && known
         })
         .await
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {
         let Ok(_admitted) = Arc::clone(&self.admitted).try_acquire_owned() else {
-            return Err(ServiceError::refused(Refusal::LimitExceeded, "too many logins at once, try again later"));
+            return Err(ServiceError::refused(
+                Refusal::LimitExceeded,
+                "too many logins at once, try again later",
+            ));
         };
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(ServiceError::internal)?;
+        let running = Arc::clone(&self.running)
+            .acquire_owned()
+            .await
+            .map_err(ServiceError::internal)?;
         let task = self.runtime.spawn_blocking(move || {
             let result = work();
             // Given back by the work, not by the caller, who may have gone away.
@@ -81,7 +92,9 @@ impl Passwords {
 }
 
 fn hash_now(password: &str) -> Result<String, argon2::password_hash::Error> {
-    Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string())
+    Argon2::default()
+        .hash_password(password.as_bytes())
+        .map(|hash| hash.to_string())
 }
 
 #[cfg(test)]
@@ -116,6 +129,12 @@ mod tests {
         let all = u32::try_from(passwords.admitted.available_permits()).expect("fits");
         let _held = passwords.admitted.acquire_many(all).await.expect("open");
         let refused = passwords.verify("x".to_owned(), None).await;
-        assert!(matches!(refused, Err(ServiceError::Refused { kind: Refusal::LimitExceeded, .. })));
+        assert!(matches!(
+            refused,
+            Err(ServiceError::Refused {
+                kind: Refusal::LimitExceeded,
+                ..
+            })
+        ));
     }
 }

@@ -7,12 +7,16 @@ use plexus_storage::profiles::Profile;
 use ruma::UserId;
 use serde_json::value::RawValue;
 
-use crate::{Ctx, Requester, ServiceError, ids::new_command};
+use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::new_command};
 
-/// Most bytes of one field's JSON.
-pub const FIELD_BYTES_MAX: usize = 16 * 1024;
-/// Most bytes of a field's name, <https://spec.matrix.org/v1.19/client-server-api/#profiles>.
-pub const FIELD_NAME_BYTES_MAX: usize = 255;
+/// Most bytes of a whole profile, <https://spec.matrix.org/v1.19/client-server-api/#profiles>.
+const PROFILE_BYTES_MAX: usize = 64 * 1024;
+/// Most characters of a display name.
+const DISPLAY_NAME_CHARS_MAX: usize = 256;
+/// Most bytes of an avatar's URL.
+const AVATAR_URL_BYTES_MAX: usize = 1000;
+/// Most bytes of a field's name.
+const FIELD_NAME_BYTES_MAX: usize = 255;
 
 /// A user's whole profile. Users of other servers are not known here yet.
 pub async fn get_profile(ctx: &Ctx, user_id: &UserId) -> Result<Arc<Profile>, ServiceError> {
@@ -34,16 +38,45 @@ pub async fn set_profile_field(
         return Err(ServiceError::forbidden("only the user himself changes his profile"));
     }
     if field.is_empty() || field.len() > FIELD_NAME_BYTES_MAX {
-        return Err(ServiceError::invalid_param("the name of the field is empty or too long"));
+        return Err(ServiceError::invalid_param(
+            "the name of the field is empty or too long",
+        ));
     }
-    if value.is_some_and(|value| value.get().len() > FIELD_BYTES_MAX) {
-        return Err(ServiceError::refused(crate::error::Refusal::TooLarge, "the value is too large"));
+    if let Some(value) = value {
+        check_value(field, value)?;
+        let profile = ctx.store.profile(requester.user).await?;
+        let others = profile.iter().filter(|(name, _)| *name != field);
+        let bytes: usize = others.map(|(name, value)| name.len() + value.get().len()).sum();
+        if bytes + field.len() + value.get().len() > PROFILE_BYTES_MAX {
+            return Err(ServiceError::refused(
+                Refusal::ProfileTooLarge,
+                "the profile would be too large",
+            ));
+        }
     }
     let command = proto::SetProfile {
         user_id: user_id.to_string(),
         field: field.to_owned(),
-        value: value.map(|value| value.get().as_bytes().to_vec()),
+        value: value.map(|value| value.get().to_owned().into()),
     };
     ctx.replica.run(new_command(Kind::SetProfile(command))).await?;
     Ok(())
+}
+
+/// The two fields that member events show are short texts.
+fn check_value(field: &str, value: &RawValue) -> Result<(), ServiceError> {
+    let text = || {
+        let text: Result<String, _> = serde_json::from_str(value.get());
+        text.map_err(|_| ServiceError::bad_json(format!("{field} is no string")))
+    };
+    let too_long = match field {
+        "displayname" => text()?.chars().count() > DISPLAY_NAME_CHARS_MAX,
+        "avatar_url" => text()?.len() > AVATAR_URL_BYTES_MAX,
+        _ => false,
+    };
+    if too_long {
+        Err(ServiceError::invalid_param(format!("{field} is too long")))
+    } else {
+        Ok(())
+    }
 }

@@ -53,7 +53,10 @@ fn own_localpart<'a>(server_name: &ServerName, username: &'a str) -> Result<&'a 
     };
     match full.split_once(':') {
         Some((localpart, server)) if server == server_name.as_str() => Ok(localpart),
-        Some(_) | None => Err(ServiceError::refused(Refusal::InvalidUsername, "the user id is of another server")),
+        Some(_) | None => Err(ServiceError::refused(
+            Refusal::InvalidUsername,
+            "the user id is of another server",
+        )),
     }
 }
 
@@ -69,12 +72,22 @@ pub async fn check_available(ctx: &Ctx, user_id: &UserId) -> Result<(), ServiceE
 
 /// Refuses registration where it is not open to everybody.
 pub fn check_open(ctx: &Ctx) -> Result<(), ServiceError> {
-    if ctx.config.registration.open { Ok(()) } else { Err(ServiceError::forbidden("registration is not open")) }
+    if ctx.config.registration.open {
+        Ok(())
+    } else {
+        Err(ServiceError::forbidden("registration is not open"))
+    }
 }
 
 /// Makes an account, and its first session if there is to be one.
 pub async fn create_account(ctx: &Ctx, account: NewAccount) -> Result<Option<NewSession>, ServiceError> {
-    let NewAccount { user_id, password, admin, display_name, session } = account;
+    let NewAccount {
+        user_id,
+        password,
+        admin,
+        display_name,
+        session,
+    } = account;
     let password_hash = match password {
         Some(password) => Some(ctx.passwords.hash(password).await?),
         None => None,
@@ -82,7 +95,13 @@ pub async fn create_account(ctx: &Ctx, account: NewAccount) -> Result<Option<New
     let planned = session.map(plan_session).transpose()?;
     let (session, stored) = planned.map_or((None, None), |(session, stored)| (Some(session), Some(stored)));
     let display_name = display_name.unwrap_or_else(|| user_id.localpart().to_owned());
-    let command = proto::Register { user_id: user_id.to_string(), password_hash, admin, session: stored, display_name };
+    let command = proto::Register {
+        user_id: user_id.to_string(),
+        password_hash,
+        admin,
+        session: stored,
+        display_name,
+    };
     ctx.replica.run(new_command(Kind::Register(command))).await?;
     Ok(session)
 }
@@ -97,7 +116,17 @@ pub async fn register_account(
     let user_id = choose_user_id(&ctx.config.server_name, Some(localpart))?;
     check_available(ctx, &user_id).await?;
     let (password, display_name, session) = (Some(password), None, None);
-    create_account(ctx, NewAccount { user_id: user_id.clone(), password, admin, display_name, session }).await?;
+    create_account(
+        ctx,
+        NewAccount {
+            user_id: user_id.clone(),
+            password,
+            admin,
+            display_name,
+            session,
+        },
+    )
+    .await?;
     Ok(user_id)
 }
 
@@ -113,7 +142,17 @@ mod tests {
         assert_eq!(choose("alice").as_deref(), Some("@alice:here"));
         assert_eq!(choose("@alice:here").as_deref(), Some("@alice:here"));
         assert_eq!(choose("a.b_c=d-e/f+9").as_deref(), Some("@a.b_c=d-e/f+9:here"));
-        for bad in ["", "Alice", "a b", "_bridge", "@alice:there", "@alice", "ä", "a:b", &"a".repeat(255)] {
+        for bad in [
+            "",
+            "Alice",
+            "a b",
+            "_bridge",
+            "@alice:there",
+            "@alice",
+            "ä",
+            "a:b",
+            &"a".repeat(255),
+        ] {
             assert_eq!(choose(bad), None, "{bad}");
         }
         let random = choose_user_id(server_name!("here"), None).expect("a name is made up");

@@ -28,9 +28,9 @@ pub struct DeviceWish {
     pub display_name: Option<String>,
 }
 
-/// The session behind an access token.
-pub async fn find_requester(ctx: &Ctx, access_token: &str) -> Result<Option<Requester>, ServiceError> {
-    let session = ctx.store.session(hash_access_token(access_token)).await?;
+/// The session behind an access token's hash.
+pub async fn find_requester(ctx: &Ctx, token_hash: &[u8; 32]) -> Result<Option<Requester>, ServiceError> {
+    let session = ctx.store.session(token_hash).await?;
     Ok(session.filter(|session| !session.deactivated).map(|session| Requester {
         user: session.user,
         user_id: session.user_id.clone(),
@@ -50,19 +50,24 @@ pub(super) fn plan_session(wish: DeviceWish) -> Result<(NewSession, proto::Sessi
     let stored = proto::Session {
         device_id: device_id.to_string(),
         display_name: wish.display_name,
-        token_hash: hash_access_token(&access_token).to_vec(),
+        token_hash: hash_access_token(&access_token).to_vec().into(),
     };
-    Ok((NewSession { device_id, access_token }, stored))
+    Ok((
+        NewSession {
+            device_id,
+            access_token,
+        },
+        stored,
+    ))
 }
 
 /// Gives a user a new session, or a new token for a device he has.
-pub(super) async fn create_session(
-    ctx: &Ctx,
-    user_id: &UserId,
-    wish: DeviceWish,
-) -> Result<NewSession, ServiceError> {
+pub(super) async fn create_session(ctx: &Ctx, user_id: &UserId, wish: DeviceWish) -> Result<NewSession, ServiceError> {
     let (session, stored) = plan_session(wish)?;
-    let command = proto::CreateSession { user_id: user_id.to_string(), session: Some(stored) };
+    let command = proto::CreateSession {
+        user_id: user_id.to_string(),
+        session: Some(stored),
+    };
     ctx.replica.run(new_command(Kind::CreateSession(command))).await?;
     Ok(session)
 }
@@ -78,7 +83,10 @@ pub async fn log_out_everywhere(ctx: &Ctx, requester: &Requester) -> Result<(), 
 }
 
 async fn delete_sessions(ctx: &Ctx, requester: &Requester, device_id: Option<String>) -> Result<(), ServiceError> {
-    let command = proto::DeleteSessions { user_id: requester.user_id.to_string(), device_id };
+    let command = proto::DeleteSessions {
+        user_id: requester.user_id.to_string(),
+        device_id,
+    };
     ctx.replica.run(new_command(Kind::DeleteSessions(command))).await?;
     Ok(())
 }

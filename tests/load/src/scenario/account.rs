@@ -5,10 +5,11 @@ use std::{cell::RefCell, rc::Rc};
 use serde::Deserialize;
 
 use crate::{
+    calls::log_in,
     http::{Connection, LoadError, parse},
     report::{Line, Window},
     workers::run_for,
-    world::{User, World, log_in},
+    world::{User, World},
 };
 
 #[derive(Deserialize)]

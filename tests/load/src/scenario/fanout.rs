@@ -20,10 +20,11 @@ use tokio::{
 
 use self::deliveries::{Arrival, Sent, agreed_order, judge};
 use crate::{
+    calls::send_message,
     http::{Connection, Head, LoadError},
     report::{Line, Samples, Window},
     sync::{SyncAnswer, sync_path, upload_filter},
-    world::{User, World, send_message},
+    world::{User, World},
 };
 
 /// How long a waiting sync may stay open.

@@ -5,11 +5,12 @@
 use std::rc::Rc;
 
 use crate::{
+    calls::send_message,
     http::{Connection, LoadError},
     report::{Line, Window},
     sync::{SyncAnswer, sync_path, upload_filter},
     workers::run_for,
-    world::{User, World, send_message},
+    world::{User, World},
 };
 
 const TIMELINE_LIMIT: usize = 20;

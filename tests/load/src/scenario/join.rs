@@ -9,10 +9,11 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
+    calls::{create_room, join_room},
     http::{Connection, LoadError},
     report::{Line, Window},
     workers::run_for,
-    world::{User, World, create_room, join_room},
+    world::{User, World},
 };
 
 /// Rooms made ahead for the join scenario; with 20 users that is 19 joins each.

@@ -5,12 +5,13 @@ use std::{borrow::Cow, collections::HashSet, rc::Rc};
 use serde::Deserialize;
 
 use crate::{
+    calls::{create_room, join_room},
     http::{Connection, LoadError, encode, parse},
     report::{Line, Window},
     scenario::READERS,
     sync::TimelineEvent,
     workers::run_for,
-    world::{User, World, create_room, join_room},
+    world::{User, World},
 };
 
 const MESSAGES: usize = 1000;

@@ -8,10 +8,11 @@ use std::{cell::RefCell, collections::HashSet, rc::Rc};
 use serde::Deserialize;
 
 use crate::{
+    calls::send_message,
     http::{Connection, LoadError, encode, parse},
     report::{Line, Samples, Window},
     workers::run_for,
-    world::{User, World, send_message},
+    world::{User, World},
 };
 
 struct Sender {

@@ -24,23 +24,37 @@ pub fn expand(
     creator: &Member,
     invited: &[Member],
 ) -> Result<Vec<InitialEvent>, ServiceError> {
-    let preset = room.preset.unwrap_or(if room.public { Preset::PublicChat } else { Preset::PrivateChat });
+    let preset = room.preset.unwrap_or(if room.public {
+        Preset::PublicChat
+    } else {
+        Preset::PrivateChat
+    });
     let create = create_content(room, version, preset, &creator.user_id, invited)?;
     let creators = creators(&create, version, &creator.user_id)?;
     let power_levels = power_levels(room, version, preset, &creators, &creator.user_id, invited)?;
     let mut events = vec![
         event("m.room.create", "", &Value::Object(create)),
-        event("m.room.member", creator.user_id.as_str(), &member_content(creator, "join", false)),
+        event(
+            "m.room.member",
+            creator.user_id.as_str(),
+            &member_content(creator, "join", false),
+        ),
         event("m.room.power_levels", "", &power_levels),
     ];
     for (kind, content) in preset_events(preset) {
-        if !room.initial_state.iter().any(|state| state.kind == kind && state.state_key.is_empty()) {
+        if !room
+            .initial_state
+            .iter()
+            .any(|state| state.kind == kind && state.state_key.is_empty())
+        {
             events.push(event(kind, "", &content));
         }
     }
     for state in &room.initial_state {
         if state.kind == "m.room.create" {
-            return Err(ServiceError::bad_json("initial_state has an m.room.create event: use creation_content"));
+            return Err(ServiceError::bad_json(
+                "initial_state has an m.room.create event: use creation_content",
+            ));
         }
         let set_otherwise = match state.kind.as_str() {
             "m.room.name" => room.name.is_some(),
@@ -48,7 +62,11 @@ pub fn expand(
             _ => false,
         };
         if !(set_otherwise && state.state_key.is_empty()) {
-            events.push(event(&state.kind, &state.state_key, &Value::Object(state.content.clone())));
+            events.push(event(
+                &state.kind,
+                &state.state_key,
+                &Value::Object(state.content.clone()),
+            ));
         }
     }
     if let Some(name) = &room.name {
@@ -65,8 +83,12 @@ pub fn expand(
 }
 
 fn event(kind: &str, state_key: &str, content: &Value) -> InitialEvent {
-    let content = content.to_string().into_bytes();
-    InitialEvent { kind: kind.to_owned(), state_key: state_key.to_owned(), content }
+    let content = content.to_string().into();
+    InitialEvent {
+        kind: kind.to_owned(),
+        state_key: state_key.to_owned(),
+        content,
+    }
 }
 
 /// The client's creation content, with what only the server says.
@@ -140,7 +162,11 @@ fn power_levels(
     if creators.is_empty() {
         users.insert(creator.to_string(), 100.into());
         if preset == Preset::TrustedPrivateChat {
-            users.extend(invited.iter().map(|member| (member.user_id.to_string(), Value::from(100))));
+            users.extend(
+                invited
+                    .iter()
+                    .map(|member| (member.user_id.to_string(), Value::from(100))),
+            );
         }
     }
     let invite_level = if preset == Preset::PublicChat { 50 } else { 0 };
@@ -178,17 +204,23 @@ fn check_power_levels(
     tombstone_level: i64,
 ) -> Result<(), ServiceError> {
     let Some(Value::Object(users)) = content.get("users") else {
-        return Err(ServiceError::bad_json("users of power_level_content_override is no object"));
+        return Err(ServiceError::bad_json(
+            "users of power_level_content_override is no object",
+        ));
     };
     if creators.is_empty() && !users.contains_key(creator.as_str()) {
-        return Err(ServiceError::bad_json("power_level_content_override leaves the creator without a power level"));
+        return Err(ServiceError::bad_json(
+            "power_level_content_override leaves the creator without a power level",
+        ));
     }
     if let Some(creator) = creators.iter().find(|creator| users.contains_key(creator.as_str())) {
         let why = format!("{creator} creates a room of version {version} and has no power level in it");
         return Err(ServiceError::bad_json(why));
     }
     let Some(Value::Object(events)) = content.get_mut("events") else {
-        return Err(ServiceError::bad_json("events of power_level_content_override is no object"));
+        return Err(ServiceError::bad_json(
+            "events of power_level_content_override is no object",
+        ));
     };
     if !creators.is_empty() {
         events.entry("m.room.tombstone").or_insert(tombstone_level.into());

@@ -6,12 +6,19 @@ use super::*;
 
 fn member(localpart: &str) -> Member {
     let user_id = UserId::parse(format!("@{localpart}:here")).expect("valid");
-    Member { user_id, display_name: Some(localpart.to_owned()), avatar_url: None }
+    Member {
+        user_id,
+        display_name: Some(localpart.to_owned()),
+        avatar_url: None,
+    }
 }
 
 fn contents(events: &[InitialEvent]) -> BTreeMap<(String, String), Value> {
     let content = |event: &InitialEvent| serde_json::from_slice(&event.content).expect("JSON");
-    events.iter().map(|event| ((event.kind.clone(), event.state_key.clone()), content(event))).collect()
+    events
+        .iter()
+        .map(|event| ((event.kind.clone(), event.state_key.clone()), content(event)))
+        .collect()
 }
 
 fn run(room: &NewRoom, version: RoomVersion, invited: &[Member]) -> BTreeMap<(String, String), Value> {
@@ -31,19 +38,32 @@ fn every_preset_in_every_version() {
     ];
     for version in RoomVersion::ALL {
         for (preset, join_rule, guest_access, invite) in rules {
-            let room = NewRoom { preset: Some(preset), ..NewRoom::default() };
+            let room = NewRoom {
+                preset: Some(preset),
+                ..NewRoom::default()
+            };
             let invited = [member("bob")];
             let events = run(&room, version, &invited);
             assert_eq!(get(&events, "m.room.join_rules"), &json!({"join_rule": join_rule}));
-            assert_eq!(get(&events, "m.room.history_visibility"), &json!({"history_visibility": "shared"}));
-            assert_eq!(get(&events, "m.room.guest_access"), &json!({"guest_access": guest_access}));
+            assert_eq!(
+                get(&events, "m.room.history_visibility"),
+                &json!({"history_visibility": "shared"})
+            );
+            assert_eq!(
+                get(&events, "m.room.guest_access"),
+                &json!({"guest_access": guest_access})
+            );
             let (create, levels) = (get(&events, "m.room.create"), get(&events, "m.room.power_levels"));
             assert_eq!(levels["invite"], invite);
             assert_eq!(create["room_version"], version.as_str());
             let trusted = preset == Preset::TrustedPrivateChat;
             let has_creators = version == RoomVersion::V12;
             let named = version < RoomVersion::V11;
-            assert_eq!(create.get("creator"), named.then(|| json!("@alice:here")).as_ref(), "{version}");
+            assert_eq!(
+                create.get("creator"),
+                named.then(|| json!("@alice:here")).as_ref(),
+                "{version}"
+            );
             let (users, additional, tombstone) = match (has_creators, trusted) {
                 (true, true) => (json!({}), Some(json!(["@bob:here"])), 150),
                 (true, false) => (json!({}), None, 150),
@@ -76,7 +96,10 @@ fn events_come_in_the_order_of_the_specification() {
         ..NewRoom::default()
     };
     let events = expand(&room, RoomVersion::V10, &member("alice"), &[member("bob")]).expect("expands");
-    let order: Vec<(&str, &str)> = events.iter().map(|event| (event.kind.as_str(), event.state_key.as_str())).collect();
+    let order: Vec<(&str, &str)> = events
+        .iter()
+        .map(|event| (event.kind.as_str(), event.state_key.as_str()))
+        .collect();
     let expected = [
         ("m.room.create", ""),
         ("m.room.member", "@alice:here"),
@@ -94,14 +117,23 @@ fn events_come_in_the_order_of_the_specification() {
     assert_eq!(get(&contents, "m.room.name"), &json!({"name": "Name"}));
     assert_eq!(get(&contents, "m.room.topic")["topic"], "Topic");
     let invite = &contents[&("m.room.member".to_owned(), "@bob:here".to_owned())];
-    assert_eq!(invite, &json!({"membership": "invite", "displayname": "bob", "is_direct": true}));
+    assert_eq!(
+        invite,
+        &json!({"membership": "invite", "displayname": "bob", "is_direct": true})
+    );
 }
 
 #[test]
 fn visibility_chooses_the_preset_where_none_is_named() {
     for (public, join_rule) in [(true, "public"), (false, "invite")] {
-        let room = NewRoom { public, ..NewRoom::default() };
-        assert_eq!(get(&run(&room, RoomVersion::V12, &[]), "m.room.join_rules")["join_rule"], join_rule);
+        let room = NewRoom {
+            public,
+            ..NewRoom::default()
+        };
+        assert_eq!(
+            get(&run(&room, RoomVersion::V12, &[]), "m.room.join_rules")["join_rule"],
+            join_rule
+        );
     }
 }
 
@@ -111,14 +143,20 @@ fn creation_content_is_kept_but_for_what_the_server_says() {
         "creator": "@mallory:there", "room_version": "99", "m.federate": false, "type": "m.space",
         "additional_creators": ["@bob:here", "@bob:here", "@alice:here"],
     }));
-    let room = NewRoom { creation_content, ..NewRoom::default() };
+    let room = NewRoom {
+        creation_content,
+        ..NewRoom::default()
+    };
     let events = run(&room, RoomVersion::V12, &[]);
     let expected = json!({
         "room_version": "12", "m.federate": false, "type": "m.space", "additional_creators": ["@bob:here"],
     });
     assert_eq!(get(&events, "m.room.create"), &expected);
     for bad in [json!({"m.federate": "no"}), json!({"additional_creators": ["bob"]})] {
-        let room = NewRoom { creation_content: object(bad), ..NewRoom::default() };
+        let room = NewRoom {
+            creation_content: object(bad),
+            ..NewRoom::default()
+        };
         assert!(expand(&room, RoomVersion::V12, &member("alice"), &[]).is_err());
     }
 }
@@ -126,12 +164,18 @@ fn creation_content_is_kept_but_for_what_the_server_says() {
 #[test]
 fn an_override_of_power_levels_cannot_orphan_the_room() {
     let with = |content: Value, version| {
-        let room = NewRoom { power_levels_override: object(content), ..NewRoom::default() };
+        let room = NewRoom {
+            power_levels_override: object(content),
+            ..NewRoom::default()
+        };
         expand(&room, version, &member("alice"), &[]).map(|events| contents(&events))
     };
     let levels = with(json!({"events_default": 10, "events": {"m.x": 1}}), RoomVersion::V12).expect("expands");
     let levels = get(&levels, "m.room.power_levels");
-    assert_eq!((&levels["events_default"], &levels["state_default"]), (&json!(10), &json!(50)));
+    assert_eq!(
+        (&levels["events_default"], &levels["state_default"]),
+        (&json!(10), &json!(50))
+    );
     assert_eq!(levels["events"], json!({"m.x": 1, "m.room.tombstone": 150}));
     let bob = owned_user_id!("@bob:here");
     assert!(with(json!({"users": {bob.as_str(): 100}}), RoomVersion::V11).is_err());

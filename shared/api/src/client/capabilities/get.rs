@@ -1,0 +1,33 @@
+//! `GET /capabilities`: what a user can do here.
+
+use plexus_core::room_version::RoomVersion;
+use ruma::{
+    RoomVersionId,
+    api::client::discovery::get_capabilities::v3::{
+        Capabilities, ChangePasswordCapability, GetLoginTokenCapability, Request, Response, RoomVersionStability,
+        RoomVersionsCapability, ThirdPartyIdChangesCapability,
+    },
+};
+
+use crate::{
+    call::{Call, typed},
+    error::Error,
+    routes::{Auth, Route},
+};
+
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("capabilities", Auth::User, |call| Box::pin(typed(call, handle)));
+
+async fn handle(call: Call, _: Request) -> Result<Response, Error> {
+    let id = |version: RoomVersion| RoomVersionId::try_from(version.as_str()).map_err(Error::internal);
+    let mut available = std::collections::BTreeMap::new();
+    for version in RoomVersion::ALL {
+        available.insert(id(version)?, RoomVersionStability::Stable);
+    }
+    let mut capabilities = Capabilities::new();
+    capabilities.room_versions = RoomVersionsCapability::new(id(call.ctx().config.default_room_version)?, available);
+    capabilities.change_password = ChangePasswordCapability::new(false);
+    capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
+    capabilities.get_login_token = GetLoginTokenCapability::new(false);
+    Ok(Response::new(capabilities))
+}

@@ -1,0 +1,3 @@
+//! Capabilities negotiation.
+
+pub(super) mod get;

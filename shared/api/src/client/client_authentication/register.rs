@@ -1,0 +1,109 @@
+//! `POST /register`: an account, and a session in it.
+
+use plexus_service::{
+    ids::random_text,
+    users::{
+        register::{NewAccount, check_available, check_open, choose_user_id, create_account},
+        sessions::DeviceWish,
+    },
+};
+use ruma::api::client::{
+    account::register::{
+        RegistrationKind,
+        v3::{Request, Response},
+    },
+    uiaa::AuthData,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    call::{Call, typed},
+    error::Error,
+    routes::{Auth, Route},
+};
+
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("register", Auth::None, |call| Box::pin(typed(call, handle)));
+
+/// Characters of the id of an interactive authentication.
+const SESSION_CHARS: usize = 24;
+
+async fn handle(call: Call, request: Request) -> Result<Response, Error> {
+    let ctx = call.ctx();
+    if request.kind == RegistrationKind::Guest {
+        return Err(Error::guest_access_forbidden("this server has no guests"));
+    }
+    check_open(ctx)?;
+    let user_id = choose_user_id(&ctx.config.server_name, request.username.as_deref())?;
+    check_available(ctx, &user_id).await?;
+    check_stages(request.auth.as_ref())?;
+    let password = request
+        .password
+        .ok_or_else(|| Error::missing_param("missing password"))?;
+    let wish = DeviceWish {
+        device_id: request.device_id,
+        display_name: request.initial_device_display_name,
+    };
+    let account = NewAccount {
+        user_id: user_id.clone(),
+        password: Some(password),
+        admin: false,
+        display_name: None,
+        session: (!request.inhibit_login).then_some(wish),
+    };
+    let session = create_account(ctx, account).await?;
+    let mut response = Response::new(user_id);
+    if let Some(session) = session {
+        response.access_token = Some(session.access_token);
+        response.device_id = Some(session.device_id);
+    }
+    Ok(response)
+}
+
+/// The one flow has the one stage that asks for nothing. It can be done in the first request, or after being told of it.
+fn check_stages(auth: Option<&AuthData>) -> Result<(), Error> {
+    match auth {
+        Some(AuthData::Dummy(_)) => Ok(()),
+        None => Err(Error::interactive_auth(flows(random_text(SESSION_CHARS)))),
+        Some(other) => {
+            let mut body = flows(
+                other
+                    .session()
+                    .map_or_else(|| random_text(SESSION_CHARS), str::to_owned),
+            );
+            body["errcode"] = "M_FORBIDDEN".into();
+            body["error"] = "this stage is not part of any flow".into();
+            Err(Error::interactive_auth(body))
+        }
+    }
+}
+
+fn flows(session: String) -> Value {
+    json!({"flows": [{"stages": ["m.login.dummy"]}], "params": {}, "session": session})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dummy_stage_is_enough_and_needed() {
+        let auth = |json: Value| serde_json::from_value::<AuthData>(json).expect("auth data");
+        assert!(check_stages(Some(&auth(json!({"type": "m.login.dummy"})))).is_ok());
+        assert!(check_stages(Some(&auth(json!({"type": "m.login.dummy", "session": "s"})))).is_ok());
+        let asked = check_stages(None).expect_err("not done").into_reply();
+        let body: Value = serde_json::from_slice(asked.body()).expect("JSON");
+        assert_eq!(
+            (asked.status().as_u16(), &body["flows"]),
+            (401, &json!([{"stages": ["m.login.dummy"]}]))
+        );
+        assert!(body["session"].is_string() && body.get("errcode").is_none());
+        let wrong = auth(json!({"type": "m.login.terms", "session": "kept"}));
+        let refused = check_stages(Some(&wrong)).expect_err("not offered").into_reply();
+        let body: Value = serde_json::from_slice(refused.body()).expect("JSON");
+        assert_eq!(
+            (&body["session"], &body["errcode"]),
+            (&json!("kept"), &json!("M_FORBIDDEN"))
+        );
+    }
+}

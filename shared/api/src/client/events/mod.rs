@@ -1,0 +1,12 @@
+//! Events: syncing, reading, sending, redacting.
+
+pub(super) mod event;
+pub(super) mod joined_members;
+pub(super) mod members;
+pub(super) mod messages;
+pub(super) mod redact;
+pub(super) mod send;
+pub(super) mod send_state;
+pub(super) mod state;
+pub(super) mod state_event;
+pub(super) mod sync;

@@ -1,0 +1,4 @@
+//! Filtering.
+
+pub(super) mod create;
+pub(super) mod get;

@@ -1,0 +1,3 @@
+//! Push notifications.
+
+pub(super) mod push_rules;

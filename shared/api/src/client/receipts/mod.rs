@@ -1,0 +1,3 @@
+//! Receipts.
+
+pub(super) mod set;

@@ -1,0 +1,68 @@
+//! `POST /createRoom`.
+
+use plexus_service::rooms::create::{InitialState, NewRoom, Object, Preset, create_room};
+use ruma::{
+    api::client::room::{
+        Visibility,
+        create_room::v3::{Request, Response, RoomPreset},
+    },
+    serde::Raw,
+};
+
+use crate::{
+    call::{Call, typed},
+    error::Error,
+    extract::request::parse_json,
+    routes::{Auth, Route},
+};
+
+/// Room for initial state, invites and power levels: more than one event's worth.
+const BODY_CAP: usize = 1024 * 1024;
+
+pub(in crate::client) const ROUTE: Route = Route {
+    body_cap: BODY_CAP,
+    ..Route::of::<Request>("create_room", Auth::User, |call| Box::pin(typed(call, handle)))
+};
+
+async fn handle(call: Call, request: Request) -> Result<Response, Error> {
+    let room_id = create_room(call.ctx(), call.requester()?, new_room(request)?).await?;
+    Ok(Response::new(room_id))
+}
+
+fn new_room(request: Request) -> Result<NewRoom, Error> {
+    let preset = match request.preset {
+        None => None,
+        Some(RoomPreset::PrivateChat) => Some(Preset::PrivateChat),
+        Some(RoomPreset::TrustedPrivateChat) => Some(Preset::TrustedPrivateChat),
+        Some(RoomPreset::PublicChat) => Some(Preset::PublicChat),
+        Some(other) => return Err(Error::invalid_param(format!("the preset {other} is not known"))),
+    };
+    let public = match request.visibility {
+        Visibility::Public => true,
+        Visibility::Private => false,
+        other => return Err(Error::invalid_param(format!("the visibility {other} is not known"))),
+    };
+    let initial_state: Result<Vec<InitialState>, Error> = request
+        .initial_state
+        .iter()
+        .map(|event| parse_json(event.json().get().as_bytes()))
+        .collect();
+    Ok(NewRoom {
+        version: request.room_version.map(|version| version.to_string()),
+        preset,
+        public,
+        name: request.name,
+        topic: request.topic,
+        invite: request.invite,
+        invites_threepids: !request.invite_3pid.is_empty(),
+        alias_localpart: request.room_alias_name,
+        is_direct: request.is_direct,
+        creation_content: object(request.creation_content.as_ref())?,
+        initial_state: initial_state?,
+        power_levels_override: object(request.power_level_content_override.as_ref())?,
+    })
+}
+
+fn object<T>(raw: Option<&Raw<T>>) -> Result<Object, Error> {
+    raw.map_or_else(|| Ok(Object::new()), |raw| parse_json(raw.json().get().as_bytes()))
+}

@@ -1,0 +1,3 @@
+//! Server discovery.
+
+pub(super) mod versions;

@@ -1,0 +1,3 @@
+//! Typing notifications.
+
+pub(super) mod set;

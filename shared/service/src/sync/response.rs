@@ -1,0 +1,293 @@
+//! The answer: every room's part is read, then all events the parts name are loaded in one go, then the bytes are written.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use plexus_core::{event::json::write_string, ids::EventNid, token::PageToken};
+use plexus_storage::events::StoredEvent;
+
+use super::{
+    SyncResponse, ephemeral,
+    event::{self, Remarks, push_comma, write_number},
+    scope::Scope,
+    state, stripped,
+    summary::{self, Summary},
+    timeline::{self, Timeline},
+    visits::{Visit, VisitKind},
+};
+use crate::ServiceError;
+
+/// Rooms that are read at the same time.
+const ROOMS_AT_ONCE: usize = 8;
+
+/// About how long an answer without rooms is.
+const EMPTY_BYTES: usize = 256;
+
+/// What is to be told of one room.
+struct Part<'a> {
+    visit: &'a Visit,
+    timeline: Timeline,
+    /// The events of the state, or the stripped state.
+    state: Vec<EventNid>,
+    /// For each event of the timeline, what it replaced.
+    replaced: Vec<Option<EventNid>>,
+    summary: Option<Summary>,
+    ephemeral: Vec<u8>,
+}
+
+type Loaded = HashMap<EventNid, Arc<StoredEvent>>;
+
+/// The rooms of each kind, as JSON members.
+#[derive(Default)]
+struct Rooms {
+    join: Vec<u8>,
+    invite: Vec<u8>,
+    knock: Vec<u8>,
+    leave: Vec<u8>,
+}
+
+/// Writes the answer. The second value is whether it tells anything.
+pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit]) -> Result<(SyncResponse, bool), ServiceError> {
+    if scope.window.since.is_none() {
+        let device = (scope.requester.user, scope.requester.device_id.as_str());
+        scope.ctx.sent_members.begin(device, scope.window.up_to);
+    }
+    let mut rooms = Rooms::default();
+    for visits in visits.chunks(ROOMS_AT_ONCE) {
+        let parts = try_join_all(visits.iter().map(|visit| read(scope, visit))).await?;
+        let loaded = load(scope, &parts).await?;
+        for part in &parts {
+            write_part(scope, part, &loaded, &mut rooms);
+        }
+    }
+    let Rooms {
+        join,
+        invite,
+        knock,
+        leave,
+    } = &rooms;
+    let sections: Vec<(&str, &Vec<u8>)> = [("invite", invite), ("join", join), ("knock", knock), ("leave", leave)]
+        .into_iter()
+        .filter(|(_, members)| !members.is_empty())
+        .collect();
+    let bytes: usize = sections.iter().map(|(_, members)| members.len() + 16).sum();
+    let mut out = Vec::with_capacity(EMPTY_BYTES + bytes);
+    // There are no keys on this server to count yet: nothing is what every algorithm has.
+    out.extend_from_slice(b"{\"device_one_time_keys_count\":{},\"next_batch\":");
+    write_string(&mut out, &scope.window.next(scope.ctx).to_string());
+    out.extend_from_slice(b",\"rooms\":{");
+    for (name, members) in &sections {
+        push_comma(&mut out);
+        write_string(&mut out, name);
+        out.extend_from_slice(b":{");
+        out.extend_from_slice(members);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"}}");
+    Ok((SyncResponse(Bytes::from(out)), !sections.is_empty()))
+}
+
+async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part<'a>, ServiceError> {
+    let mut part = Part {
+        visit,
+        timeline: Timeline::default(),
+        state: Vec::new(),
+        replaced: Vec::new(),
+        summary: None,
+        ephemeral: Vec::new(),
+    };
+    if matches!(visit.kind, VisitKind::Invited | VisitKind::Knocked) {
+        part.state = stripped::collect(scope, visit).await?;
+        return Ok(part);
+    }
+    part.timeline = timeline::read(scope, visit).await?;
+    if matches!(visit.kind, VisitKind::Joined | VisitKind::NewlyJoined) {
+        part.summary = summary::summarize(scope, visit, &part.timeline).await?;
+        ephemeral::write(scope, visit, &mut part.ephemeral).await?;
+    }
+    let heroes = part
+        .summary
+        .as_ref()
+        .and_then(|summary| summary.heroes.as_deref())
+        .unwrap_or_default();
+    part.state = state::collect(scope, visit, &part.timeline, heroes).await?;
+    for event in &part.timeline.events {
+        part.replaced.push(match event.state_key {
+            Some(key) => {
+                scope
+                    .ctx
+                    .store
+                    .state_get(visit.room.nid, event.state_before, key)
+                    .await?
+            }
+            None => None,
+        });
+    }
+    Ok(part)
+}
+
+/// All events that the parts name, in one go.
+async fn load(scope: &Scope<'_>, parts: &[Part<'_>]) -> Result<Loaded, ServiceError> {
+    let mut nids: Vec<EventNid> = Vec::new();
+    for part in parts {
+        nids.extend(&part.state);
+        nids.extend(part.replaced.iter().flatten());
+        nids.extend(part.timeline.events.iter().filter_map(|event| event.redacted_by));
+    }
+    if nids.is_empty() {
+        return Ok(Loaded::new());
+    }
+    let events = scope.ctx.store.events(&nids).await?;
+    let mut loaded: Loaded = nids.into_iter().zip(events).collect();
+    // The state may have redacted events too; what took their content is seldom there already.
+    let redactions: Vec<EventNid> = loaded
+        .values()
+        .filter_map(|event| event.redacted_by)
+        .filter(|redaction| !loaded.contains_key(redaction))
+        .collect();
+    let events = scope.ctx.store.events(&redactions).await?;
+    loaded.extend(redactions.into_iter().zip(events));
+    Ok(loaded)
+}
+
+fn write_part(scope: &Scope<'_>, part: &Part<'_>, loaded: &Loaded, rooms: &mut Rooms) {
+    let out = match part.visit.kind {
+        VisitKind::Joined | VisitKind::NewlyJoined => &mut rooms.join,
+        VisitKind::Invited => &mut rooms.invite,
+        VisitKind::Knocked => &mut rooms.knock,
+        VisitKind::Left { .. } | VisitKind::NeverIn => &mut rooms.leave,
+    };
+    let filter = &scope.filter.room.state;
+    let state: Vec<&StoredEvent> = part
+        .state
+        .iter()
+        .filter_map(|nid| loaded.get(nid))
+        .map(|event| &**event)
+        .collect();
+    match part.visit.kind {
+        VisitKind::Invited => write_stripped(part, "invite_state", &state, out),
+        VisitKind::Knocked => write_stripped(part, "knock_state", &state, out),
+        VisitKind::Joined | VisitKind::NewlyJoined | VisitKind::Left { .. } | VisitKind::NeverIn => {
+            let state: Vec<&StoredEvent> = state
+                .into_iter()
+                .filter(|event| timeline::is_wanted(filter, event))
+                .collect();
+            if part.visit.kind != VisitKind::Joined || scope.full_state || part.has_news(&state) {
+                write_room(scope, part, &state, loaded, out);
+            }
+        }
+    }
+}
+
+impl Part<'_> {
+    /// Whether there is anything to tell of a room that the device knows.
+    fn has_news(&self, state: &[&StoredEvent]) -> bool {
+        let has_events = !self.timeline.events.is_empty() || self.timeline.limited || !state.is_empty();
+        has_events || self.summary.is_some() || !self.ephemeral.is_empty()
+    }
+}
+
+fn write_stripped(part: &Part<'_>, name: &str, state: &[&StoredEvent], out: &mut Vec<u8>) {
+    open_room(part, out);
+    write_string(out, name);
+    out.extend_from_slice(b":{\"events\":[");
+    for event in state {
+        push_comma(out);
+        out.extend_from_slice(event.body.stripped_json().get().as_bytes());
+    }
+    out.extend_from_slice(b"]}}");
+}
+
+fn write_room(scope: &Scope<'_>, part: &Part<'_>, state: &[&StoredEvent], loaded: &Loaded, out: &mut Vec<u8>) {
+    open_room(part, out);
+    if !part.ephemeral.is_empty() {
+        out.extend_from_slice(b"\"ephemeral\":{\"events\":[");
+        out.extend_from_slice(&part.ephemeral);
+        out.extend_from_slice(b"]}");
+    }
+    push_comma(out);
+    out.extend_from_slice(if scope.state_after {
+        b"\"state_after\":{\"events\":["
+    } else {
+        b"\"state\":{\"events\":["
+    });
+    for event in state {
+        push_comma(out);
+        event::write(
+            scope,
+            event,
+            Remarks {
+                redaction: redaction(event, loaded),
+                ..Remarks::default()
+            },
+            out,
+        );
+    }
+    out.extend_from_slice(b"]}");
+    if let Some(summary) = &part.summary {
+        write_summary(summary, out);
+    }
+    write_timeline(scope, part, loaded, out);
+    if matches!(part.visit.kind, VisitKind::Joined | VisitKind::NewlyJoined) {
+        // Both counts are left out, not 0: nobody counts them yet.
+        out.extend_from_slice(b",\"unread_notifications\":{}");
+    }
+    out.push(b'}');
+}
+
+fn open_room(part: &Part<'_>, out: &mut Vec<u8>) {
+    push_comma(out);
+    write_string(out, part.visit.room.id.as_str());
+    out.extend_from_slice(b":{");
+}
+
+fn write_timeline(scope: &Scope<'_>, part: &Part<'_>, loaded: &Loaded, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"timeline\":{\"events\":[");
+    for (event, replaced) in part.timeline.events.iter().zip(&part.replaced) {
+        push_comma(out);
+        let remarks = Remarks {
+            membership: Timeline::membership_at(part.visit, event),
+            replaced: replaced.and_then(|nid| loaded.get(&nid)).map(|event| &**event),
+            redaction: redaction(event, loaded),
+        };
+        event::write(scope, event, remarks, out);
+    }
+    out.extend_from_slice(if part.timeline.limited {
+        b"],\"limited\":true"
+    } else {
+        b"],\"limited\":false"
+    });
+    if let Some(order) = part.timeline.begins_before {
+        out.extend_from_slice(b",\"prev_batch\":");
+        let token = PageToken::before(order, scope.window.position.clone());
+        write_string(out, &token.to_string());
+    }
+    out.push(b'}');
+}
+
+fn redaction<'a>(event: &StoredEvent, loaded: &'a Loaded) -> Option<&'a StoredEvent> {
+    loaded.get(&event.redacted_by?).map(|redaction| &**redaction)
+}
+
+fn write_summary(summary: &Summary, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"summary\":{");
+    if let Some(heroes) = &summary.heroes {
+        out.extend_from_slice(b"\"m.heroes\":[");
+        for hero in heroes {
+            push_comma(out);
+            write_string(out, &hero.user_id);
+        }
+        out.push(b']');
+    }
+    for (name, count) in [
+        ("m.invited_member_count", summary.invited),
+        ("m.joined_member_count", summary.joined),
+    ] {
+        push_comma(out);
+        write_string(out, name);
+        out.push(b':');
+        write_number(out, i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    out.push(b'}');
+}
