@@ -213,6 +213,24 @@ impl Cluster {
             self.until_process_ready(name).await;
         }
         self.leader().await;
+        if self.topology == Topology::Split {
+            for name in ["reader1", "reader2"] {
+                self.until_forwarded(name, "/_matrix/client/v3/sync").await;
+            }
+            for name in ["sync1", "sync2"] {
+                self.until_forwarded(name, "/_matrix/client/v3/login").await;
+            }
+        }
+    }
+
+    /// Waits until a process has learnt from the registry who serves what it does not.
+    async fn until_forwarded(&self, name: &str, target: &str) {
+        let http = self.direct(name);
+        eventually(PATIENCE, &format!("{name} to know the others"), async || {
+            let answer = http.get(target).await;
+            if answer.is_retryable() { Err(answer.text()) } else { Ok(()) }
+        })
+        .await;
     }
 
     /// Waits until a process says that it is ready.
