@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The secret of `/_synapse/admin/v1/register`.
-const REGISTRATION_SECRET: &str = "registration secret of the tests";
+const REGISTRATION_SECRET: &str = "registration-secret-of-the-tests";
 
 /// The two ways to run a server. Every scenario holds on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +213,24 @@ impl Cluster {
             self.until_process_ready(name).await;
         }
         self.leader().await;
+        if self.topology == Topology::Split {
+            for name in ["reader1", "reader2"] {
+                self.until_forwarded(name, "/_matrix/client/v3/sync").await;
+            }
+            for name in ["sync1", "sync2"] {
+                self.until_forwarded(name, "/_matrix/client/v3/login").await;
+            }
+        }
+    }
+
+    /// Waits until a process has learnt from the registry who serves what it does not.
+    async fn until_forwarded(&self, name: &str, target: &str) {
+        let http = self.direct(name);
+        eventually(PATIENCE, &format!("{name} to know the others"), async || {
+            let answer = http.get(target).await;
+            if answer.is_retryable() { Err(answer.text()) } else { Ok(()) }
+        })
+        .await;
     }
 
     /// Waits until a process says that it is ready.
@@ -305,7 +323,7 @@ fn member_program(folder: &Path, name: &str, roles: &[&str], ports: MemberPorts)
         arguments.extend(["--set", address]);
     }
     let environment = [
-        ("PLEXUS_INTERNAL__SECRET", "internal secret of the tests, long enough"),
+        ("PLEXUS_INTERNAL__SECRET", "internal-secret-of-the-tests-long-enough"),
         ("PLEXUS_REGISTRATION__SHARED_SECRET", REGISTRATION_SECRET),
     ];
     Program {

@@ -32,7 +32,7 @@ pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, readers: &[u16]
     let folder_name = folder.display();
     let text = format!(
         "daemon off;
-worker_processes 1;
+master_process off;
 {user}pid {folder_name}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 4096; }}
