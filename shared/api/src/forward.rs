@@ -204,3 +204,6 @@ fn incoming(response: ::http::Response<Incoming>) -> HttpResponse {
         None => builder.streaming(pieces),
     }
 }
+
+#[cfg(test)]
+mod tests;
