@@ -1,1 +1,33 @@
-//! tests
+//! Clusters of real processes, and clients for them.
+//!
+//! A scenario is written once and run on each [`Topology`]. It knows Plexus only as a user or an operator does: the built binary, its configuration,
+//! HTTP, signals. Nothing here waits for a time to pass; [`eventually`] waits for a condition.
+
+mod binary;
+mod cluster;
+mod eventually;
+mod http;
+mod nginx;
+mod ports;
+mod process;
+mod redis;
+mod redis_proxy;
+mod shared;
+mod solo;
+mod timeline;
+mod user;
+mod watchdog;
+
+pub use self::{
+    binary::{plexus, repository, run_plexus},
+    cluster::{Cluster, Topology},
+    eventually::{PATIENCE, eventually},
+    http::{Answer, Http, NoAnswer},
+    ports::free_port,
+    process::{Process, Program},
+    redis_proxy::{Mischief, RedisProxy},
+    shared::{Shared, run},
+    solo::Solo,
+    timeline::Timeline,
+    user::{User, encode, fresh_name},
+};

@@ -133,11 +133,23 @@ pub struct ReceiptRow {
     pub ts_ms: i64,
 }
 
-/// The receipt types that are stored as receipts.
+/// The receipt types that are stored as receipts. The discriminants are what the database and the log hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReceiptKind {
     /// `m.read`: everybody in the room sees it.
-    Read,
+    Read = 1,
     /// `m.read.private`: only the reader's own devices see it.
-    ReadPrivate,
+    ReadPrivate = 2,
+}
+
+impl ReceiptKind {
+    /// The number the database and the log hold.
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// Reads the number the database and the log hold.
+    pub fn from_code(code: i64) -> Option<Self> {
+        [Self::Read, Self::ReadPrivate].into_iter().find(|kind| kind.code() == code)
+    }
 }

@@ -10,6 +10,7 @@ use crate::{
     config::{Config, Topology},
     error::RunError,
     keys,
+    private_file::create_private_folder,
 };
 
 /// The fact that names the key events are signed with, and its public half.
@@ -32,8 +33,10 @@ fn database_config(config: &Config) -> DatabaseConfig {
 /// Opens the database as it is.
 pub(crate) async fn connect(config: &Config) -> Result<Database, RunError> {
     if config.sqlite_path().is_some() {
-        let folder = &config.data_dir;
-        std::fs::create_dir_all(folder).map_err(|source| RunError::File { path: folder.clone(), source })?;
+        create_private_folder(&config.data_dir).map_err(|source| RunError::File {
+            path: config.data_dir.clone(),
+            source,
+        })?;
     }
     Ok(Database::open(&database_config(config)).await?)
 }
@@ -44,7 +47,11 @@ pub(crate) async fn open(config: &Config, may_migrate: bool) -> Result<Database,
     if may_migrate {
         let migrated = migrate(&db).await?;
         if migrated.from != migrated.to {
-            tracing::info!(schema.from = migrated.from, schema.to = migrated.to, "brought the database's schema up to date");
+            tracing::info!(
+                schema.from = migrated.from,
+                schema.to = migrated.to,
+                "brought the database's schema up to date"
+            );
         }
     } else {
         require_schema(&db).await?;
@@ -62,7 +69,10 @@ pub(crate) async fn check_owner(db: &Database, config: &Config) -> Result<String
     let configured = config.server_name.as_str();
     let found = facts::get_or_insert(db, facts::SERVER_NAME, configured).await?;
     if found != configured {
-        return Err(RunError::OtherServer { found, configured: configured.to_owned() });
+        return Err(RunError::OtherServer {
+            found,
+            configured: configured.to_owned(),
+        });
     }
     let fresh = format!("{:0width$x}", rand::random::<u32>(), width = GENERATION_DIGITS);
     Ok(facts::get_or_insert(db, facts::GENERATION, &fresh).await?)
@@ -79,5 +89,13 @@ pub(crate) async fn signing_key(db: &Database, config: &Config, topology: Topolo
     };
     let configured = format!("{} {}", key.key_id(), key.verify_key().to_base64());
     let found = facts::get_or_insert(db, SIGNING_KEY_FACT, &configured).await?;
-    if found == configured { Ok(key) } else { Err(RunError::OtherKey { found, configured, path }) }
+    if found == configured {
+        Ok(key)
+    } else {
+        Err(RunError::OtherKey {
+            found,
+            configured,
+            path,
+        })
+    }
 }

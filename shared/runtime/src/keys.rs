@@ -41,17 +41,25 @@ pub enum KeyFileError {
 
 /// Reads the key; `None` when there is no file.
 pub fn read(path: &Path) -> Result<Option<SigningKey>, KeyFileError> {
-    let failed = |source| KeyFileError::File { path: path.to_owned(), source };
+    let failed = |source| KeyFileError::File {
+        path: path.to_owned(),
+        source,
+    };
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.len() > KEY_FILE_MAX_BYTES => {
-            return Err(failed(io::Error::other(format!("longer than {KEY_FILE_MAX_BYTES} bytes"))));
+            return Err(failed(io::Error::other(format!(
+                "longer than {KEY_FILE_MAX_BYTES} bytes"
+            ))));
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    let key = SigningKey::parse(text.trim()).map_err(|source| KeyFileError::Content { path: path.to_owned(), source })?;
+    let key = SigningKey::parse(text.trim()).map_err(|source| KeyFileError::Content {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(Some(key))
 }
 
@@ -69,11 +77,18 @@ pub fn read_or_generate(path: &Path) -> Result<SigningKey, KeyFileError> {
 /// Makes a key where there is none.
 pub fn generate(path: &Path) -> Result<SigningKey, KeyFileError> {
     let key = new_key();
-    if write(path, &key)? { Ok(key) } else { Err(KeyFileError::Exists(path.to_owned())) }
+    if write(path, &key)? {
+        Ok(key)
+    } else {
+        Err(KeyFileError::Exists(path.to_owned()))
+    }
 }
 
 fn write(path: &Path, key: &SigningKey) -> Result<bool, KeyFileError> {
-    create_once(path, &format!("{}\n", key.to_line())).map_err(|source| KeyFileError::File { path: path.to_owned(), source })
+    create_once(path, &format!("{}\n", key.to_line())).map_err(|source| KeyFileError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn new_key() -> SigningKey {
@@ -105,6 +120,10 @@ mod tests {
         std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\n").expect("written");
         let error = read_or_generate(&path).expect_err("no key").to_string();
         assert!(error.contains("signing.key") && !error.contains('\n'), "{error}");
-        assert!(std::fs::read_to_string(&path).expect("readable").starts_with("-----BEGIN"));
+        assert!(
+            std::fs::read_to_string(&path)
+                .expect("readable")
+                .starts_with("-----BEGIN")
+        );
     }
 }

@@ -16,24 +16,28 @@ use tokio::sync::watch;
 const POLL_EVERY: Duration = Duration::from_millis(250);
 
 /// What a master holds its lease as.
-pub fn holder(name: &str, grpc_address: Option<&str>) -> String {
+pub(crate) fn holder(name: &str, grpc_address: Option<&str>) -> String {
     grpc_address.map_or_else(|| name.to_owned(), |address| format!("{name} {address}"))
 }
 
 /// The address in a holder.
-pub fn address_of(holder: &str) -> Option<&str> {
+pub(crate) fn address_of(holder: &str) -> Option<&str> {
     holder.split_once(' ').map(|(_, address)| address)
 }
 
 /// Who leads now.
-pub async fn current(db: &Database) -> Result<Option<Lease>, DbError> {
+pub(crate) async fn current(db: &Database) -> Result<Option<Lease>, DbError> {
     leases::leader(db, WriterId::MASTER).await
 }
 
 /// Follows the lease until the task is ended. While it cannot be read, the last leader stays.
 ///
 /// `own` is what this process holds it as, and the way to its master.
-pub async fn follow(db: Database, own: Option<(String, MasterTarget)>, target: Arc<watch::Sender<MasterTarget>>) {
+pub(crate) async fn follow(
+    db: Database,
+    own: Option<(String, MasterTarget)>,
+    target: Arc<watch::Sender<MasterTarget>>,
+) {
     let mut known: Option<Lease> = None;
     loop {
         match current(&db).await {
@@ -56,7 +60,9 @@ fn same_term(left: Option<&Lease>, right: Option<&Lease>) -> bool {
 }
 
 fn target_of(lease: Option<&Lease>, own: Option<&(String, MasterTarget)>) -> MasterTarget {
-    let Some(lease) = lease else { return MasterTarget::Nobody };
+    let Some(lease) = lease else {
+        return MasterTarget::Nobody;
+    };
     match (own, address_of(&lease.holder)) {
         (Some((holder, here)), _) if *holder == lease.holder => here.clone(),
         (_, Some(address)) => MasterTarget::At(address.to_owned()),
@@ -70,18 +76,32 @@ mod tests {
 
     #[test]
     fn a_holder_tells_where_the_leader_is() {
-        let lease = |holder: String| Lease { epoch: 1, holder, expires_ms: 0 };
+        let lease = |holder: String| Lease {
+            epoch: 1,
+            holder,
+            expires_ms: 0,
+        };
         let remote = lease(holder("master1", Some("10.0.0.1:9009")));
         assert!(matches!(target_of(Some(&remote), None), MasterTarget::At(at) if at == "10.0.0.1:9009"));
-        let own = (remote.holder.clone(), MasterTarget::At("stands for this process".to_owned()));
+        let own = (
+            remote.holder.clone(),
+            MasterTarget::At("stands for this process".to_owned()),
+        );
         assert!(matches!(target_of(Some(&remote), Some(&own)), MasterTarget::At(at) if at.starts_with("stands")));
-        assert!(matches!(target_of(Some(&lease(holder("plexus", None))), None), MasterTarget::Nobody));
+        assert!(matches!(
+            target_of(Some(&lease(holder("plexus", None))), None),
+            MasterTarget::Nobody
+        ));
         assert!(matches!(target_of(None, Some(&own)), MasterTarget::Nobody));
     }
 
     #[test]
     fn a_renewed_lease_is_the_same_term() {
-        let lease = |epoch, expires_ms| Lease { epoch, holder: "a".to_owned(), expires_ms };
+        let lease = |epoch, expires_ms| Lease {
+            epoch,
+            holder: "a".to_owned(),
+            expires_ms,
+        };
         assert!(same_term(Some(&lease(1, 10)), Some(&lease(1, 20))));
         assert!(!same_term(Some(&lease(1, 10)), Some(&lease(2, 10))));
         assert!(!same_term(Some(&lease(1, 10)), None));

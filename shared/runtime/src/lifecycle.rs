@@ -4,15 +4,44 @@ use std::{io, time::Duration};
 
 use futures_util::future::{self, join_all};
 use plexus_api::serve::Servers;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long requests that are being answered may take once the process was told to stop. A little more than actix itself gives them.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
 
+/// The signals that tell a process to stop. From when this exists, they no longer kill it.
+#[derive(Debug)]
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Takes the signals over.
+    pub(crate) fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns the name of the signal once one has come.
+    pub(crate) async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
 /// Serves until the process is told to stop, calls `stopping`, and lets requests that are being answered finish.
 ///
 /// An error is a listener that ended by itself.
-pub async fn serve_until_told(servers: Servers, stopping: impl FnOnce()) -> io::Result<()> {
+pub(crate) async fn serve_until_told(
+    servers: Servers,
+    mut signals: StopSignals,
+    stopping: impl FnOnce(),
+) -> io::Result<()> {
     let handles = servers.handles();
     let internal = async {
         match servers.internal {
@@ -21,15 +50,14 @@ pub async fn serve_until_told(servers: Servers, stopping: impl FnOnce()) -> io::
         }
     };
     let mut serving = Box::pin(future::try_join(servers.public, internal));
-    let told = told_to_stop();
     tokio::select! {
         ended = &mut serving => {
             stopping();
             ended.map(|_| ())
         }
-        told = told => {
+        signal = signals.received() => {
             stopping();
-            tracing::info!(signal = told?, "stopping");
+            tracing::info!(signal, "stopping");
             let stops = join_all(handles.iter().map(|handle| handle.stop(true)));
             // Stopping is done by the servers, so both have to be driven.
             let drained = tokio::time::timeout(DRAIN_MAX, future::join(stops, serving)).await;
@@ -39,14 +67,4 @@ pub async fn serve_until_told(servers: Servers, stopping: impl FnOnce()) -> io::
             Ok(())
         }
     }
-}
-
-/// Returns the name of the signal that tells the process to stop.
-async fn told_to_stop() -> io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
 }

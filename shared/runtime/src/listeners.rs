@@ -9,22 +9,27 @@ use crate::{config::Config, error::RunError};
 
 /// The sockets of a process.
 #[derive(Debug)]
-pub struct Bound {
+pub(crate) struct Bound {
     /// For clients.
-    pub public: TcpListener,
+    pub(crate) public: TcpListener,
     /// For forwarded requests and the operator's pages.
-    pub internal: TcpListener,
+    pub(crate) internal: TcpListener,
     /// For Commands from other processes, in a process that can be master beside others.
-    pub grpc: Option<TcpListener>,
+    pub(crate) grpc: Option<TcpListener>,
     /// For Prometheus, if it has a listener of its own.
-    pub metrics: Option<TcpListener>,
+    pub(crate) metrics: Option<TcpListener>,
 }
 
 impl Bound {
     /// Binds what the configuration names.
-    pub fn bind(config: &Config, with_grpc: bool) -> Result<Self, RunError> {
-        let grpc = with_grpc.then(|| bind("internal.grpc_address", config.internal.grpc_address)).transpose()?;
-        let metrics = config.metrics_address()?.map(|address| bind("metrics.address", address)).transpose()?;
+    pub(crate) fn bind(config: &Config, with_grpc: bool) -> Result<Self, RunError> {
+        let grpc = with_grpc
+            .then(|| bind("internal.grpc_address", config.internal.grpc_address))
+            .transpose()?;
+        let metrics = config
+            .metrics_address()?
+            .map(|address| bind("metrics.address", address))
+            .transpose()?;
         Ok(Self {
             public: bind("listen.address", config.listen.address)?,
             internal: bind("internal.address", config.internal.address)?,
@@ -35,10 +40,14 @@ impl Bound {
 }
 
 /// How other processes reach a socket of this one: the advertised host, or the address itself.
-pub fn advertised(config: &Config, listener: &TcpListener) -> io::Result<String> {
+pub(crate) fn advertised(config: &Config, listener: &TcpListener) -> io::Result<String> {
     let address = listener.local_addr()?;
     let host = &config.internal.advertise_host;
-    Ok(if host.is_empty() { address.to_string() } else { format!("{host}:{}", address.port()) })
+    Ok(if host.is_empty() {
+        address.to_string()
+    } else {
+        format!("{host}:{}", address.port())
+    })
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
@@ -59,7 +68,10 @@ mod tests {
         let mut config = Config::default();
         config.listen.address = taken.local_addr().expect("bound");
         let error = Bound::bind(&config, false).expect_err("in use").to_string();
-        assert!(error.starts_with(&format!("listen.address: cannot listen on {}", config.listen.address)), "{error}");
+        assert!(
+            error.starts_with(&format!("listen.address: cannot listen on {}", config.listen.address)),
+            "{error}"
+        );
         assert!(!error.contains('\n'));
     }
 
@@ -68,7 +80,10 @@ mod tests {
         let mut config = Config::default();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        assert_eq!(advertised(&config, &listener).expect("bound"), format!("127.0.0.1:{port}"));
+        assert_eq!(
+            advertised(&config, &listener).expect("bound"),
+            format!("127.0.0.1:{port}")
+        );
         config.internal.advertise_host = "sync1".to_owned();
         assert_eq!(advertised(&config, &listener).expect("bound"), format!("sync1:{port}"));
     }

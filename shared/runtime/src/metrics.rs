@@ -14,7 +14,7 @@ const COUNTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1
 
 /// The metrics of this process.
 #[derive(Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     recorder: PrometheusHandle,
 }
 
@@ -26,7 +26,7 @@ impl std::fmt::Debug for Metrics {
 
 impl Metrics {
     /// Installs the recorder for the whole process.
-    pub fn install() -> Result<Self, BuildError> {
+    pub(crate) fn install() -> Result<Self, BuildError> {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
             .set_buckets(COUNTS)?
@@ -36,13 +36,13 @@ impl Metrics {
     }
 
     /// The text Prometheus scrapes, with the process's own numbers taken now.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         process::sample();
         self.recorder.render()
     }
 
     /// Moves recorded values to where they take no more room; to be called every few seconds, or unscraped histograms grow.
-    pub fn upkeep(&self) {
+    pub(crate) fn upkeep(&self) {
         self.recorder.run_upkeep();
     }
 }

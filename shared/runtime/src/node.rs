@@ -6,6 +6,7 @@ use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
     Clock, Ctx, Registration, ServiceConfig,
+    sync::SentMembers,
     users::{admin_register::Nonces, passwords::Passwords},
 };
 use plexus_storage::{Store, db::Database};
@@ -26,28 +27,28 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// What a process's inside is made from.
 #[derive(Debug)]
-pub struct NodeParts<'a> {
+pub(crate) struct NodeParts<'a> {
     /// The configuration, checked.
-    pub config: &'a Config,
+    pub(crate) config: &'a Config,
     /// Alone, or beside others.
-    pub topology: Topology,
+    pub(crate) topology: Topology,
     /// The process's name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// What it does.
-    pub roles: &'a [Role],
+    pub(crate) roles: &'a [Role],
     /// Where other processes reach its master, if they can.
-    pub grpc_address: Option<String>,
+    pub(crate) grpc_address: Option<String>,
     /// The secret of `/_synapse/admin/v1/register`, if there is one.
-    pub registration_secret: Secret,
+    pub(crate) registration_secret: Secret,
 }
 
 /// A started inside.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     /// What the service functions are given.
-    pub ctx: Ctx,
+    pub(crate) ctx: Ctx,
     /// Where background tasks run.
-    pub tasks: Tasks,
+    pub(crate) tasks: Tasks,
     master: Option<RunningMaster>,
     end: Ends,
     /// Held, because whoever follows it takes its end for the end of the process.
@@ -76,12 +77,15 @@ struct Ends {
 
 impl Node {
     /// Opens the database and joins the log.
-    pub async fn start(parts: NodeParts<'_>) -> Result<Self, RunError> {
+    pub(crate) async fn start(parts: NodeParts<'_>) -> Result<Self, RunError> {
         let start_master = parts.roles.iter().find_map(|role| role.master);
         let db = data::open(parts.config, start_master.is_some()).await?;
         let generation = data::check_owner(&db, parts.config).await?;
-        let end =
-            Ends { tracker: TaskTracker::new(), tasks: CancellationToken::new(), master: CancellationToken::new() };
+        let end = Ends {
+            tracker: TaskTracker::new(),
+            tasks: CancellationToken::new(),
+            master: CancellationToken::new(),
+        };
         let tasks = Tasks::new(end.tracker.clone(), end.tasks.clone(), Handle::current());
         let (target, follow_target) = watch::channel(MasterTarget::Nobody);
         let secret = internal_secret(&parts)?;
@@ -100,8 +104,15 @@ impl Node {
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
+            sent_members: SentMembers::default(),
         };
-        let mut node = Self { ctx, tasks, master: None, end, target: Arc::new(target) };
+        let mut node = Self {
+            ctx,
+            tasks,
+            master: None,
+            end,
+            target: Arc::new(target),
+        };
         let own = match start_master {
             Some(start) => Some(node.start_master(start, &parts, secret, &db).await?),
             None => None,
@@ -111,22 +122,22 @@ impl Node {
     }
 
     /// The way in for Commands of other processes, once.
-    pub fn take_grpc(&mut self) -> Option<Routes> {
+    pub(crate) fn take_grpc(&mut self) -> Option<Routes> {
         self.master.as_mut().and_then(|master| master.grpc.take())
     }
 
     /// Whether this process's master leads; nothing if it has none.
-    pub fn leading(&self) -> Option<Leading> {
+    pub(crate) fn leading(&self) -> Option<Leading> {
         self.master.as_ref().map(|master| Arc::clone(&master.leading))
     }
 
     /// Lets a standby take over, while this process still answers what it has begun.
-    pub fn hand_over(&self) {
+    pub(crate) fn hand_over(&self) {
         self.end.master.cancel();
     }
 
     /// Ends the master, then everything in the background.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.hand_over();
         if let Some(master) = self.master.take() {
             let done = tokio::time::timeout(STOP_MAX, master.done).await;
@@ -150,7 +161,12 @@ impl Node {
     ) -> Result<(String, MasterTarget), RunError> {
         let signing_key = data::signing_key(db, parts.config, parts.topology).await?;
         let holder = leader::holder(parts.name, parts.grpc_address.as_deref());
-        let MasterRole { target, grpc, run, leading } = start(MasterParts {
+        let MasterRole {
+            target,
+            grpc,
+            run,
+            leading,
+        } = start(MasterParts {
             replica: self.ctx.replica.clone(),
             server_name: parts.config.server_name.clone(),
             signing_key: Arc::new(signing_key),
@@ -178,7 +194,11 @@ impl Node {
 /// The secret for the way between processes; a process that is alone has no such way.
 fn internal_secret(parts: &NodeParts<'_>) -> Result<Option<InternalSecret>, RunError> {
     let secret = &parts.config.internal.secret;
-    if secret.is_empty() { Ok(None) } else { Ok(Some(InternalSecret::parse(secret.reveal())?)) }
+    if secret.is_empty() {
+        Ok(None)
+    } else {
+        Ok(Some(InternalSecret::parse(secret.reveal())?))
+    }
 }
 
 fn bus(config: &Config) -> Result<Bus, RunError> {

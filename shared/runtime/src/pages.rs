@@ -30,30 +30,40 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the pages tell of.
 #[derive(Clone)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     /// The log as this process sees it.
-    pub replica: Replica,
+    pub(crate) replica: Replica,
     /// Whether its master leads, if it has one.
-    pub leading: Option<Leading>,
+    pub(crate) leading: Option<Leading>,
     /// What it has counted.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
     /// Whether it has been asked to stop.
-    pub stopping: Arc<AtomicBool>,
+    pub(crate) stopping: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Pulse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pulse").field("replica", &self.replica).finish_non_exhaustive()
+        f.debug_struct("Pulse")
+            .field("replica", &self.replica)
+            .finish_non_exhaustive()
     }
 }
 
 /// The pages of a process.
-pub fn pages(pulse: Pulse) -> Pages {
+pub(crate) fn pages(pulse: Pulse) -> Pages {
     Arc::new(move |path| match path {
         // Whoever can answer at all is alive.
-        "/health" => Some(Page { status: 200, content_type: TEXT, body: "ok\n".to_owned() }),
+        "/health" => Some(Page {
+            status: 200,
+            content_type: TEXT,
+            body: "ok\n".to_owned(),
+        }),
         "/ready" => Some(ready(&pulse)),
-        "/metrics" => Some(Page { status: 200, content_type: METRICS, body: pulse.metrics.render() }),
+        "/metrics" => Some(Page {
+            status: 200,
+            content_type: METRICS,
+            body: pulse.metrics.render(),
+        }),
         _ => None,
     })
 }
@@ -71,18 +81,24 @@ fn ready(pulse: &Pulse) -> Page {
         "position": pulse.replica.position().to_string(),
         "leading": pulse.leading.as_ref().map(|leading| leading()),
     });
-    Page { status: if reason.is_none() { 200 } else { 503 }, content_type: JSON, body: format!("{body}\n") }
+    Page {
+        status: if reason.is_none() { 200 } else { 503 },
+        content_type: JSON,
+        body: format!("{body}\n"),
+    }
 }
 
 /// Serves `/metrics`, and only that, on a listener of its own: monitoring need not reach the internal one.
-pub async fn serve_metrics(listener: TcpListener, pages: Pages, tasks: Tasks) {
+pub(crate) async fn serve_metrics(listener: TcpListener, pages: Pages, tasks: Tasks) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "metrics.address cannot be served"),
     };
     let places = Arc::new(Semaphore::new(SCRAPERS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -95,8 +111,9 @@ pub async fn serve_metrics(listener: TcpListener, pages: Pages, tasks: Tasks) {
         let pages = Arc::clone(&pages);
         tasks.spawn(async move {
             let answer = service_fn(move |request| std::future::ready(metrics_page(&pages, &request)));
-            let connection =
-                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer);
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), answer);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a scraper's connection ended");
             }
@@ -108,8 +125,14 @@ pub async fn serve_metrics(listener: TcpListener, pages: Pages, tasks: Tasks) {
 fn metrics_page(pages: &Pages, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path();
     let page = if path == "/metrics" { pages(path) } else { None };
-    let page = page.unwrap_or(Page { status: 404, content_type: TEXT, body: "only /metrics is here\n".to_owned() });
-    let response = Response::builder().status(page.status).header(http::header::CONTENT_TYPE, page.content_type);
+    let page = page.unwrap_or(Page {
+        status: 404,
+        content_type: TEXT,
+        body: "only /metrics is here\n".to_owned(),
+    });
+    let response = Response::builder()
+        .status(page.status)
+        .header(http::header::CONTENT_TYPE, page.content_type);
     let response = response.body(Full::from(page.body));
     Ok(response.expect("the status and the type are constants that HTTP allows"))
 }

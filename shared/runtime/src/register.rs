@@ -32,7 +32,10 @@ pub struct NewUser {
 impl std::fmt::Debug for NewUser {
     /// Without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewUser").field("name", &self.name).field("admin", &self.admin).finish_non_exhaustive()
+        f.debug_struct("NewUser")
+            .field("name", &self.name)
+            .field("admin", &self.admin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,13 +64,28 @@ pub async fn register_user(config: &Config, master: Role, user: NewUser) -> Resu
         Leader::Alone => return over_http::register(config, &user).await,
     };
     // Only a deployment of several processes has a secret between them.
-    let topology = if config.internal.secret.is_empty() { Topology::One } else { Topology::Split };
-    let parts =
-        NodeParts { config, topology, name: "plexus", roles, grpc_address: None, registration_secret: Secret::default() };
+    let topology = if config.internal.secret.is_empty() {
+        Topology::One
+    } else {
+        Topology::Split
+    };
+    let parts = NodeParts {
+        config,
+        topology,
+        name: "plexus",
+        roles,
+        grpc_address: None,
+        registration_secret: Secret::default(),
+    };
     let node = Node::start(parts).await?;
     let made = register_account(&node.ctx, &user.name, user.password, user.admin).await;
     node.stop().await;
-    Ok(made?.to_string())
+    match made {
+        Ok(user_id) => Ok(user_id.to_string()),
+        Err(ServiceError::Refused { message, .. }) => Err(RegisterError::Refused(message)),
+        Err(ServiceError::Matrix { error, .. }) => Err(RegisterError::Refused(error)),
+        Err(error) => Err(RegisterError::Service(error)),
+    }
 }
 
 /// Who leads, as far as it matters here.

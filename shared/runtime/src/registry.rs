@@ -29,7 +29,7 @@ const ROWS_KNOWN: i64 = 7;
 
 /// The registry as this process knows it.
 #[derive(Clone, Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     own: Arc<Own>,
     others: Arc<ArcSwap<Vec<Peer>>>,
 }
@@ -53,7 +53,7 @@ struct Peer {
 
 impl Registry {
     /// Enters this process, and reads who else is there.
-    pub async fn enter(
+    pub(crate) async fn enter(
         name: &str,
         roles: &[Role],
         known: &'static [Role],
@@ -61,23 +61,36 @@ impl Registry {
         replica: Replica,
     ) -> Result<Self, DbError> {
         let roles = roles.iter().map(|role| role.name).collect::<Vec<_>>().join(",");
-        let own = Own { name: name.to_owned(), roles, address, replica, known };
-        let registry = Self { own: Arc::new(own), others: Arc::default() };
+        let own = Own {
+            name: name.to_owned(),
+            roles,
+            address,
+            replica,
+            known,
+        };
+        let registry = Self {
+            own: Arc::new(own),
+            others: Arc::default(),
+        };
         registry.renew().await?;
         Ok(registry)
     }
 
     /// The processes that serve a family.
-    pub fn targets(&self) -> Targets {
+    pub(crate) fn targets(&self) -> Targets {
         let others = Arc::clone(&self.others);
         Arc::new(move |family| {
             let others = others.load();
-            others.iter().filter(|peer| peer.families.contains(&family)).map(|peer| peer.target.clone()).collect()
+            others
+                .iter()
+                .filter(|peer| peer.families.contains(&family))
+                .map(|peer| peer.target.clone())
+                .collect()
         })
     }
 
     /// Renews this process's row until the task is ended. While the database is away, what was known stays.
-    pub async fn keep(self) {
+    pub(crate) async fn keep(self) {
         let mut failing = false;
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
@@ -93,7 +106,7 @@ impl Registry {
     }
 
     /// Takes this process out, so that nobody forwards to it any more.
-    pub async fn leave(&self) {
+    pub(crate) async fn leave(&self) {
         if let Err(error) = processes::withdraw(self.own.replica.store().db(), &self.own.name).await {
             tracing::warn!(%error, "cannot leave the registry of processes; the row runs out by itself");
         }
@@ -111,7 +124,10 @@ impl Registry {
         };
         processes::announce(db, &row, ROW_TTL_MS).await?;
         let listed = processes::list(db).await?;
-        let others = listed.iter().filter(|process| process.name != own.name).map(|process| peer(process, own.known));
+        let others = listed
+            .iter()
+            .filter(|process| process.name != own.name)
+            .map(|process| peer(process, own.known));
         self.others.store(Arc::new(others.collect()));
         Ok(())
     }
@@ -119,10 +135,16 @@ impl Registry {
 
 /// Reads a row. A role that this release does not know serves nothing that it could forward.
 fn peer(process: &Process, known: &[Role]) -> Peer {
-    let roles: Vec<Role> =
-        process.roles.split(',').filter_map(|name| known.iter().find(|role| role.name == name).copied()).collect();
+    let roles: Vec<Role> = process
+        .roles
+        .split(',')
+        .filter_map(|name| known.iter().find(|role| role.name == name).copied())
+        .collect();
     Peer {
-        target: Target { name: process.name.clone(), address: process.internal_address.clone() },
+        target: Target {
+            name: process.name.clone(),
+            address: process.internal_address.clone(),
+        },
         families: crate::role::families(&roles),
     }
 }
@@ -132,8 +154,16 @@ mod tests {
     use super::*;
 
     const KNOWN: &[Role] = &[
-        Role { name: "client-reader", families: &[Family::Client, Family::Admin], master: None },
-        Role { name: "sync", families: &[Family::Sync], master: None },
+        Role {
+            name: "client-reader",
+            families: &[Family::Client, Family::Admin],
+            master: None,
+        },
+        Role {
+            name: "sync",
+            families: &[Family::Sync],
+            master: None,
+        },
     ];
 
     #[test]
@@ -145,7 +175,10 @@ mod tests {
             rows_known: ROWS_KNOWN,
             position: String::new(),
         };
-        assert_eq!(peer(&process, KNOWN).families, [Family::Client, Family::Sync, Family::Admin]);
+        assert_eq!(
+            peer(&process, KNOWN).families,
+            [Family::Client, Family::Sync, Family::Admin]
+        );
         process.roles = "teleport,sync".to_owned();
         assert_eq!(peer(&process, KNOWN).families, [Family::Sync]);
         process.roles = String::new();

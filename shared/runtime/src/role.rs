@@ -59,11 +59,16 @@ pub type Leading = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl std::fmt::Debug for MasterRole {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MasterRole").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("MasterRole")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 
 /// Every family that some of these roles answer, each once.
 pub fn families(roles: &[Role]) -> Vec<Family> {
-    Family::ALL.into_iter().filter(|family| roles.iter().any(|role| role.families.contains(family))).collect()
+    Family::ALL
+        .into_iter()
+        .filter(|family| roles.iter().any(|role| role.families.contains(family)))
+        .collect()
 }

@@ -13,7 +13,7 @@ use std::{
 
 use plexus_api::{
     app::{App, Pages},
-    serve::{Listeners, serve},
+    serve::{Listeners, Servers, serve},
 };
 use plexus_replication::Tasks;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use tonic::{
 use crate::{
     config::{Config, Topology},
     error::RunError,
-    lifecycle::serve_until_told,
+    lifecycle::{StopSignals, serve_until_told},
     listeners::{Bound, advertised},
     metrics::Metrics,
     node::{Node, NodeParts},
@@ -67,18 +67,64 @@ pub fn run(start: &Start) -> Result<(), RunError> {
 
 /// The one multi-threaded runtime of a process: as many threads as there are processors.
 pub fn tokio_runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("plexus").build()
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("plexus")
+        .build()
 }
 
 /// The file that says where the process on an embedded database listens, for the tools of its operator.
-pub fn address_file(config: &Config) -> PathBuf {
+pub(crate) fn address_file(config: &Config) -> PathBuf {
     config.data_dir.join("plexus.url")
 }
 
 async fn run_here(start: &Start) -> Result<(), RunError> {
-    let config = &start.config;
+    let mut signals = StopSignals::install()?;
+    let running = tokio::select! {
+        running = Box::pin(start_up(start)) => running?,
+        signal = signals.received() => {
+            tracing::info!(signal, "stopped while starting");
+            return Ok(());
+        }
+    };
+    let Running {
+        node,
+        registry,
+        servers,
+        stopping,
+        grpc_end,
+    } = running;
+    let outcome = serve_until_told(servers, signals, || {
+        stopping.store(true, Ordering::Relaxed);
+        // Beside others, a standby can lead while the last requests here are answered; alone, these still need the master.
+        if start.topology == Topology::Split {
+            node.hand_over();
+        }
+    })
+    .await;
+    if let Some(registry) = registry {
+        registry.leave().await;
+    }
+    grpc_end.cancel();
+    node.stop().await;
+    tracing::info!("stopped");
+    Ok(outcome?)
+}
+
+/// A process that answers requests.
+struct Running {
+    node: Node,
+    registry: Option<Registry>,
+    servers: Servers,
+    /// Set for `/ready`.
+    stopping: Arc<AtomicBool>,
+    /// Ends the listener for Commands of other processes.
+    grpc_end: CancellationToken,
+}
+
+async fn start_up(start: &Start) -> Result<Running, RunError> {
     let metrics = Metrics::install()?;
-    let bound = Bound::bind(config, is_grpc_needed(start))?;
+    let bound = Bound::bind(&start.config, is_grpc_needed(start))?;
     let address = bound.public.local_addr()?;
     let mut node = start_node(start, &bound).await?;
     let stopping = Arc::new(AtomicBool::new(false));
@@ -94,30 +140,29 @@ async fn run_here(start: &Start) -> Result<(), RunError> {
         serve_grpc(&node.tasks, listener, routes, grpc_end.clone())?;
     }
     if let Some(listener) = bound.metrics {
-        node.tasks.spawn(serve_metrics(listener, Arc::clone(&pages), node.tasks.clone()));
+        node.tasks
+            .spawn(serve_metrics(listener, Arc::clone(&pages), node.tasks.clone()));
     }
     node.tasks.spawn(keep_up(metrics));
     let app = Arc::new(app(start, &node, registry.as_ref(), pages)?);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let servers = serve(&app, Listeners { public: bound.public, internal: Some(bound.internal), threads })?;
-    leave_address(config, address)?;
+    let servers = serve(
+        &app,
+        Listeners {
+            public: bound.public,
+            internal: Some(bound.internal),
+            threads,
+        },
+    )?;
+    leave_address(&start.config, address)?;
     greet(start, address);
-
-    let outcome = serve_until_told(servers, || {
-        stopping.store(true, Ordering::Relaxed);
-        // Beside others, a standby can lead while the last requests here are answered; alone, these requests still need the master.
-        if start.topology == Topology::Split {
-            node.hand_over();
-        }
+    Ok(Running {
+        node,
+        registry,
+        servers,
+        stopping,
+        grpc_end,
     })
-    .await;
-    if let Some(registry) = registry {
-        registry.leave().await;
-    }
-    grpc_end.cancel();
-    node.stop().await;
-    tracing::info!("stopped");
-    Ok(outcome?)
 }
 
 /// Whether other processes send Commands here.
@@ -127,7 +172,11 @@ fn is_grpc_needed(start: &Start) -> bool {
 
 async fn start_node(start: &Start, bound: &Bound) -> Result<Node, RunError> {
     let (config, topology) = (&start.config, start.topology);
-    let grpc_address = bound.grpc.as_ref().map(|listener| advertised(config, listener)).transpose()?;
+    let grpc_address = bound
+        .grpc
+        .as_ref()
+        .map(|listener| advertised(config, listener))
+        .transpose()?;
     Node::start(NodeParts {
         config,
         topology,
@@ -163,7 +212,10 @@ fn serve_grpc(tasks: &Tasks, listener: TcpListener, routes: Routes, end: Cancell
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tasks.spawn(async move {
         let server = Server::builder().add_routes(routes);
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, end.cancelled_owned()).await {
+        if let Err(error) = server
+            .serve_with_incoming_shutdown(incoming, end.cancelled_owned())
+            .await
+        {
             tracing::error!(%error, "commands of other processes are no longer taken");
         }
     });
@@ -202,7 +254,13 @@ fn greet(start: &Start, address: SocketAddr) {
     let roles = start.roles.iter().map(|role| role.name).collect::<Vec<_>>().join(", ");
     let url = url_of(address);
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(process.name = start.name, roles, version, "{} is served on {url}", config.server_name);
+    tracing::info!(
+        process.name = start.name,
+        roles,
+        version,
+        "{} is served on {url}",
+        config.server_name
+    );
     if config.registration.open {
         tracing::info!("anybody who can connect may make an account (registration.open)");
     }

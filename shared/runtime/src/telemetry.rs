@@ -6,6 +6,9 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberI
 
 use crate::config::{ConfigError, Log, LogFormat};
 
+/// What is quieter than the rest unless the configuration says otherwise: its news is ours already.
+const QUIET: &str = "actix_server=warn";
+
 /// Starts logging for the whole process.
 pub fn start(config: &Log) -> Result<(), ConfigError> {
     let registry = tracing_subscriber::registry().with(parse_level(config)?);
@@ -27,10 +30,12 @@ pub fn check(config: &Log) -> Result<(), ConfigError> {
 }
 
 fn parse_level(config: &Log) -> Result<EnvFilter, ConfigError> {
-    EnvFilter::builder().parse(&config.level).map_err(|error| {
-        let example = "it is for example info, or info,plexus_master=debug";
-        ConfigError::Rule(format!("log.level is {:?}: {error}; {example}", config.level))
-    })
+    EnvFilter::builder()
+        .parse(format!("{QUIET},{}", config.level))
+        .map_err(|error| {
+            let example = "it is for example info, or info,plexus_master=debug";
+            ConfigError::Rule(format!("log.level is {:?}: {error}; {example}", config.level))
+        })
 }
 
 #[cfg(test)]

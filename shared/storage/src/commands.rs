@@ -13,7 +13,7 @@ use crate::{
 pub fn insert(id: &[u8], position: Value, created_ms: i64, result: &[u8]) -> Statement {
     one_row(
         "-- commands::insert
-        INSERT INTO commands (id, position, created_ms, result) VALUES ($1, $2, $3, $4)",
+        INSERT INTO commands (id, position, created_ms, result) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
         [bytes(id), position, created_ms.int(), bytes(result)],
     )
 }

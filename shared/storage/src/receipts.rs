@@ -101,21 +101,13 @@ pub fn upsert(receipt: &ReceiptRow, position: Value) -> Statement {
         [
             receipt.room.int(),
             receipt.user.int(),
-            kind_code(receipt.kind).int(),
+            receipt.kind.code().int(),
             text(receipt.thread.as_deref().unwrap_or_default()),
             position,
             text(receipt.event_id.as_str()),
             receipt.ts_ms.int(),
         ],
     )
-}
-
-/// The number the database holds.
-fn kind_code(kind: ReceiptKind) -> i64 {
-    match kind {
-        ReceiptKind::Read => 1,
-        ReceiptKind::ReadPrivate => 2,
-    }
 }
 
 /// The receipts of rooms.
@@ -160,7 +152,7 @@ impl Store {
 
 fn read(row: &DbRow) -> Result<StoredReceipt, StoreError> {
     let code = row.int(2)?;
-    let kind = [ReceiptKind::Read, ReceiptKind::ReadPrivate].into_iter().find(|kind| kind_code(*kind) == code);
+    let kind = ReceiptKind::from_code(code);
     let event_id = EventId::parse(row.text(4)?).map_err(|error| StoreError::corrupt("receipts", error.to_string()))?;
     Ok(StoredReceipt {
         user: UserNid(row.int(1)?),

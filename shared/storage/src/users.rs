@@ -7,7 +7,7 @@ use crate::{
     Store, StoreError,
     cache::{Cache, CacheUse, bounded, usage},
     db::{DbRow, Statement, Value},
-    sql::{Int as _, one_row, text},
+    sql::{Int as _, statement, text},
 };
 
 /// Bounds each direction of the cache.
@@ -16,11 +16,11 @@ const CACHE_BYTES: u64 = 8 << 20;
 /// Most users one query asks for.
 const USERS_PER_QUERY_MAX: usize = 1_000;
 
-/// Interns a user.
+/// Interns a user, unless that is done: every change set that uses a new number brings it.
 pub fn insert(user: UserNid, user_id: &UserId) -> Statement {
-    one_row(
+    statement(
         "-- users::insert
-        INSERT INTO users (user_nid, user_id) VALUES ($1, $2)",
+        INSERT INTO users (user_nid, user_id) VALUES ($1, $2) ON CONFLICT (user_nid) DO NOTHING",
         [user.int(), text(user_id.as_str())],
     )
 }
@@ -68,6 +68,9 @@ impl Store {
 
     /// The id of a user.
     pub async fn user_id(&self, user: UserNid) -> Result<Option<OwnedUserId>, StoreError> {
+        if let Some(user_id) = self.caches().users.ids.get(&user) {
+            return Ok(Some(user_id));
+        }
         Ok(self.user_ids(&[user]).await?.pop().flatten())
     }
 

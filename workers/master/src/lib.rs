@@ -1,1 +1,31 @@
-//! master
+//! The master: the one role that changes ordered data.
+//!
+//! A Command comes in through [`service`], runs in a lane (one room or one user at a time, [`lanes`]), is decided on the lane's pending head
+//! ([`decide`]), and is committed to the log by the one [`sequencer`]. Which process does so is settled by a lease in the database ([`master`]); the others
+//! stand by. The master never waits for another server.
+
+mod change_set;
+mod clock;
+mod decide;
+mod error;
+mod intern;
+mod lanes;
+mod leader;
+mod master;
+pub mod metrics;
+mod prune;
+mod recent;
+mod sequencer;
+mod service;
+mod tasks;
+mod typing;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    clock::Clock,
+    leader::Identity,
+    master::{Master, MasterConfig},
+    service::MasterService,
+};

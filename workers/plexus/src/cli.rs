@@ -55,7 +55,11 @@ impl Configured {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Sources { file: self.config, environment, set: self.set }
+        Sources {
+            file: self.config,
+            environment,
+            set: self.set,
+        }
     }
 }
 
@@ -123,7 +127,9 @@ fn process_name(name: &str) -> Result<String, String> {
     if (1..=PROCESS_NAME_MAX_BYTES).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(name.to_owned());
     }
-    Err(format!("a name is 1 to {PROCESS_NAME_MAX_BYTES} letters, digits, '-', '_' and '.'"))
+    Err(format!(
+        "a name is 1 to {PROCESS_NAME_MAX_BYTES} letters, digits, '-', '_' and '.'"
+    ))
 }
 
 #[cfg(test)]
@@ -139,9 +145,12 @@ mod tests {
 
     #[test]
     fn roles_and_names_are_checked() {
-        let parse = |arguments: &[&str]| Cli::try_parse_from(std::iter::once("plexus").chain(arguments.iter().copied()));
+        let parse =
+            |arguments: &[&str]| Cli::try_parse_from(std::iter::once("plexus").chain(arguments.iter().copied()));
         parse(&["serve", "--role", "sync", "--role", "client-reader", "--name", "sync1"]).expect("valid");
-        let error = parse(&["serve", "--role", "synch"]).expect_err("no such role").to_string();
+        let error = parse(&["serve", "--role", "synch"])
+            .expect_err("no such role")
+            .to_string();
         assert!(error.contains("client-reader") && error.contains("synch"), "{error}");
         parse(&["serve", "--name", "a b"]).expect_err("no such name");
         parse(&["serve", "--name", ""]).expect_err("no name");

@@ -9,17 +9,32 @@ use plexus_runtime::{MasterParts, MasterRole, Role};
 use tonic::service::Routes;
 
 /// Changes ordered data; one leads, others of its kind stand by.
-const MASTER: Role = Role { name: "master", families: &[], master: Some(start_master) };
+const MASTER: Role = Role {
+    name: "master",
+    families: &[],
+    master: Some(start_master),
+};
 
 /// Answers the client API but for what the next ones take, other servers, and the administration.
-const CLIENT_READER: Role =
-    Role { name: "client-reader", families: &[Family::Client, Family::Federation, Family::Admin], master: None };
+const CLIENT_READER: Role = Role {
+    name: "client-reader",
+    families: &[Family::Client, Family::Federation, Family::Admin],
+    master: None,
+};
 
 /// Answers long-polling sync.
-const SYNC: Role = Role { name: "sync", families: &[Family::Sync], master: None };
+const SYNC: Role = Role {
+    name: "sync",
+    families: &[Family::Sync],
+    master: None,
+};
 
 /// Takes and gives files.
-const MEDIA: Role = Role { name: "media", families: &[Family::Media], master: None };
+const MEDIA: Role = Role {
+    name: "media",
+    families: &[Family::Media],
+    master: None,
+};
 
 /// Every role there is.
 pub(crate) static ROLES: &[Role] = &[MASTER, CLIENT_READER, SYNC, MEDIA];
@@ -27,14 +42,30 @@ pub(crate) static ROLES: &[Role] = &[MASTER, CLIENT_READER, SYNC, MEDIA];
 /// Finds a role by its name.
 pub(crate) fn parse(name: &str) -> Result<Role, String> {
     let known = || ROLES.iter().map(|role| role.name).collect::<Vec<_>>().join(", ");
-    ROLES.iter().find(|role| role.name == name).copied().ok_or_else(|| format!("the roles are {}", known()))
+    ROLES
+        .iter()
+        .find(|role| role.name == name)
+        .copied()
+        .ok_or_else(|| format!("the roles are {}", known()))
 }
 
 /// Makes the master out of what the process has.
 fn start_master(parts: MasterParts) -> MasterRole {
-    let MasterParts { replica, server_name, signing_key, holder, lease_ttl, secret, shutdown } = parts;
+    let MasterParts {
+        replica,
+        server_name,
+        signing_key,
+        holder,
+        lease_ttl,
+        secret,
+        shutdown,
+    } = parts;
     let config = MasterConfig {
-        identity: Identity { server_name, signing_key, clock: Clock::system() },
+        identity: Identity {
+            server_name,
+            signing_key,
+            clock: Clock::system(),
+        },
         holder,
         lease_ttl,
     };

@@ -42,7 +42,7 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
         Row::Receipt(receipt) => Kind::Receipt(proto::ReceiptRow {
             room: receipt.room.0,
             user: receipt.user.0,
-            kind: receipt_kind_code(receipt.kind),
+            kind: receipt.kind.code(),
             thread: receipt.thread.clone(),
             event_id: receipt.event_id.as_str().into(),
             ts_ms: receipt.ts_ms,
@@ -71,7 +71,7 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
         Kind::Receipt(row) => Row::Receipt(ReceiptRow {
             room: RoomNid(row.room),
             user: UserNid(row.user),
-            kind: receipt_kind_from_code(row.kind).ok_or(RowError::Unknown)?,
+            kind: ReceiptKind::from_code(row.kind).ok_or(RowError::Unknown)?,
             thread: row.thread,
             event_id: EventId::parse(row.event_id).map_err(|_| RowError::Invalid("a receipt's event id"))?,
             ts_ms: row.ts_ms,
@@ -126,13 +126,4 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
     })
 }
 
-fn receipt_kind_code(kind: ReceiptKind) -> i64 {
-    match kind {
-        ReceiptKind::Read => 1,
-        ReceiptKind::ReadPrivate => 2,
-    }
-}
 
-fn receipt_kind_from_code(code: i64) -> Option<ReceiptKind> {
-    [ReceiptKind::Read, ReceiptKind::ReadPrivate].into_iter().find(|kind| receipt_kind_code(*kind) == code)
-}

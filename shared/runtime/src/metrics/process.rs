@@ -6,6 +6,7 @@ const RESIDENT_BYTES: &str = "plexus_process_resident_memory_bytes";
 const CPU_MS: &str = "plexus_process_cpu_milliseconds_total";
 const THREADS: &str = "plexus_process_threads";
 const OPEN_FILES: &str = "plexus_process_open_files";
+const BUILD: &str = "plexus_build_info";
 const UPTIME: &str = "plexus_process_uptime_seconds";
 
 /// Linux gives processor times to programs in hundredths of a second, whatever the kernel was built with.
@@ -18,6 +19,8 @@ pub(super) fn describe() {
     describe_gauge!(THREADS, "threads of this process");
     describe_gauge!(OPEN_FILES, "open files and sockets of this process");
     describe_gauge!(UPTIME, Unit::Seconds, "time since this process started");
+    describe_gauge!(BUILD, "always 1; the label says which release this is");
+    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
 /// Takes the numbers now. A number that cannot be read keeps its last value.

@@ -65,20 +65,30 @@ fn mac(secret: &Secret, nonce: &str, user: &NewUser) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes keys of any length");
     let role = if user.admin { "admin" } else { "notadmin" };
     mac.update([nonce, &user.name, &user.password, role].join("\0").as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 async fn ask(method: Method, url: &str, body: Option<&Value>) -> Result<Value, RegisterError> {
     let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-    let request = Request::builder().method(method).uri(url).header(header::CONTENT_TYPE, "application/json");
+    let request = Request::builder()
+        .method(method)
+        .uri(url)
+        .header(header::CONTENT_TYPE, "application/json");
     let request = request.body(Full::new(body)).map_err(|error| http(error.to_string()))?;
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let exchange = async {
-        let response = client.request(request).await.map_err(|error| http(format!("{url}: {}", cause_of(&error))))?;
+        let response = client
+            .request(request)
+            .await
+            .map_err(|error| http(format!("{url}: {}", cause_of(&error))))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| http(format!("{url}: {error}")))?.to_bytes();
-        Ok((status, body))
+        Ok::<_, RegisterError>((status, body))
     };
     let answered = tokio::time::timeout(ANSWER_MAX, exchange).await;
     let (status, body) = answered.map_err(|_| http(format!("{url}: no answer in {} s", ANSWER_MAX.as_secs())))??;
@@ -86,17 +96,25 @@ async fn ask(method: Method, url: &str, body: Option<&Value>) -> Result<Value, R
     if status.is_success() {
         return Ok(answer);
     }
-    let error = answer.get("error").and_then(Value::as_str).unwrap_or("without a reason");
+    let error = answer
+        .get("error")
+        .and_then(Value::as_str)
+        .unwrap_or("without a reason");
     Err(RegisterError::Refused(error.to_owned()))
 }
 
 /// The innermost cause, which says more than "client error (Connect)".
 fn cause_of(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map_or_else(String::new, ToString::to_string)
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map_or_else(String::new, ToString::to_string)
 }
 
 fn text<'a>(answer: &'a Value, field: &str) -> Result<&'a str, RegisterError> {
-    answer.get(field).and_then(Value::as_str).ok_or_else(|| http(format!("the answer has no {field}")))
+    answer
+        .get(field)
+        .and_then(Value::as_str)
+        .ok_or_else(|| http(format!("the answer has no {field}")))
 }
 
 fn http(message: String) -> RegisterError {
@@ -110,7 +128,11 @@ mod tests {
     #[test]
     fn the_proof_is_hmac_sha1_of_the_fields() {
         // python: hmac.new(b"s3cret", b"n0nce\0alice\0hunter2\0admin", "sha1").hexdigest()
-        let user = NewUser { name: "alice".to_owned(), password: "hunter2".to_owned(), admin: true };
+        let user = NewUser {
+            name: "alice".to_owned(),
+            password: "hunter2".to_owned(),
+            admin: true,
+        };
         let mac = mac(&Secret::new("s3cret".to_owned()), "n0nce", &user);
         assert_eq!(mac, "a75dc991329d90993feb264a326ec927b9a2c200");
     }

@@ -15,7 +15,10 @@ pub(super) fn run(command: Db) -> Outcome {
     if migrated.from == migrated.to {
         println!("the database already has schema {}", migrated.to);
     } else {
-        println!("the database went from schema {} to schema {}", migrated.from, migrated.to);
+        println!(
+            "the database went from schema {} to schema {}",
+            migrated.from, migrated.to
+        );
     }
     Ok(())
 }

@@ -19,7 +19,12 @@ use crate::{cli::RegisterUser, roles};
 const PASSWORD_BYTES_MAX: u64 = 4096;
 
 pub(super) fn run(arguments: RegisterUser) -> Outcome {
-    let RegisterUser { configured, name, admin, password_file } = arguments;
+    let RegisterUser {
+        configured,
+        name,
+        admin,
+        password_file,
+    } = arguments;
     let config = Config::load(&configured.sources(), Topology::One)?;
     let password = match password_file {
         Some(path) => read_file(&path).map_err(|error| format!("{}: {error}", path.display()))?,
@@ -31,13 +36,18 @@ pub(super) fn run(arguments: RegisterUser) -> Outcome {
     let user = NewUser { name, password, admin };
     let registering = register_user(&config, roles::parse("master")?, user);
     let user_id = tokio_runtime()?.block_on(Box::pin(registering))?;
-    println!("{user_id} {}", if admin { "is an administrator" } else { "has an account" });
+    println!(
+        "{user_id} {}",
+        if admin { "is an administrator" } else { "has an account" }
+    );
     Ok(())
 }
 
 fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    std::fs::File::open(path)?.take(PASSWORD_BYTES_MAX).read_to_string(&mut text)?;
+    std::fs::File::open(path)?
+        .take(PASSWORD_BYTES_MAX)
+        .read_to_string(&mut text)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

@@ -12,13 +12,27 @@ use crate::{cli::Serve, roles::ROLES};
 const ALONE: &str = "plexus";
 
 pub(super) fn run(arguments: Serve) -> Outcome {
-    let Serve { configured, role: mut roles, name } = arguments;
-    let topology = if roles.is_empty() { Topology::One } else { Topology::Split };
+    let Serve {
+        configured,
+        role: mut roles,
+        name,
+    } = arguments;
+    let topology = if roles.is_empty() {
+        Topology::One
+    } else {
+        Topology::Split
+    };
     let config = Config::load(&configured.sources(), topology)?;
     let name = name.unwrap_or_else(|| roles.first().map_or(ALONE, |role| role.name).to_owned());
     if roles.is_empty() {
         roles = ROLES.to_vec();
     }
-    plexus_runtime::run(&Start { config, topology, roles, known: ROLES, name })?;
+    plexus_runtime::run(&Start {
+        config,
+        topology,
+        roles,
+        known: ROLES,
+        name,
+    })?;
     Ok(())
 }

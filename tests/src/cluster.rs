@@ -1,0 +1,361 @@
+//! Whole servers: one process on SQLite, or many on PostgreSQL.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use plexus_testkit::{Cluster as Postgres, ClusterOptions};
+use serde_json::Value;
+
+use crate::{
+    PATIENCE,
+    binary::{plexus, run_plexus},
+    eventually,
+    http::Http,
+    nginx,
+    ports::free_port,
+    process::{Process, Program, tail},
+    redis_proxy::RedisProxy,
+    watchdog::Watchdog,
+};
+
+/// The secret of `/_synapse/admin/v1/register`.
+const REGISTRATION_SECRET: &str = "registration secret of the tests";
+
+/// The two ways to run a server. Every scenario holds on both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// `plexus serve`: every role in one process, on SQLite.
+    AllInOne,
+    /// A master and its standby, two client-readers and two syncs, on PostgreSQL and Redis, behind nginx.
+    Split,
+}
+
+/// A running server. It ends when it is dropped, or with the test process.
+#[derive(Debug)]
+pub struct Cluster {
+    /// How it is made up.
+    pub topology: Topology,
+    /// Where clients connect: nginx, or the process.
+    url: String,
+    /// A proxy that sends each request where it does not belong.
+    wrong_url: Option<String>,
+    members: Vec<Member>,
+    /// Redis and nginx.
+    helpers: Vec<Process>,
+    redis: Option<RedisProxy>,
+    postgres: Option<Postgres>,
+    folder: PathBuf,
+    // Last: it ends what is left, and removes the folder.
+    _watchdog: Arc<Watchdog>,
+}
+
+/// One Plexus process, and where it listens.
+#[derive(Debug)]
+struct Member {
+    process: Process,
+    ports: MemberPorts,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct MemberPorts {
+    public: u16,
+    internal: u16,
+    grpc: u16,
+}
+
+impl MemberPorts {
+    fn choose() -> Self {
+        Self {
+            public: free_port(),
+            internal: free_port(),
+            grpc: free_port(),
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts a server and waits until every process is ready.
+    pub async fn start(topology: Topology) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("plexus-cluster-")
+            .tempdir()
+            .expect("a temporary folder can be made")
+            .keep();
+        let watchdog = Arc::new(Watchdog::start(&folder));
+        let building = tokio::task::spawn_blocking(plexus);
+        building.await.expect("plexus builds");
+        let cluster = match topology {
+            Topology::AllInOne => Self::start_one(folder, watchdog),
+            Topology::Split => Self::start_split(folder, watchdog).await,
+        };
+        cluster.until_ready().await;
+        cluster
+    }
+
+    fn start_one(folder: PathBuf, watchdog: Arc<Watchdog>) -> Self {
+        fs::write(folder.join("plexus.toml"), common_configuration()).expect("the folder can be written to");
+        let ports = MemberPorts::choose();
+        let program = member_program(&folder, "plexus", &[], ports);
+        let process = Process::start(program, Arc::clone(&watchdog));
+        Self {
+            topology: Topology::AllInOne,
+            url: format!("http://127.0.0.1:{}", ports.public),
+            wrong_url: None,
+            members: vec![Member { process, ports }],
+            helpers: Vec::new(),
+            redis: None,
+            postgres: None,
+            folder,
+            _watchdog: watchdog,
+        }
+    }
+
+    async fn start_split(folder: PathBuf, watchdog: Arc<Watchdog>) -> Self {
+        let starting = tokio::task::spawn_blocking(|| Postgres::start(ClusterOptions::default()));
+        let postgres = starting.await.expect("PostgreSQL starts, or says above why not");
+        let redis_port = free_port();
+        let socket = folder.join("redis.sock");
+        let redis = Process::start(redis_program(&folder, &socket), Arc::clone(&watchdog));
+        let proxy = RedisProxy::start(redis_port, socket).await;
+        let configuration = format!(
+            "{}[database]\nurl = \"{}\"\n[redis]\nurl = \"redis://127.0.0.1:{redis_port}\"\n",
+            common_configuration(),
+            postgres.url("postgres"),
+        );
+        fs::write(folder.join("plexus.toml"), configuration).expect("the folder can be written to");
+        prepare_data(&folder).await;
+        let start = |name: &str, role: &str| {
+            let ports = MemberPorts::choose();
+            let program = member_program(&folder, name, &["--role", role, "--name", name], ports);
+            Member {
+                process: Process::start(program, Arc::clone(&watchdog)),
+                ports,
+            }
+        };
+        let members = vec![
+            start("master1", "master"),
+            start("master2", "master"),
+            start("reader1", "client-reader"),
+            start("reader2", "client-reader"),
+            start("sync1", "sync"),
+            start("sync2", "sync"),
+        ];
+        let nginx_ports = nginx::Ports {
+            right: free_port(),
+            wrong: free_port(),
+        };
+        let printed = run_plexus(&folder, &["routes", "--format", "nginx"]);
+        let map = String::from_utf8(printed.stdout).expect("the map is text");
+        let public = |at: &[usize]| at.iter().map(|at| members[*at].ports.public).collect::<Vec<_>>();
+        let configuration = nginx::configure(&folder, &map, &nginx_ports, &public(&[2, 3]), &public(&[4, 5]));
+        let nginx = Process::start(nginx_program(&folder, &configuration), Arc::clone(&watchdog));
+        Self {
+            topology: Topology::Split,
+            url: format!("http://127.0.0.1:{}", nginx_ports.right),
+            wrong_url: Some(format!("http://127.0.0.1:{}", nginx_ports.wrong)),
+            members,
+            helpers: vec![redis, nginx],
+            redis: Some(proxy),
+            postgres: Some(postgres),
+            folder,
+            _watchdog: watchdog,
+        }
+    }
+
+    /// Where clients connect.
+    pub fn http(&self) -> Http {
+        Http::new(&self.url)
+    }
+
+    /// A way in that sends every request to a process that does not serve it. One process serves everything.
+    pub fn wrong_http(&self) -> Http {
+        Http::new(self.wrong_url.as_ref().unwrap_or(&self.url))
+    }
+
+    /// The names of all Plexus processes.
+    pub fn names(&self) -> Vec<&str> {
+        self.members.iter().map(|member| member.process.name()).collect()
+    }
+
+    /// One of the Plexus processes, or `redis` or `nginx`.
+    pub fn process(&self, name: &str) -> &Process {
+        let mut all = self.members.iter().map(|member| &member.process).chain(&self.helpers);
+        all.find(|process| process.name() == name)
+            .unwrap_or_else(|| panic!("there is no process {name}"))
+    }
+
+    /// One Plexus process, without a proxy in front.
+    pub fn direct(&self, name: &str) -> Http {
+        Http::new(&format!("http://127.0.0.1:{}", self.member(name).ports.public))
+    }
+
+    /// Its internal listener: `/ready`, `/health`, `/metrics`.
+    pub fn internal(&self, name: &str) -> Http {
+        Http::new(&format!("http://127.0.0.1:{}", self.member(name).ports.internal))
+    }
+
+    /// What stands between the processes and Redis, if there is one.
+    pub fn redis(&self) -> Option<&RedisProxy> {
+        self.redis.as_ref()
+    }
+
+    /// The secret of `/_synapse/admin/v1/register`.
+    pub fn registration_secret(&self) -> &'static str {
+        REGISTRATION_SECRET
+    }
+
+    /// Waits until every process says that it is ready, and one of them leads.
+    pub async fn until_ready(&self) {
+        for name in self.names() {
+            self.until_process_ready(name).await;
+        }
+        self.leader().await;
+    }
+
+    /// Waits until a process says that it is ready.
+    pub async fn until_process_ready(&self, name: &str) {
+        let http = self.internal(name);
+        eventually(PATIENCE, &format!("{name} to be ready"), async || {
+            let member = self.member(name);
+            if let Some(status) = member.process.exited() {
+                panic!("{name} ended ({status}):\n{}", member.process.tail());
+            }
+            match http.try_send(http::Method::GET, "/ready", "").await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(answer.text()),
+                Err(error) => Err(error.0),
+            }
+        })
+        .await;
+    }
+
+    /// The name of the process that leads now.
+    pub async fn leader(&self) -> String {
+        eventually(PATIENCE, "a process to lead", async || {
+            for name in self.names() {
+                let answer = self.internal(name).try_send(http::Method::GET, "/ready", "").await;
+                let leads = answer.is_ok_and(|answer| {
+                    serde_json::from_slice::<Value>(&answer.body).is_ok_and(|body| body["leading"] == true)
+                });
+                if leads {
+                    return Ok(name.to_owned());
+                }
+            }
+            Err("none does".to_owned())
+        })
+        .await
+    }
+
+    /// The ends of all logs, for a failed test.
+    pub fn tails(&self) -> String {
+        let mut text = String::new();
+        for process in self.members.iter().map(|member| &member.process).chain(&self.helpers) {
+            text += &format!("--- {} ---\n{}\n", process.name(), process.tail());
+        }
+        if let Some(postgres) = &self.postgres {
+            text += &format!("--- postgres ---\n{}\n", tail(&postgres.folder().join("log")));
+        }
+        text
+    }
+
+    /// Where the server keeps its files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn member(&self, name: &str) -> &Member {
+        self.members
+            .iter()
+            .find(|member| member.process.name() == name)
+            .unwrap_or_else(|| panic!("there is no Plexus process {name}"))
+    }
+}
+
+fn common_configuration() -> &'static str {
+    "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n"
+}
+
+/// Makes the signing key and the tables, as soon as PostgreSQL takes connections.
+async fn prepare_data(folder: &Path) {
+    let configured = ["--config", "plexus.toml"];
+    let run = |arguments: &[&str]| {
+        let output = run_plexus(folder, &[arguments, &configured].concat());
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    };
+    run(&["generate-signing-key"]).expect("a signing key can be made");
+    eventually(PATIENCE, "the tables to be made", async || run(&["db", "migrate"])).await;
+}
+
+fn member_program(folder: &Path, name: &str, roles: &[&str], ports: MemberPorts) -> Program {
+    let mut arguments = vec!["serve", "--config", "plexus.toml"];
+    arguments.extend(roles);
+    let addresses = [
+        format!("listen.address=127.0.0.1:{}", ports.public),
+        format!("internal.address=127.0.0.1:{}", ports.internal),
+        format!("internal.grpc_address=127.0.0.1:{}", ports.grpc),
+    ];
+    for address in &addresses {
+        arguments.extend(["--set", address]);
+    }
+    let environment = [
+        ("PLEXUS_INTERNAL__SECRET", "internal secret of the tests, long enough"),
+        ("PLEXUS_REGISTRATION__SHARED_SECRET", REGISTRATION_SECRET),
+    ];
+    Program {
+        name: name.to_owned(),
+        path: plexus().to_owned(),
+        arguments: arguments.into_iter().map(str::to_owned).collect(),
+        environment: environment
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        folder: folder.to_owned(),
+    }
+}
+
+fn redis_program(folder: &Path, socket: &Path) -> Program {
+    let socket = socket.to_str().expect("the path is text");
+    let arguments = [
+        "--port",
+        "0",
+        "--unixsocket",
+        socket,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ];
+    helper_program(folder, "redis", "redis-server", &arguments)
+}
+
+fn nginx_program(folder: &Path, configuration: &Path) -> Program {
+    let configuration = configuration.to_str().expect("the path is text");
+    helper_program(folder, "nginx", "nginx", &["-c", configuration])
+}
+
+fn helper_program(folder: &Path, name: &str, executable: &str, arguments: &[&str]) -> Program {
+    let found = [
+        "/usr/bin",
+        "/usr/sbin",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/opt/homebrew/bin",
+    ]
+    .map(|folder| Path::new(folder).join(executable))
+    .into_iter()
+    .find(|path| path.exists());
+    let path = found.unwrap_or_else(|| panic!("{executable} is not installed: run tests/setup"));
+    Program {
+        name: name.to_owned(),
+        path,
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        environment: Vec::new(),
+        folder: folder.to_owned(),
+    }
+}

@@ -1,0 +1,51 @@
+//! One cluster for all scenarios of a group, and one runtime for everything.
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, OnceLock},
+};
+
+use tokio::{runtime::Runtime, sync::OnceCell};
+
+use crate::cluster::{Cluster, Topology};
+
+/// A cluster that is started by the first scenario that needs it, and ended with the test process.
+#[derive(Debug)]
+pub struct Shared {
+    topology: Topology,
+    cluster: OnceCell<Arc<Cluster>>,
+}
+
+impl Shared {
+    /// A cluster of its own for one group of scenarios.
+    pub const fn new(topology: Topology) -> Self {
+        Self {
+            topology,
+            cluster: OnceCell::const_new(),
+        }
+    }
+
+    /// Runs one scenario on the cluster. If it fails, the ends of all logs are printed.
+    pub fn run<F: Future<Output = ()>>(&self, scenario: impl FnOnce(Arc<Cluster>) -> F) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            run(async {
+                let start = async || Arc::new(Cluster::start(self.topology).await);
+                scenario(Arc::clone(self.cluster.get_or_init(start).await)).await;
+            });
+        }));
+        if let Err(panic) = outcome {
+            if let Some(cluster) = self.cluster.get() {
+                eprintln!("{}", cluster.tails());
+            }
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Runs a test on the one runtime of the process: proxies and pooled connections outlive the test that made them.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let start = || Runtime::new().expect("a runtime can be started");
+    RUNTIME.get_or_init(start).block_on(test)
+}

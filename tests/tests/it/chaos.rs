@@ -1,0 +1,202 @@
+//! Processes are killed and Redis goes away while people talk: nothing acknowledged is lost, doubled or out of order.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use plexus_tests::{Cluster, Mischief, PATIENCE, Shared, Timeline, Topology, User, eventually};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+/// How long a standby may take to lead.
+const TAKEOVER_MAX: Duration = Duration::from_secs(5);
+/// How long Redis stays away.
+const REDIS_AWAY: Duration = Duration::from_secs(5);
+const SENDS: usize = 500;
+const SENDERS: usize = 5;
+/// Members who only listen.
+const LISTENERS: usize = 3;
+
+static ALL_IN_ONE: Shared = Shared::new(Topology::AllInOne);
+static SPLIT: Shared = Shared::new(Topology::Split);
+static PAUSED: Shared = Shared::new(Topology::Split);
+
+#[test]
+fn the_one_process_is_killed_again_and_again() {
+    ALL_IN_ONE.run(async |cluster| {
+        under_load(&cluster, async |load| {
+            for round in 1..=5 {
+                load.reached(round * SENDS / 6).await;
+                restart(&cluster, "plexus").await;
+            }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn every_process_is_killed_in_turn_and_redis_goes_away() {
+    SPLIT.run(async |cluster| {
+        under_load(&cluster, async |load| {
+            load.reached(SENDS / 10).await;
+            kill_the_leader(&cluster).await;
+            for (turn, name) in ["reader1", "sync1", "reader2", "sync2"].into_iter().enumerate() {
+                load.reached(SENDS * (2 + turn) / 10).await;
+                restart(&cluster, name).await;
+            }
+            load.reached(SENDS * 6 / 10).await;
+            let redis = cluster.redis().expect("the split topology has one");
+            redis.cut();
+            // This is what is tested: what happens in that time, not that it passes.
+            sleep(REDIS_AWAY).await;
+            redis.restore();
+            load.reached(SENDS * 8 / 10).await;
+            kill_the_leader(&cluster).await;
+        })
+        .await;
+    });
+}
+
+#[test]
+fn frames_that_are_lost_and_late_are_missed_by_nobody() {
+    PAUSED.run(async |cluster| {
+        let redis = cluster.redis().expect("the split topology has one");
+        under_load(&cluster, async |load| {
+            redis.set(Mischief {
+                lose_every: 3,
+                ..Mischief::default()
+            });
+            load.reached(SENDS / 2).await;
+            redis.set(Mischief {
+                delay: Duration::from_millis(30),
+                lose_every: 5,
+                ..Mischief::default()
+            });
+            load.reached(SENDS).await;
+        })
+        .await;
+        redis.restore();
+    });
+}
+
+#[test]
+fn a_master_that_was_stopped_wakes_up_deposed() {
+    PAUSED.run(async |cluster| {
+        under_load(&cluster, async |load| {
+            load.reached(SENDS / 5).await;
+            let old = cluster.leader().await;
+            let paused = Instant::now();
+            cluster.process(&old).pause();
+            until_another_leads(&cluster, &old, paused).await;
+            load.reached(SENDS / 2).await;
+            cluster.process(&old).resume();
+            load.reached(SENDS * 9 / 10).await;
+        })
+        .await;
+        cluster.until_ready().await;
+    });
+}
+
+/// Kills the leader, sees the standby take over in time, and starts the killed one again.
+async fn kill_the_leader(cluster: &Cluster) {
+    let old = cluster.leader().await;
+    let killed = Instant::now();
+    cluster.process(&old).kill();
+    until_another_leads(cluster, &old, killed).await;
+    cluster.process(&old).start_again();
+    cluster.until_process_ready(&old).await;
+}
+
+async fn until_another_leads(cluster: &Cluster, old: &str, since: Instant) {
+    let next = if old == "master1" { "master2" } else { "master1" };
+    let http = cluster.internal(next);
+    eventually(PATIENCE, &format!("{next} to lead"), async || {
+        let pulse = http.get("/ready").await;
+        if pulse.json()["leading"] == true {
+            Ok(())
+        } else {
+            Err(pulse.text())
+        }
+    })
+    .await;
+    let took = since.elapsed();
+    assert!(took < TAKEOVER_MAX, "the standby took over after {took:?}");
+}
+
+async fn restart(cluster: &Cluster, name: &str) {
+    let process = cluster.process(name);
+    process.kill();
+    process.start_again();
+    cluster.until_process_ready(name).await;
+}
+
+/// How many sends have been acknowledged.
+struct Load(watch::Receiver<usize>);
+
+impl Load {
+    async fn reached(&self, count: usize) {
+        let mut sent = self.0.clone();
+        let reached = timeout(4 * PATIENCE, sent.wait_for(|sent| *sent >= count)).await;
+        reached
+            .unwrap_or_else(|_| panic!("waited in vain for {count} sends"))
+            .expect("the senders send");
+    }
+}
+
+/// Lets people talk in one room while `trouble` happens. In the end everybody has been given every acknowledged message once, in one order.
+async fn under_load(cluster: &Cluster, trouble: impl AsyncFnOnce(&Load)) {
+    let http = cluster.http();
+    let mut users = Vec::new();
+    for number in 0..SENDERS + LISTENERS {
+        users.push(User::register(&http, &format!("user{number}")).await);
+    }
+    let room = users[0].create_public_room().await;
+    for user in &users[1..] {
+        user.join(&room).await;
+    }
+    let mut listening = JoinSet::new();
+    for user in &users {
+        let mut timeline = Timeline::start(user, &room).await;
+        listening.spawn(async move {
+            let all = |timeline: &Timeline| timeline.bodies().len() >= SENDS;
+            timeline.until(8 * PATIENCE, "every message", all).await;
+            timeline
+                .message_ids()
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        });
+    }
+    let (sent, seen) = watch::channel(0);
+    let mut speaking = JoinSet::new();
+    for (number, user) in users.iter().take(SENDERS).enumerate() {
+        let (user, room, sent) = (user.clone(), room.clone(), sent.clone());
+        speaking.spawn(async move {
+            let mut said = Vec::new();
+            for line in 0..SENDS / SENDERS {
+                said.push(user.say_stubbornly(&room, &format!("{number} {line}")).await);
+                sent.send_modify(|sent| *sent += 1);
+            }
+            said
+        });
+    }
+    trouble(&Load(seen)).await;
+    let said = speaking.join_all().await;
+    let heard = listening.join_all().await;
+    for order in &heard {
+        assert_eq!(order, &heard[0], "not everybody was given the same order");
+    }
+    let acknowledged: BTreeSet<&String> = said.iter().flatten().collect();
+    let given: BTreeSet<&String> = heard[0].iter().collect();
+    assert_eq!((acknowledged.len(), heard[0].len()), (SENDS, SENDS));
+    assert_eq!(acknowledged, given);
+    for own in &said {
+        let order: Vec<&String> = heard[0].iter().filter(|id| own.contains(id)).collect();
+        assert_eq!(
+            order,
+            own.iter().collect::<Vec<_>>(),
+            "a sender's messages changed places"
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! Scenarios on real clusters, and the rules of the house that code can check.
+
+mod architecture;
+mod bad_input;
+mod chaos;
+mod clients;
+mod first_start;
+mod proxy;
+mod rules;
+mod talk;
+
+/// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.
+macro_rules! scenarios {
+    ($($scenario:ident),+ $(,)?) => {
+        mod all_in_one {
+            static CLUSTER: plexus_tests::Shared = plexus_tests::Shared::new(plexus_tests::Topology::AllInOne);
+            $(#[test]
+            fn $scenario() {
+                CLUSTER.run(super::$scenario);
+            })+
+        }
+
+        mod split {
+            static CLUSTER: plexus_tests::Shared = plexus_tests::Shared::new(plexus_tests::Topology::Split);
+            $(#[test]
+            fn $scenario() {
+                CLUSTER.run(super::$scenario);
+            })+
+        }
+    };
+}
+use scenarios;

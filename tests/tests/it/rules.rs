@@ -1,0 +1,186 @@
+//! Rules of the house about migrations and SQL.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use plexus_tests::repository;
+
+/// How a string of SQL begins, after its name.
+const VERBS: &[&str] = &[
+    "SELECT ",
+    "INSERT INTO",
+    "UPDATE ",
+    "DELETE FROM",
+    "WITH ",
+    "CREATE TABLE",
+    "ALTER TABLE",
+];
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.expect("the folder can be read").path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.is_dir() && !["target", "node_modules"].contains(&name) && !name.starts_with('.') {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// Each table of the migrations, and whether it is ordered.
+fn tables() -> BTreeMap<String, bool> {
+    let mut tables = BTreeMap::new();
+    for entry in fs::read_dir(repository().join("migrations")).expect("there are migrations") {
+        let path = entry.expect("the folder can be read").path();
+        let text = fs::read_to_string(&path).expect("migrations are text");
+        let mut ordered = None;
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
+                let table = rest.split([' ', '(']).next().unwrap_or_default().to_owned();
+                let ordered = ordered.take();
+                let ordered = ordered.unwrap_or_else(|| panic!("{table} does not say whether it is ordered or free"));
+                tables.insert(table, ordered);
+            } else if line.starts_with("-- ordered:") {
+                ordered = Some(true);
+            } else if line.starts_with("-- free:") {
+                ordered = Some(false);
+            }
+        }
+    }
+    tables
+}
+
+#[test]
+fn each_table_is_ordered_or_free() {
+    let tables = tables();
+    assert!(tables.contains_key("log") && tables.contains_key("facts"), "{tables:?}");
+}
+
+#[test]
+fn migrations_keep_to_the_subset() {
+    for entry in fs::read_dir(repository().join("migrations")).expect("there are migrations") {
+        let text = fs::read_to_string(entry.expect("the folder can be read").path()).expect("migrations are text");
+        let code: String = text
+            .lines()
+            .filter(|line| !line.starts_with("--"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        for banned in [
+            "SERIAL",
+            "JSONB",
+            "TIMESTAMP",
+            "VARCHAR",
+            "INTEGER",
+            "REAL",
+            "NUMERIC",
+            "[]",
+            "::",
+            "DROP ",
+        ] {
+            assert!(!code.contains(banned), "{banned} is not in the subset of both engines");
+        }
+    }
+}
+
+#[test]
+fn sql_is_in_storage_only() {
+    let root = repository();
+    let elsewhere = ["shared", "workers", "proto"].map(|folder| root.join(folder));
+    for path in elsewhere.iter().flat_map(|folder| rust_files(folder)) {
+        let inside = path.strip_prefix(root).expect("it is in the repository");
+        if inside.starts_with("shared/storage") || inside.starts_with("shared/testkit") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("sources are text");
+        for line in text.lines() {
+            let code = line.trim_start();
+            let literal = code.split_once('"').map_or(code, |(_, literal)| literal);
+            let is_sql = VERBS.iter().any(|verb| literal.starts_with(verb));
+            assert!(
+                !is_sql || code.starts_with("//"),
+                "{} has SQL: {code}",
+                inside.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn each_statement_begins_with_its_name_and_keeps_to_the_subset() {
+    let mut statements = 0;
+    for path in rust_files(&repository().join("shared/storage/src")) {
+        let text = fs::read_to_string(&path).expect("sources are text");
+        let file = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
+        for (at, _) in text.match_indices("\"-- ") {
+            let literal = &text[at + 1..];
+            let literal = &literal[..literal.find("\";").unwrap_or(literal.len().min(2000))];
+            statements += 1;
+            let name = literal[3..].split(['\\', '\n', '"']).next().unwrap_or_default();
+            assert!(
+                name.contains("::") && !name.contains(' '),
+                "{file}: {name:?} is no name of a function"
+            );
+            for banned in [
+                "FOR UPDATE",
+                "SKIP LOCKED",
+                " LIKE ",
+                "GREATEST",
+                "LEAST(",
+                "NULLS ",
+                "::BIGINT",
+                "ILIKE",
+            ] {
+                assert!(!literal.contains(banned), "{file}: {name} uses {banned}");
+            }
+        }
+    }
+    assert!(statements > 20, "only {statements} statements were found");
+}
+
+/// Ordered tables change by a Command of the master, who puts together statements; a function that writes one at once would go around him.
+#[test]
+fn only_free_tables_are_written_at_once() {
+    let tables = tables();
+    // The log's own rows are the master's lease, head and housekeeping.
+    let masters_own = ["log.rs"];
+    for path in rust_files(&repository().join("shared/storage/src")) {
+        let file = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
+        if masters_own.contains(&file.as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("sources are text");
+        // A function ends where its closing brace stands at the margin of its item.
+        for function in text.split("fn ").skip(1) {
+            let body = function.split("\n}\n").next().unwrap_or(function);
+            let body = body.split("\n    }\n").next().unwrap_or(body);
+            if !(body.contains(".execute(") || body.contains(".transaction(")) {
+                continue;
+            }
+            for (table, ordered) in &tables {
+                let writes = ["INSERT INTO ", "UPDATE ", "DELETE FROM "].map(|verb| format!("{verb}{table} "));
+                let written = writes.iter().any(|write| body.contains(write.as_str()));
+                assert!(
+                    !(written && *ordered),
+                    "{file} writes the ordered table {table} without the master"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Decides Commands: load what the rules need, ask the rules, say what to write.
+//!
+//! Nothing here writes. A decision moves the lane's pending head, and the lane forgets that head when the commit fails.
+
+mod account;
+mod create_room;
+mod event;
+mod head;
+mod membership;
+mod profile;
+mod receipt;
+mod redaction;
+
+use plexus_proto::{Command, CommandResult, command::Kind};
+
+pub(crate) use self::head::LaneState;
+use crate::{change_set::ChangeSet, error::CommandError, lanes::LaneKey, leader::Leader};
+
+/// What a Command changes, and its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    pub(crate) change: ChangeSet,
+    pub(crate) result: CommandResult,
+}
+
+impl Decision {
+    fn event(change: ChangeSet, event_id: &ruma::EventId) -> Self {
+        let result = CommandResult { event_id: Some(event_id.to_string()), room_id: None };
+        Self { change, result }
+    }
+
+    /// The answer is an event that is there already.
+    fn unchanged(event_id: &ruma::EventId) -> Self {
+        Self::event(ChangeSet::default(), event_id)
+    }
+}
+
+/// The lane a Command runs in; `None` for typing, which has no lane because it is not stored.
+pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError> {
+    let kind = command.kind.as_ref().ok_or(CommandError::Malformed("no kind"))?;
+    let key = match kind {
+        Kind::Register(c) => user_lane(&c.user_id)?,
+        Kind::CreateSession(c) => user_lane(&c.user_id)?,
+        Kind::DeleteSessions(c) => user_lane(&c.user_id)?,
+        Kind::SetProfile(c) => user_lane(&c.user_id)?,
+        Kind::CreateRoom(_) => LaneKey::NewRoom(command.id.to_vec()),
+        Kind::SendEvent(c) => room_lane(&c.room_id)?,
+        Kind::ChangeMembership(c) => room_lane(&c.room_id)?,
+        Kind::RefreshMember(c) => room_lane(&c.room_id)?,
+        Kind::SetReceipt(c) => room_lane(&c.room_id)?,
+        Kind::SetTyping(_) => return Ok(None),
+    };
+    Ok(Some(key))
+}
+
+fn user_lane(user_id: &str) -> Result<LaneKey, CommandError> {
+    let user_id = user_id.try_into().map_err(|_| CommandError::Malformed("user_id"))?;
+    Ok(LaneKey::User(user_id))
+}
+
+fn room_lane(room_id: &str) -> Result<LaneKey, CommandError> {
+    let room_id = room_id.try_into().map_err(|_| CommandError::Malformed("room_id"))?;
+    Ok(LaneKey::Room(room_id))
+}
+
+/// Decides one Command on the lane's pending head.
+pub(crate) async fn decide(leader: &Leader, state: &mut LaneState, command: &Command) -> Result<Decision, CommandError> {
+    let kind = command.kind.as_ref().ok_or(CommandError::Malformed("no kind"))?;
+    let mut decision = match kind {
+        Kind::Register(c) => account::register(leader, c).await?,
+        Kind::CreateSession(c) => account::create_session(leader, c).await?,
+        Kind::DeleteSessions(c) => account::delete_sessions(leader, c).await?,
+        Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
+        Kind::CreateRoom(c) => create_room::create_room(leader, c).await?,
+        Kind::SendEvent(c) => event::send_event(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::ChangeMembership(c) => {
+            membership::change_membership(leader, state.head(leader, &c.room_id).await?, c).await?
+        }
+        Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),
+    };
+    if let Some(task) = command.task {
+        decision.change.statements.push(plexus_storage::tasks::delete(task));
+    }
+    Ok(decision)
+}

@@ -1,0 +1,222 @@
+//! A room's pending head: where its next event goes, ahead of the store.
+
+use std::{collections::HashMap, sync::Arc};
+
+use plexus_core::{
+    event::EventBody,
+    ids::{EventNid, NodeId, StateKeyNid, UserNid},
+    room_version::RoomIdFormat,
+    row::ReceiptKind,
+    state::{self, Inserted, Node},
+};
+use plexus_storage::{
+    room_heads::{self, RoomHead},
+    rooms::RoomInfo,
+};
+use ruma::RoomId;
+
+use crate::{
+    change_set::ChangeSet,
+    error::{CommandError, forbidden},
+    leader::Leader,
+};
+
+/// State nodes, events and receipts a head keeps in memory once they are committed.
+const OVERLAY_MAX: usize = 4096;
+
+/// What a lane remembers between turns.
+#[derive(Debug, Default)]
+pub(crate) struct LaneState {
+    head: Option<PendingHead>,
+}
+
+impl LaneState {
+    /// The room's head, loaded when this is the lane's first Command.
+    pub(super) async fn head(&mut self, leader: &Leader, room_id: &str) -> Result<&mut PendingHead, CommandError> {
+        if self.head.is_none() {
+            let room_id = <&RoomId>::try_from(room_id).map_err(|_| CommandError::Malformed("room_id"))?;
+            self.head = Some(PendingHead::load(leader, room_id).await?);
+        }
+        Ok(self.head.as_mut().expect("it was loaded above"))
+    }
+
+    /// Adds to a turn's change set where the head has come to. Once for the turn, however many events it has.
+    pub(crate) fn store_head(&mut self, change: &mut ChangeSet) {
+        if let Some(head) = &mut self.head {
+            head.store(change);
+        }
+    }
+
+    /// Everything pending is in the store now.
+    pub(crate) fn committed(&mut self) {
+        if let Some(head) = &mut self.head {
+            head.trim();
+        }
+    }
+}
+
+/// An event nothing follows yet.
+#[derive(Clone, Debug)]
+pub(super) struct Tip {
+    pub(super) nid: EventNid,
+    pub(super) body: Arc<EventBody>,
+}
+
+/// Where a room's history ends, counting what is decided but not yet committed.
+#[derive(Debug)]
+pub(super) struct PendingHead {
+    pub(super) info: Arc<RoomInfo>,
+    pub(super) tips: Vec<Tip>,
+    pub(super) depth: i64,
+    pub(super) room_order: i64,
+    pub(super) root: NodeId,
+    pub(super) next_node: NodeId,
+    /// Whether the stored head is behind this one.
+    moved: bool,
+    nodes: HashMap<NodeId, Arc<Node>>,
+    events: HashMap<EventNid, Arc<EventBody>>,
+    /// How far each reader has come, in room order.
+    receipts: HashMap<Reader, i64>,
+}
+
+/// Whose receipt, of which kind, in which thread.
+pub(super) type Reader = (UserNid, ReceiptKind, Option<String>);
+
+impl PendingHead {
+    /// The head of a room that has no event yet.
+    pub(super) fn empty(info: Arc<RoomInfo>) -> Self {
+        Self {
+            info,
+            tips: Vec::new(),
+            depth: 0,
+            room_order: 0,
+            root: NodeId(0),
+            next_node: NodeId(1),
+            moved: false,
+            nodes: HashMap::new(),
+            events: HashMap::new(),
+            receipts: HashMap::new(),
+        }
+    }
+
+    async fn load(leader: &Leader, room_id: &RoomId) -> Result<Self, CommandError> {
+        // The same answer as for a room the sender is not in, so that nobody learns which rooms exist.
+        let unknown = || forbidden("You are not in this room");
+        let info = leader.store.room(room_id).await?.ok_or_else(unknown)?;
+        let stored = room_heads::load(leader.store.db(), info.nid).await?.ok_or_else(unknown)?;
+        let mut head = Self {
+            depth: stored.depth,
+            room_order: stored.room_order,
+            root: stored.room_root,
+            next_node: stored.next_node,
+            ..Self::empty(info)
+        };
+        for event in leader.store.events(&stored.extremities).await? {
+            head.tips.push(Tip { nid: event.nid, body: Arc::clone(&event.body) });
+        }
+        Ok(head)
+    }
+
+    /// The event that holds a piece of the room's state.
+    pub(super) async fn state_event(
+        &mut self,
+        leader: &Leader,
+        kind: &str,
+        key: &str,
+    ) -> Result<Option<Arc<EventBody>>, CommandError> {
+        let Some(key) = leader.interner.find_state_key(kind, key).await? else { return Ok(None) };
+        let Some(nid) = self.state_nid(leader, key).await? else { return Ok(None) };
+        self.event(leader, nid).await.map(Some)
+    }
+
+    async fn state_nid(&self, leader: &Leader, key: StateKeyNid) -> Result<Option<EventNid>, CommandError> {
+        let found = leader
+            .store
+            .with_nodes(self.info.nid, |nodes| state::get(self.root, key, &|id| self.nodes.get(&id).cloned().or_else(|| nodes(id))))
+            .await?;
+        Ok(found)
+    }
+
+    /// The state with one more entry. The head itself does not move.
+    pub(super) async fn insert_state(
+        &self,
+        leader: &Leader,
+        key: StateKeyNid,
+        event: EventNid,
+    ) -> Result<(Inserted, NodeId), CommandError> {
+        let inserted = leader
+            .store
+            .with_nodes(self.info.nid, |nodes| {
+                let mut next = self.next_node;
+                let nodes = |id| self.nodes.get(&id).cloned().or_else(|| nodes(id));
+                state::insert(self.root, &[(key, event)], &nodes, &mut next).map(|inserted| (inserted, next))
+            })
+            .await?;
+        Ok(inserted)
+    }
+
+    async fn event(&mut self, leader: &Leader, nid: EventNid) -> Result<Arc<EventBody>, CommandError> {
+        if let Some(body) = self.events.get(&nid) {
+            return Ok(Arc::clone(body));
+        }
+        let event = leader.store.event(nid).await?.ok_or(CommandError::Damaged("the state names an event that is not stored"))?;
+        self.events.insert(nid, Arc::clone(&event.body));
+        Ok(Arc::clone(&event.body))
+    }
+
+    /// Moves past a new event.
+    pub(super) fn advance(&mut self, nid: EventNid, body: &Arc<EventBody>, state: Option<(Inserted, NodeId)>) {
+        self.tips.clear();
+        self.tips.push(Tip { nid, body: Arc::clone(body) });
+        self.moved = true;
+        self.depth = body.depth();
+        self.room_order += 1;
+        if let Some((inserted, next_node)) = state {
+            self.root = inserted.root;
+            self.next_node = next_node;
+            self.nodes.extend(inserted.new_nodes);
+            self.events.insert(nid, Arc::clone(body));
+        }
+    }
+
+    /// Writes the head if it has moved.
+    pub(super) fn store(&mut self, change: &mut ChangeSet) {
+        if std::mem::take(&mut self.moved) {
+            change.statements.push(room_heads::upsert(self.info.nid, &RoomHead {
+                extremities: self.tips.iter().map(|tip| tip.nid).collect(),
+                room_order: self.room_order,
+                depth: self.depth,
+                room_root: self.root,
+                next_node: self.next_node,
+            }));
+        }
+    }
+
+    /// The room id an event of this type carries: a create event of version 12 has none, it makes it.
+    pub(super) fn room_id_for(&self, kind: &str) -> Option<&RoomId> {
+        let unnamed = self.info.version.rules().room_id == RoomIdFormat::CreateEventHash && kind == "m.room.create";
+        (!unnamed).then_some(&*self.info.id)
+    }
+
+    /// How far a reader has come, as far as this lane remembers.
+    pub(super) fn receipt(&self, reader: &Reader) -> Option<i64> {
+        self.receipts.get(reader).copied()
+    }
+
+    /// Remembers how far a reader has come.
+    pub(super) fn move_receipt(&mut self, reader: Reader, room_order: i64) {
+        self.receipts.insert(reader, room_order);
+    }
+
+    fn trim(&mut self) {
+        if self.receipts.len() > OVERLAY_MAX {
+            self.receipts.clear();
+        }
+        if self.nodes.len() > OVERLAY_MAX {
+            self.nodes.clear();
+        }
+        if self.events.len() > OVERLAY_MAX {
+            self.events.clear();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Why a Command was not carried out.
+
+use plexus_core::auth::AuthError;
+use plexus_proto::MatrixError;
+use plexus_storage::{StoreError, db::DbError};
+
+/// The master's error. What a client is told travels as a [`MatrixError`], unchanged to the last byte.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The Command is refused, with the answer for the client.
+    #[error("{}: {}", .0.errcode, .0.error)]
+    Refused(MatrixError),
+    /// This process does not lead, or no longer; another may.
+    #[error("this process does not lead")]
+    NotLeader,
+    /// The lane's queue is full.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// The Command itself makes no sense: its sender has a bug.
+    #[error("malformed command: {0}")]
+    Malformed(&'static str),
+    /// The database holds something that cannot be.
+    #[error("damaged data: {0}")]
+    Damaged(&'static str),
+    /// The database refused the change.
+    #[error("the change was refused by the database")]
+    Poison,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An event we made cannot be sealed for a reason that is not the client's.
+    #[error("event: {0}")]
+    Event(String),
+}
+
+impl CommandError {
+    /// A word for metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::NotLeader => "not_leader",
+            Self::Busy => "busy",
+            Self::Malformed(_) => "malformed",
+            Self::Damaged(_) | Self::Poison | Self::Store(_) | Self::Event(_) => "failed",
+        }
+    }
+}
+
+fn refused(status: u32, errcode: &str, error: impl Into<String>) -> CommandError {
+    CommandError::Refused(MatrixError { status, errcode: errcode.to_owned(), error: error.into() })
+}
+
+/// `M_FORBIDDEN`: the rules do not allow it.
+pub(crate) fn forbidden(error: impl Into<String>) -> CommandError {
+    refused(403, "M_FORBIDDEN", error)
+}
+
+/// `M_NOT_FOUND`: there is no such thing.
+pub(crate) fn not_found(error: impl Into<String>) -> CommandError {
+    refused(404, "M_NOT_FOUND", error)
+}
+
+/// `M_BAD_JSON`: the content cannot be part of an event.
+pub(crate) fn bad_json(error: impl Into<String>) -> CommandError {
+    refused(400, "M_BAD_JSON", error)
+}
+
+/// `M_TOO_LARGE`: the event is larger than the specification allows.
+pub(crate) fn too_large(error: impl Into<String>) -> CommandError {
+    refused(413, "M_TOO_LARGE", error)
+}
+
+/// `M_USER_IN_USE`: the user id is taken.
+pub(crate) fn user_in_use() -> CommandError {
+    refused(400, "M_USER_IN_USE", "This user id is taken")
+}
+
+/// `M_ROOM_IN_USE`: the room id is taken.
+pub(crate) fn room_in_use() -> CommandError {
+    refused(400, "M_ROOM_IN_USE", "This room id is taken")
+}
+
+/// `M_UNKNOWN_TOKEN`: the account or device is no longer there.
+pub(crate) fn unknown_token(error: impl Into<String>) -> CommandError {
+    refused(401, "M_UNKNOWN_TOKEN", error)
+}
+
+impl From<DbError> for CommandError {
+    fn from(error: DbError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<AuthError> for CommandError {
+    fn from(error: AuthError) -> Self {
+        forbidden(error.to_string())
+    }
+}

@@ -1,0 +1,49 @@
+//! Follow-up Commands: written with the change that asks for them, run here, removed with the change that does them.
+
+use std::{sync::Arc, time::Duration};
+
+use plexus_proto::Command;
+use plexus_storage::tasks;
+use prost::Message as _;
+
+use crate::{error::CommandError, leader::Leader};
+
+/// Tasks taken up at once.
+const BATCH_MAX: i64 = 100;
+/// How often the table is looked at when nothing tells of a new task: bounds the delay after a failover.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Runs tasks until the term ends.
+pub(crate) async fn run(leader: Arc<Leader>) {
+    loop {
+        tokio::select! {
+            () = leader.deposed.cancelled() => return,
+            () = leader.task_added.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+        if let Err(error) = run_due(&leader).await {
+            tracing::error!(%error, "tasks cannot be run");
+        }
+    }
+}
+
+async fn run_due(leader: &Arc<Leader>) -> Result<(), CommandError> {
+    loop {
+        let due = tasks::due(leader.store.db(), leader.clock.now_ms(), BATCH_MAX).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for task in due {
+            let command = Command::decode(task.command).map_err(|_| CommandError::Damaged("a task"))?;
+            let result = leader.run(command).await;
+            // One that had nothing to change, or may no longer be done, wrote nothing: not even its own end.
+            if let Err(error) = &result {
+                if matches!(error, CommandError::NotLeader) {
+                    return Ok(());
+                }
+                tracing::warn!(task.id, %error, "a task was refused");
+            }
+            leader.store.db().execute(tasks::delete(task.id)).await?;
+        }
+    }
+}
