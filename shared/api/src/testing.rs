@@ -135,7 +135,7 @@ pub(crate) async fn exchange(address: SocketAddr, request: &str) -> Answer {
 pub(crate) async fn request(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
     let mut text = format!("{method} {target} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", value, "\r\n"]);
     }
     text.push_str("\r\n");
     exchange(address, &text).await

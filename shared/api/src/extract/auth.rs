@@ -16,8 +16,8 @@ pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
             .eq_ignore_ascii_case("bearer")
             .then(|| Cow::Borrowed(token.trim_start()));
     }
-    let pairs = request.uri().query()?.split('&');
-    let token = pairs.filter_map(|pair| pair.strip_prefix("access_token=")).next()?;
+    let mut pairs = request.uri().query()?.split('&');
+    let token = pairs.find_map(|pair| pair.strip_prefix("access_token="))?;
     percent_decode_str(token).decode_utf8().ok()
 }
 

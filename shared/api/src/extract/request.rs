@@ -72,7 +72,10 @@ fn refuse(error: &DeserializationError) -> Error {
         DeserializationError::Header(HeaderDeserializationError::MissingHeader(name)) => {
             Error::missing_param(format!("missing header {name}"))
         }
-        other => Error::invalid_param(other.to_string()),
+        DeserializationError::Ident(_)
+        | DeserializationError::Header(_)
+        | DeserializationError::MultipartMixed(_)
+        | _ => Error::invalid_param(error.to_string()),
     }
 }
 

@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use ::http::Method;
+use futures_util::future::{Ready, ready};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -32,21 +33,21 @@ static LARGE: &[Route] = &[Route {
         || Method::POST,
         &["/large/{name}"],
         Auth::None,
-        |call| Box::pin(never(call)),
+        |call| Box::pin(never(&call)),
     )
 }];
 
-async fn never(_: Call) -> Result<Reply, Error> {
-    Ok(json_reply("{\"handled\":\"here\"}"))
+fn never(_: &Call) -> Ready<Result<Reply, Error>> {
+    ready(Ok(json_reply("{\"handled\":\"here\"}")))
 }
 
-fn to(addresses: Vec<SocketAddr>) -> Option<Targets> {
+fn to(addresses: &[SocketAddr]) -> Targets {
     let target = |(i, address): (usize, &SocketAddr)| Target {
         name: format!("p{i}"),
         address: address.to_string(),
     };
     let targets: Vec<Target> = addresses.iter().enumerate().map(target).collect();
-    Some(Arc::new(move |_| targets.clone()))
+    Arc::new(move |_| targets.clone())
 }
 
 /// A process that never answers by itself: the test does.
@@ -84,13 +85,13 @@ async fn read_head(stream: &mut TcpStream) -> (String, Vec<u8>) {
 #[tokio::test]
 async fn a_request_goes_one_hop_and_never_in_a_circle() {
     let serving = start(&[Family::Client], None, ROUTES).await;
-    let first = start(&[Family::Sync], to(vec![serving.internal]), ROUTES).await;
+    let first = start(&[Family::Sync], Some(to(&[serving.internal])), ROUTES).await;
     let answer = request(first.public, "GET", VERSIONS, &[]).await;
     assert_eq!(answer.status, 200);
     assert!(answer.body.contains("\"v1.1\"") && answer.head.contains("access-control-allow-origin: *"));
 
     // A stale registry: the target does not serve the family either, and knows somebody who seems to.
-    let stale = start(&[Family::Sync], to(vec![first.internal]), ROUTES).await;
+    let stale = start(&[Family::Sync], Some(to(&[first.internal])), ROUTES).await;
     assert_eq!(request(stale.public, "GET", VERSIONS, &[]).await.status, 503);
     // Nobody at all.
     let alone = start(&[Family::Sync], None, ROUTES).await;
@@ -102,7 +103,7 @@ async fn an_unreachable_process_is_passed_over() {
     let serving = start(&[Family::Client], None, ROUTES).await;
     let (gone, dead) = fake_target().await;
     drop(gone);
-    let first = start(&[Family::Sync], to(vec![dead, serving.internal]), ROUTES).await;
+    let first = start(&[Family::Sync], Some(to(&[dead, serving.internal])), ROUTES).await;
     // Whichever process a token prefers, the one that is there answers.
     for token in ["a", "b", "c", "d", "e", "f"] {
         let target = format!("/_matrix/client/v3/account/whoami?access_token={token}");
@@ -112,14 +113,14 @@ async fn an_unreachable_process_is_passed_over() {
     let login =
         "POST /_matrix/client/v3/login HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
     assert_eq!(exchange(first.public, login).await.status, 400);
-    let nobody = start(&[Family::Sync], to(vec![dead]), ROUTES).await;
+    let nobody = start(&[Family::Sync], Some(to(&[dead])), ROUTES).await;
     assert_eq!(request(nobody.public, "GET", VERSIONS, &[]).await.status, 503);
 }
 
 #[tokio::test]
 async fn target_headers_and_body_arrive_byte_equal() {
     let (listener, address) = fake_target().await;
-    let first = start(&[Family::Sync], to(vec![address]), LARGE).await;
+    let first = start(&[Family::Sync], Some(to(&[address])), LARGE).await;
     let raw = "/large/a%2Fb%20%C3%A4?x=%2B+&x=2&access_token=t";
     let text = format!(
         "POST {raw} HTTP/1.1\r\nhost: matrix.example:8448\r\nauthorization: X-Matrix origin=\"a\",key=\"k\",sig=\"s\"\r\n\
@@ -165,7 +166,7 @@ async fn target_headers_and_body_arrive_byte_equal() {
 #[tokio::test]
 async fn a_client_that_hangs_up_cancels_the_forwarded_request() {
     let (listener, address) = fake_target().await;
-    let first = start(&[Family::Sync], to(vec![address]), ROUTES).await;
+    let first = start(&[Family::Sync], Some(to(&[address])), ROUTES).await;
     let mut client = TcpStream::connect(first.public).await.expect("connects");
     let text = format!("GET {VERSIONS} HTTP/1.1\r\nhost: here\r\n\r\n");
     client.write_all(text.as_bytes()).await.expect("writes");
@@ -180,7 +181,7 @@ async fn a_client_that_hangs_up_cancels_the_forwarded_request() {
 #[tokio::test]
 async fn a_hundred_megabytes_pass_both_ways_in_constant_memory() {
     let (listener, address) = fake_target().await;
-    let first = start(&[Family::Sync], to(vec![address]), LARGE).await;
+    let first = start(&[Family::Sync], Some(to(&[address])), LARGE).await;
     let before = peak_memory_kib();
     let client = TaskTracker::new().spawn(upload_and_download(first.public));
     let mut stream = accept(&listener).await;
@@ -210,7 +211,7 @@ async fn a_hundred_megabytes_pass_both_ways_in_constant_memory() {
 #[tokio::test]
 async fn a_body_over_the_limit_of_its_route_ends_at_the_first_process() {
     let (listener, address) = fake_target().await;
-    let first = start(&[Family::Sync], to(vec![address]), ROUTES).await;
+    let first = start(&[Family::Sync], Some(to(&[address])), ROUTES).await;
     let chunk = "x".repeat(300 * 1024);
     let text = format!(
         "POST /_matrix/client/v3/login HTTP/1.1\r\nhost: here\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
