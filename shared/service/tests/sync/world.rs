@@ -50,6 +50,8 @@ pub(crate) struct World {
     next_nid: i64,
     keys: HashMap<(String, String), StateKeyNid>,
     rooms: HashMap<RoomNid, Room>,
+    /// Frames that are committed and not published yet, while a test holds them back.
+    held: Option<Vec<Arc<Frame>>>,
     _db: TestDatabase,
     _master: watch::Sender<MasterTarget>,
 }
@@ -115,6 +117,7 @@ impl World {
             next_nid: 100,
             keys: HashMap::new(),
             rooms: HashMap::new(),
+            held: None,
             _db: database,
             _master: sender,
         }
@@ -448,7 +451,21 @@ impl World {
             position,
             rows,
         };
-        self.ctx.replica.receive(&Arc::new(frame));
+        let frame = Arc::new(frame);
+        match &mut self.held {
+            Some(held) => held.push(frame),
+            None => self.ctx.replica.receive(&frame),
+        }
+    }
+
+    /// From now on this process does not hear of what is committed.
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// What was committed since.
+    pub(crate) fn release(&mut self) -> Vec<Arc<Frame>> {
+        self.held.take().unwrap_or_default()
     }
 
     pub(crate) async fn sync(&self, user: &Requester, request: SyncRequest) -> Json {
