@@ -1,6 +1,6 @@
 //! What syncs cost: one message to 100 waiting members, the round with nothing new, and initial syncs of 20 rooms.
 
-#[path = "../tests/sync/world.rs"]
+#[path = "../tests/sync/world/mod.rs"]
 mod world;
 
 use std::{
