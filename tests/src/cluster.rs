@@ -10,8 +10,9 @@ use plexus_testkit::{Cluster as Postgres, ClusterOptions};
 use serde_json::Value;
 
 use crate::{
-    PATIENCE, eventually,
+    PATIENCE,
     binary::{plexus, run_plexus},
+    eventually,
     http::Http,
     nginx,
     ports::free_port,
@@ -67,7 +68,11 @@ struct MemberPorts {
 
 impl MemberPorts {
     fn choose() -> Self {
-        Self { public: free_port(), internal: free_port(), grpc: free_port() }
+        Self {
+            public: free_port(),
+            internal: free_port(),
+            grpc: free_port(),
+        }
     }
 }
 
@@ -125,7 +130,10 @@ impl Cluster {
         let start = |name: &str, role: &str| {
             let ports = MemberPorts::choose();
             let program = member_program(&folder, name, &["--role", role, "--name", name], ports);
-            Member { process: Process::start(program, Arc::clone(&watchdog)), ports }
+            Member {
+                process: Process::start(program, Arc::clone(&watchdog)),
+                ports,
+            }
         };
         let members = vec![
             start("master1", "master"),
@@ -135,7 +143,10 @@ impl Cluster {
             start("sync1", "sync"),
             start("sync2", "sync"),
         ];
-        let nginx_ports = nginx::Ports { right: free_port(), wrong: free_port() };
+        let nginx_ports = nginx::Ports {
+            right: free_port(),
+            wrong: free_port(),
+        };
         let printed = run_plexus(&folder, &["routes", "--format", "nginx"]);
         let map = String::from_utf8(printed.stdout).expect("the map is text");
         let public = |at: &[usize]| at.iter().map(|at| members[*at].ports.public).collect::<Vec<_>>();
@@ -301,14 +312,25 @@ fn member_program(folder: &Path, name: &str, roles: &[&str], ports: MemberPorts)
         name: name.to_owned(),
         path: plexus().to_owned(),
         arguments: arguments.into_iter().map(str::to_owned).collect(),
-        environment: environment.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        environment: environment
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
         folder: folder.to_owned(),
     }
 }
 
 fn redis_program(folder: &Path, socket: &Path) -> Program {
     let socket = socket.to_str().expect("the path is text");
-    let arguments = ["--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no"];
+    let arguments = [
+        "--port",
+        "0",
+        "--unixsocket",
+        socket,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ];
     helper_program(folder, "redis", "redis-server", &arguments)
 }
 
@@ -318,10 +340,16 @@ fn nginx_program(folder: &Path, configuration: &Path) -> Program {
 }
 
 fn helper_program(folder: &Path, name: &str, executable: &str, arguments: &[&str]) -> Program {
-    let found = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin"]
-        .map(|folder| Path::new(folder).join(executable))
-        .into_iter()
-        .find(|path| path.exists());
+    let found = [
+        "/usr/bin",
+        "/usr/sbin",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/opt/homebrew/bin",
+    ]
+    .map(|folder| Path::new(folder).join(executable))
+    .into_iter()
+    .find(|path| path.exists());
     let path = found.unwrap_or_else(|| panic!("{executable} is not installed: run tests/setup"));
     Program {
         name: name.to_owned(),

@@ -71,12 +71,7 @@ impl Http {
     }
 
     /// Sends a request with any body.
-    pub async fn try_send(
-        &self,
-        method: Method,
-        target: &str,
-        body: impl Into<Bytes>,
-    ) -> Result<Answer, NoAnswer> {
+    pub async fn try_send(&self, method: Method, target: &str, body: impl Into<Bytes>) -> Result<Answer, NoAnswer> {
         let request = format!("{method} {}{target}", self.url);
         let mut builder = Request::builder()
             .method(method)
@@ -152,11 +147,19 @@ impl Answer {
 
     /// Panics unless this is the given error, with a sentence in it.
     pub fn expect_error(&self, status: u16, errcode: &str) {
-        let wanted = format!("{} should answer {status} {errcode}, not {}: {}", self.request, self.status, self.text());
+        let wanted = format!(
+            "{} should answer {status} {errcode}, not {}: {}",
+            self.request,
+            self.status,
+            self.text()
+        );
         assert_eq!(self.status, status, "{wanted}");
         let body = self.json();
         assert_eq!(body["errcode"], errcode, "{wanted}");
-        assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{wanted}");
+        assert!(
+            body["error"].as_str().is_some_and(|error| !error.is_empty()),
+            "{wanted}"
+        );
     }
 
     /// Whether a client should send the same request again: the server was not there, or says that it is not ready.

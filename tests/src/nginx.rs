@@ -10,13 +10,7 @@ pub(crate) struct Ports {
 }
 
 /// Writes a configuration; the path comes back.
-pub(crate) fn configure(
-    folder: &Path,
-    map: &str,
-    ports: &Ports,
-    readers: &[u16],
-    syncs: &[u16],
-) -> std::path::PathBuf {
+pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, readers: &[u16], syncs: &[u16]) -> std::path::PathBuf {
     let mut upstreams = String::new();
     let wanted = [
         ("plexus_client", readers),

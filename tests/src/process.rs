@@ -78,9 +78,7 @@ impl Process {
             .stdout(log.try_clone().expect("a file has a second handle"))
             .stderr(log)
             .spawn();
-        let started = started.unwrap_or_else(|error| {
-            panic!("cannot start {}: {error}", self.program.path.display())
-        });
+        let started = started.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.path.display()));
         self.watchdog.started(started.id());
         *child = Some(started);
     }
@@ -137,7 +135,9 @@ impl Process {
 
     fn signal(&self, signal: &str) {
         let child = self.lock();
-        let running = child.as_ref().unwrap_or_else(|| panic!("{} is not running", self.program.name));
+        let running = child
+            .as_ref()
+            .unwrap_or_else(|| panic!("{} is not running", self.program.name));
         let status = Command::new("/bin/kill")
             .args([format!("-{signal}"), running.id().to_string()])
             .status()

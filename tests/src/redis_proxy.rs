@@ -50,7 +50,10 @@ impl RedisProxy {
 
     /// Closes every connection and refuses new ones.
     pub fn cut(&self) {
-        self.set(Mischief { cut: true, ..Mischief::default() });
+        self.set(Mischief {
+            cut: true,
+            ..Mischief::default()
+        });
     }
 
     /// Lets everything through again.

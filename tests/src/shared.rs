@@ -20,7 +20,10 @@ pub struct Shared {
 impl Shared {
     /// A cluster of its own for one group of scenarios.
     pub const fn new(topology: Topology) -> Self {
-        Self { topology, cluster: OnceCell::const_new() }
+        Self {
+            topology,
+            cluster: OnceCell::const_new(),
+        }
     }
 
     /// Runs one scenario on the cluster. If it fails, the ends of all logs are printed.

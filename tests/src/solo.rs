@@ -28,7 +28,9 @@ impl Solo {
             environment: Vec::new(),
             folder: folder.to_owned(),
         };
-        Self { process: Process::start(program, Arc::new(Watchdog::start(folder))) }
+        Self {
+            process: Process::start(program, Arc::new(Watchdog::start(folder))),
+        }
     }
 
     /// The process.

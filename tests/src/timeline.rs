@@ -70,7 +70,9 @@ impl Timeline {
         let timeline = &body["rooms"]["join"][&self.room]["timeline"];
         let mut fresh = timeline["events"].as_array().cloned().unwrap_or_default();
         if timeline["limited"] == true && self.since.is_some() {
-            let from = timeline["prev_batch"].as_str().expect("a limited timeline says where to go on");
+            let from = timeline["prev_batch"]
+                .as_str()
+                .expect("a limited timeline says where to go on");
             let mut missing = self.fill_gap(from).await?;
             missing.append(&mut fresh);
             fresh = missing;
@@ -141,5 +143,7 @@ impl Timeline {
 }
 
 fn event_id(event: &Value) -> &str {
-    event["event_id"].as_str().unwrap_or_else(|| panic!("an event without an id: {event}"))
+    event["event_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("an event without an id: {event}"))
 }

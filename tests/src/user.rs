@@ -60,7 +60,12 @@ impl User {
     }
 
     fn from_answer(http: &Http, answer: &Value) -> Self {
-        let text = |key: &str| answer[key].as_str().unwrap_or_else(|| panic!("no {key} in {answer}")).to_owned();
+        let text = |key: &str| {
+            answer[key]
+                .as_str()
+                .unwrap_or_else(|| panic!("no {key} in {answer}"))
+                .to_owned()
+        };
         Self {
             id: text("user_id"),
             device: text("device_id"),
@@ -71,13 +76,19 @@ impl User {
     /// The same device behind another address.
     #[must_use]
     pub fn at(&self, http: &Http) -> Self {
-        Self { http: self.http.at(http.url()), ..self.clone() }
+        Self {
+            http: self.http.at(http.url()),
+            ..self.clone()
+        }
     }
 
     /// Creates a room; its id comes back.
     pub async fn create_room(&self, body: &Value) -> String {
         let answer = self.http.post("/_matrix/client/v3/createRoom", body).await.ok();
-        answer["room_id"].as_str().expect("createRoom gives a room id").to_owned()
+        answer["room_id"]
+            .as_str()
+            .expect("createRoom gives a room id")
+            .to_owned()
     }
 
     /// Creates a room that anybody may join.
@@ -117,13 +128,18 @@ impl User {
     pub async fn say_stubbornly(&self, room: &str, text: &str) -> String {
         let txn = fresh_name("txn");
         let what = format!("{text:?} to be accepted");
-        let answer = eventually(2 * PATIENCE, &what, async || match self.put_message(room, &txn, text).await {
-            Ok(answer) if answer.is_retryable() => Err(answer.text()),
-            Ok(answer) => Ok(answer.ok()),
-            Err(NoAnswer(why)) => Err(why),
+        let answer = eventually(2 * PATIENCE, &what, async || {
+            match self.put_message(room, &txn, text).await {
+                Ok(answer) if answer.is_retryable() => Err(answer.text()),
+                Ok(answer) => Ok(answer.ok()),
+                Err(NoAnswer(why)) => Err(why),
+            }
         })
         .await;
-        answer["event_id"].as_str().expect("a send gives an event id").to_owned()
+        answer["event_id"]
+            .as_str()
+            .expect("a send gives an event id")
+            .to_owned()
     }
 
     /// One attempt to send a text.
@@ -150,12 +166,17 @@ impl User {
 
     /// A page of a room's history; `query` begins with `&` or is empty.
     pub async fn messages(&self, room: &str, direction: &str, query: &str) -> Answer {
-        let target = format!("/_matrix/client/v3/rooms/{}/messages?dir={direction}{query}", encode(room));
+        let target = format!(
+            "/_matrix/client/v3/rooms/{}/messages?dir={direction}{query}",
+            encode(room)
+        );
         self.http.get(&target).await
     }
 }
 
 fn sync_target(since: Option<&str>, timeout_ms: u64, query: &str) -> String {
-    let since = since.map(|since| format!("&since={}", encode(since))).unwrap_or_default();
+    let since = since
+        .map(|since| format!("&since={}", encode(since)))
+        .unwrap_or_default();
     format!("/_matrix/client/v3/sync?timeout={timeout_ms}{since}{query}")
 }

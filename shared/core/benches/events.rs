@@ -1,6 +1,6 @@
 //! What an event costs on the paths it takes most: sealed once, loaded now and then, written for every reader.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use plexus_core::{
@@ -21,22 +21,25 @@ fn ids() -> Vec<OwnedEventId> {
     ]
 }
 
-fn seal(content: &RawValue, ids: &[OwnedEventId], key: &SigningKey) -> EventBody {
+fn new_event<'a>(content: &'a RawValue, ids: &'a [OwnedEventId]) -> NewEvent<'a> {
     NewEvent {
         room_id: Some(room_id!("!room:example.org")),
         sender: user_id!("@alice:example.org"),
         kind: "m.room.message",
         state_key: None,
         content,
-        prev_events: &ids[..1],
+        prev_events: &ids[..ids.len().min(1)],
         auth_events: ids,
         depth: 1_000,
         origin_server_ts: 1_700_000_000_000,
         redacts: None,
         legacy: None,
     }
-    .seal(RoomVersion::V11.rules(), key, server_name!("example.org"))
-    .expect("a valid event")
+}
+
+fn seal(content: &RawValue, ids: &[OwnedEventId], key: &SigningKey) -> EventBody {
+    let event = new_event(content, ids).seal(RoomVersion::V11.rules(), key, server_name!("example.org"));
+    event.expect("a valid event")
 }
 
 fn events(c: &mut Criterion) {
@@ -74,16 +77,50 @@ fn events(c: &mut Criterion) {
             );
         });
     });
+    authorization(c);
+}
+
+/// A room of a hundred users with power, and one of them says something.
+fn authorization(c: &mut Criterion) {
+    let rules = RoomVersion::V11.rules();
+    let key = SigningKey::from_seed("1", &[1; 32]).expect("a valid version");
+    let users: Vec<_> = (0..100).map(|n| format!(r#""@user{n}:example.org":{n}"#)).collect();
+    let levels = format!(r#"{{"events":{{"m.room.name":50}},"users":{{{}}}}}"#, users.join(","));
+    let state_event = |kind, state_key, content: &str| {
+        let content: Box<RawValue> = serde_json::from_str(content).expect("valid JSON");
+        let event = NewEvent {
+            kind,
+            state_key: Some(state_key),
+            content: &content,
+            ..new_event(&content, &[])
+        };
+        Arc::new(
+            event
+                .seal(rules, &key, server_name!("example.org"))
+                .expect("a valid event"),
+        )
+    };
+    let create = state_event("m.room.create", "", "{}");
+    let power_levels = state_event("m.room.power_levels", "", &levels);
+    let member = state_event("m.room.member", "@alice:example.org", r#"{"membership":"join"}"#);
+    let state = |kind: &str, _: &str| match kind {
+        "m.room.member" => Some(member.clone()),
+        "m.room.power_levels" => Some(power_levels.clone()),
+        _ => None,
+    };
+    let content: Box<RawValue> = serde_json::from_str(CONTENT).expect("valid JSON");
+    let event = new_event(&content, &[])
+        .seal(rules, &key, server_name!("example.org"))
+        .expect("a valid event");
+
     c.bench_function("auth_types", |b| {
         b.iter(|| {
-            auth::auth_types(
-                rules,
-                event.kind(),
-                event.sender().as_str(),
-                None,
-                black_box(event.content()),
-            )
+            let sender = event.sender().as_str();
+            auth::auth_types(rules, event.kind(), sender, None, black_box(event.content()))
         });
+    });
+    c.bench_function("check", |b| {
+        b.iter(|| auth::check(rules, black_box(&event), Some(&create), &state));
     });
 }
 

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 pub mod canonical;
@@ -137,9 +137,11 @@ pub struct EventBody {
 }
 
 impl EventBody {
-    /// Reads an event from our own database: trusted, so nothing is hashed or measured.
+    /// Reads an event from our own database: trusted, so nothing is hashed or measured. A row that was damaged is an
+    /// error here, rather than later for whoever reads it.
     pub fn load(event_id: OwnedEventId, rules: &RoomVersionRules, json: Vec<u8>) -> Result<Self, EventError> {
         let json = String::from_utf8(json).map_err(|_| JsonError::Utf8)?;
+        serde_json::from_str::<IgnoredAny>(&json).map_err(|error| JsonError::Syntax(error.column()))?;
         Self::from_canonical(event_id, rules, json)
     }
 

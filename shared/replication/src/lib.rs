@@ -22,6 +22,8 @@ mod replica;
 mod secret;
 mod status;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod waiters;
 
 pub use self::{

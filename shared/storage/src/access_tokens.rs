@@ -44,7 +44,12 @@ pub fn insert(token_hash: &TokenHash, user: UserNid, device_id: &DeviceId, creat
     one_row(
         "-- access_tokens::insert
         INSERT INTO access_tokens (token_hash, user_nid, device_id, created_ms) VALUES ($1, $2, $3, $4)",
-        [bytes(token_hash), user.int(), text(device_id.as_str()), created_ms.int()],
+        [
+            bytes(token_hash),
+            user.int(),
+            text(device_id.as_str()),
+            created_ms.int(),
+        ],
     )
 }
 
@@ -150,7 +155,8 @@ impl Store {
 
 fn read(row: &DbRow) -> Result<(TokenHash, Arc<Session>), StoreError> {
     let corrupt = |what: String| StoreError::corrupt("access_tokens", what);
-    let token_hash = TokenHash::try_from(&*row.bytes(0)?).map_err(|_| corrupt("a hash that is not 32 bytes".to_owned()))?;
+    let token_hash =
+        TokenHash::try_from(&*row.bytes(0)?).map_err(|_| corrupt("a hash that is not 32 bytes".to_owned()))?;
     let session = Session {
         user: UserNid(row.int(1)?),
         user_id: UserId::parse(row.text(2)?).map_err(|error| corrupt(error.to_string()))?,

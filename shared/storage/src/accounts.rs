@@ -57,7 +57,10 @@ pub(crate) fn cache() -> Accounts {
 impl Store {
     /// A user's account; none for a user of another server.
     pub async fn account(&self, user: UserNid) -> Result<Option<Arc<Account>>, StoreError> {
-        self.caches().accounts.get_or_load(&user, || self.load_account(user)).await
+        self.caches()
+            .accounts
+            .get_or_load(&user, || self.load_account(user))
+            .await
     }
 
     async fn load_account(&self, user: UserNid) -> Result<Option<Arc<Account>>, StoreError> {

@@ -13,8 +13,8 @@ use std::{
 };
 
 use quick_cache::{
-    Equivalent, OptionsBuilder, Weighter,
-    sync::{EntryAction, EntryResult},
+    DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter,
+    sync::{DefaultLifecycle, EntryAction, EntryResult},
 };
 use tokio::sync::OnceCell;
 
@@ -39,7 +39,12 @@ pub(crate) fn bounded<K: Eq + Hash, V: Clone>(max_bytes: u64, typical_bytes: u64
         .weight_capacity(max_bytes)
         .build()
         .expect("both capacities are set");
-    Cache::with_options(options, Weighing(weigh), Default::default(), Default::default())
+    Cache::with_options(
+        options,
+        Weighing(weigh),
+        DefaultHashBuilder::default(),
+        DefaultLifecycle::default(),
+    )
 }
 
 /// How full a cache is.
@@ -57,7 +62,12 @@ pub struct CacheUse {
 
 /// How full `cache` is.
 pub(crate) fn usage<K: Eq + Hash, V: Clone>(name: &'static str, cache: &Cache<K, V>) -> CacheUse {
-    CacheUse { name, entries: cache.len(), bytes: cache.weight(), max_bytes: cache.capacity() }
+    CacheUse {
+        name,
+        entries: cache.len(),
+        bytes: cache.weight(),
+        max_bytes: cache.capacity(),
+    }
 }
 
 /// Applies a [`Weigh`].
@@ -94,7 +104,10 @@ struct Load<V> {
 
 impl<K: Clone + Eq + Hash, V: Clone> Changing<K, V> {
     pub(crate) fn new(kept: Cache<K, V>) -> Self {
-        Self { kept, loads: Mutex::default() }
+        Self {
+            kept,
+            loads: Mutex::default(),
+        }
     }
 
     /// What is kept.
@@ -172,14 +185,16 @@ impl<K: Clone + Eq + Hash, V: Clone> Changing<K, V> {
         usage(name, &self.kept)
     }
 
-    /// Changes the value in its place, so that an `Arc` nobody else holds is not copied; the cache weighs it again.
+    /// Changes the value in its place, so that an `Arc` nobody else holds is not copied.
     fn change_kept(&self, key: &K, change: impl FnOnce(&mut V)) {
         let changed = self.kept.entry(key, Some(Duration::ZERO), |_, value| {
             change(value);
-            EntryAction::Retain(())
+            EntryAction::Retain(value.clone())
         });
-        // It may have been evicted just now; dropping the guard leaves the place empty.
-        drop::<EntryResult<'_, _, _, _, _, _, ()>>(changed);
+        // It may have grown: only putting it in again makes the cache hold its bound. Or it was evicted just now.
+        if let EntryResult::Retained(value) = changed {
+            drop(self.kept.replace(key.clone(), value, true));
+        }
     }
 
     fn join<'a>(&'a self, key: &'a K, enough: impl Fn(&V) -> bool) -> Result<V, Seat<'a, K, V>> {
@@ -188,9 +203,16 @@ impl<K: Clone + Eq + Hash, V: Clone> Changing<K, V> {
         if let Some(value) = self.kept.get(key).filter(&enough) {
             return Ok(value);
         }
-        let load = loads.entry(key.clone()).or_insert_with(|| Load { result: Arc::default(), waiting: 0 });
+        let load = loads.entry(key.clone()).or_insert_with(|| Load {
+            result: Arc::default(),
+            waiting: 0,
+        });
         load.waiting += 1;
-        Err(Seat { cache: self, key, result: Arc::clone(&load.result) })
+        Err(Seat {
+            cache: self,
+            key,
+            result: Arc::clone(&load.result),
+        })
     }
 
     fn loads(&self) -> MutexGuard<'_, HashMap<K, Load<V>>> {

@@ -31,7 +31,13 @@ const UNKNOWN: Sequence = Sequence::MAX;
 
 impl Changes {
     pub(crate) fn new() -> Self {
-        Self { rooms_max: ROOMS_MAX, state: Mutex::new(State { floor: UNKNOWN, last: HashMap::new() }) }
+        Self {
+            rooms_max: ROOMS_MAX,
+            state: Mutex::new(State {
+                floor: UNKNOWN,
+                last: HashMap::new(),
+            }),
+        }
     }
 
     /// A row that touches no room is the one at `position`.
@@ -63,7 +69,10 @@ impl Changes {
     /// Changes may have been missed.
     pub(crate) fn forget_all(&self) {
         let mut state = self.lock();
-        *state = State { floor: UNKNOWN, last: HashMap::new() };
+        *state = State {
+            floor: UNKNOWN,
+            last: HashMap::new(),
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,7 +106,10 @@ mod tests {
 
     #[test]
     fn quiet_rooms_are_forgotten_first_and_the_floor_covers_them() {
-        let changes = Changes { rooms_max: 10, ..Changes::new() };
+        let changes = Changes {
+            rooms_max: 10,
+            ..Changes::new()
+        };
         for at in 1..=11 {
             changes.change(RoomNid(at), 100 + at);
         }

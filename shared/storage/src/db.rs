@@ -70,9 +70,7 @@ impl Database {
     pub async fn open(config: &DatabaseConfig) -> Result<Self, DbError> {
         let inner = match config {
             DatabaseConfig::Sqlite { path } => Inner::Sqlite(Sqlite::open(path.clone()).await?),
-            DatabaseConfig::Postgres { url, pool_max } => {
-                Inner::Postgres(Postgres::open(url, *pool_max).await?)
-            }
+            DatabaseConfig::Postgres { url, pool_max } => Inner::Postgres(Postgres::open(url, *pool_max).await?),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -97,11 +95,7 @@ impl Database {
     }
 
     /// Like [`Database::query`], for at most one row. A second row is left unseen.
-    pub async fn query_opt(
-        &self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> Result<Option<DbRow>, DbError> {
+    pub async fn query_opt(&self, sql: &'static str, params: &[Value]) -> Result<Option<DbRow>, DbError> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
 
@@ -110,9 +104,7 @@ impl Database {
         let name = dialect::name(statement.sql);
         let started = Instant::now();
         let rows = match &*self.0 {
-            Inner::Postgres(postgres) if statement.expected_rows.is_none() => {
-                postgres.execute(statement).await
-            }
+            Inner::Postgres(postgres) if statement.expected_rows.is_none() => postgres.execute(statement).await,
             Inner::Sqlite(_) | Inner::Postgres(_) => {
                 let rows = self.run(vec![statement]).await?;
                 Ok(rows.into_iter().sum())

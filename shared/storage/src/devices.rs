@@ -52,7 +52,10 @@ impl Store {
     pub async fn device(&self, user: UserNid, device_id: &DeviceId) -> Result<Option<Device>, StoreError> {
         let sql = "-- devices::device
             SELECT device_id, display_name, created_ms FROM devices WHERE user_nid = $1 AND device_id = $2";
-        let row = self.db().query_opt(sql, &[user.int(), text(device_id.as_str())]).await?;
+        let row = self
+            .db()
+            .query_opt(sql, &[user.int(), text(device_id.as_str())])
+            .await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -60,7 +63,12 @@ impl Store {
     pub async fn devices(&self, user: UserNid) -> Result<Vec<Device>, StoreError> {
         let sql = "-- devices::devices
             SELECT device_id, display_name, created_ms FROM devices WHERE user_nid = $1 ORDER BY device_id LIMIT $2";
-        self.db().query(sql, &[user.int(), DEVICES_MAX.int()]).await?.iter().map(read).collect()
+        self.db()
+            .query(sql, &[user.int(), DEVICES_MAX.int()])
+            .await?
+            .iter()
+            .map(read)
+            .collect()
     }
 }
 

@@ -45,6 +45,9 @@ pub enum StoreError {
 impl StoreError {
     /// A row of `table` holds what nobody wrote there.
     pub(crate) fn corrupt(table: &'static str, what: impl Into<String>) -> Self {
-        Self::Corrupt { table, what: what.into() }
+        Self::Corrupt {
+            table,
+            what: what.into(),
+        }
     }
 }

@@ -24,12 +24,11 @@ use crate::{
     sql::{Int as _, bytes, one_row, opt_int, opt_text},
 };
 
+pub(crate) use self::cache::Events;
 pub use self::{
     id::event_id_bytes,
     read::{Direction, EVENTS_PER_PAGE_MAX},
 };
-pub(crate) use self::cache::Events;
-
 
 /// What an event takes up in memory besides its JSON, about: its fields, and the ids of the events it refers to.
 const EVENT_BYTES: u64 = 900;
@@ -82,7 +81,11 @@ impl StoredEvent {
     /// The event once `redacted_by` has redacted it.
     pub(crate) fn redacted(&self, redacted_by: EventNid, version: RoomVersion) -> Self {
         let body = Arc::new(self.body.redacted(version.rules()));
-        Self { redacted_by: Some(redacted_by), body, ..self.clone() }
+        Self {
+            redacted_by: Some(redacted_by),
+            body,
+            ..self.clone()
+        }
     }
 
     /// What it takes up in memory, about.

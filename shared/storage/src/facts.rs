@@ -20,15 +20,13 @@ pub async fn get_or_insert(db: &Database, name: &str, value: &str) -> Result<Str
         return Ok(known);
     }
     let sql = "-- facts::insert\nINSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-    db.execute(Statement::new(sql, [name.into(), value.into()]))
-        .await?;
+    db.execute(Statement::new(sql, [name.into(), value.into()])).await?;
     Ok(get(db, name).await?.unwrap_or_else(|| value.to_owned()))
 }
 
 /// Changes a fact: for tools that restore, copy or import.
 pub async fn set(db: &Database, name: &str, value: &str) -> Result<(), DbError> {
     let sql = "-- facts::set\nINSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    db.execute(Statement::new(sql, [name.into(), value.into()]))
-        .await?;
+    db.execute(Statement::new(sql, [name.into(), value.into()])).await?;
     Ok(())
 }

@@ -21,12 +21,7 @@ pub struct Lease {
 /// Takes the lease in a new epoch if it has run out, or is the holder's own. Nothing if somebody else has it.
 ///
 /// `holder` must be unique to one run of one process.
-pub async fn acquire(
-    db: &Database,
-    writer: WriterId,
-    holder: &str,
-    ttl_ms: i64,
-) -> Result<Option<Epoch>, DbError> {
+pub async fn acquire(db: &Database, writer: WriterId, holder: &str, ttl_ms: i64) -> Result<Option<Epoch>, DbError> {
     let sql = "-- leases::acquire\n\
         INSERT INTO leases (writer, epoch, holder, expires_ms) VALUES ($1, 1, $2, now_ms() + $3)\n\
         ON CONFLICT (writer) DO UPDATE SET epoch = leases.epoch + 1, holder = excluded.holder, expires_ms = excluded.expires_ms\n\
@@ -41,13 +36,7 @@ pub async fn acquire(
 }
 
 /// Prolongs the holder's lease. False if it has run out or is somebody else's: he must step down.
-pub async fn renew(
-    db: &Database,
-    writer: WriterId,
-    holder: &str,
-    epoch: Epoch,
-    ttl_ms: i64,
-) -> Result<bool, DbError> {
+pub async fn renew(db: &Database, writer: WriterId, holder: &str, epoch: Epoch, ttl_ms: i64) -> Result<bool, DbError> {
     let sql = "-- leases::renew\n\
         UPDATE leases SET expires_ms = now_ms() + $4\n\
         WHERE writer = $1 AND holder = $2 AND epoch = $3 AND expires_ms > now_ms()";
@@ -56,12 +45,7 @@ pub async fn renew(
 }
 
 /// Ends the holder's lease, so that the next leader need not wait for it to run out. False if it was not his any more.
-pub async fn release(
-    db: &Database,
-    writer: WriterId,
-    holder: &str,
-    epoch: Epoch,
-) -> Result<bool, DbError> {
+pub async fn release(db: &Database, writer: WriterId, holder: &str, epoch: Epoch) -> Result<bool, DbError> {
     let sql = "-- leases::release\n\
         UPDATE leases SET expires_ms = 0 WHERE writer = $1 AND holder = $2 AND epoch = $3";
     let params = [code(writer), holder.into(), epoch.into()];

@@ -54,16 +54,13 @@ pub async fn frames_after(
 ) -> Result<Vec<StoredFrame>, DbError> {
     let sql = "-- log::frames_after\n\
         SELECT previous, position, epoch, created_ms, frame FROM log WHERE writer = $1 AND position > $2 ORDER BY position LIMIT $3";
-    let rows = db
-        .query(sql, &[code(writer), after.into(), limit.into()])
-        .await?;
+    let rows = db.query(sql, &[code(writer), after.into(), limit.into()]).await?;
     rows.iter().map(read).collect()
 }
 
 /// The earliest place a reader can go on from; nothing if no frame is stored.
 pub async fn oldest(db: &Database, writer: WriterId) -> Result<Option<Sequence>, DbError> {
-    let sql =
-        "-- log::oldest\nSELECT previous FROM log WHERE writer = $1 ORDER BY position LIMIT 1";
+    let sql = "-- log::oldest\nSELECT previous FROM log WHERE writer = $1 ORDER BY position LIMIT 1";
     let row = db.query_opt(sql, &[code(writer)]).await?;
     row.map(|row| row.int(0)).transpose()
 }
@@ -73,19 +70,11 @@ pub async fn take_over(db: &Database, writer: WriterId, epoch: Epoch) -> Result<
     let sql = "-- log::take_over\n\
         INSERT INTO log_head (writer, position, epoch) VALUES ($1, 0, $2)\n\
         ON CONFLICT (writer) DO UPDATE SET epoch = excluded.epoch WHERE log_head.epoch < excluded.epoch";
-    Ok(db
-        .execute(Statement::new(sql, [code(writer), epoch.into()]))
-        .await?
-        == 1)
+    Ok(db.execute(Statement::new(sql, [code(writer), epoch.into()])).await? == 1)
 }
 
 /// Moves the head of the chain: lease check, order and head in one. It must touch one row, or the writer is deposed.
-pub fn advance_head(
-    writer: WriterId,
-    epoch: Epoch,
-    previous: Sequence,
-    position: Sequence,
-) -> Statement {
+pub fn advance_head(writer: WriterId, epoch: Epoch, previous: Sequence, position: Sequence) -> Statement {
     let sql = "-- log::advance_head\n\
         UPDATE log_head SET position = $4 WHERE writer = $1 AND epoch = $2 AND position = $3";
     let params = [code(writer), epoch.into(), previous.into(), position.into()];

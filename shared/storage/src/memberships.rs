@@ -54,7 +54,12 @@ pub type RoomMembers = Memberships<UserNid>;
 
 impl<K: Ord> Default for Memberships<K> {
     fn default() -> Self {
-        Self { newest: BTreeMap::new(), last_change: 0, joined: 0, invited: 0 }
+        Self {
+            newest: BTreeMap::new(),
+            last_change: 0,
+            joined: 0,
+            invited: 0,
+        }
     }
 }
 
@@ -91,7 +96,11 @@ impl<K: Ord + Copy> Memberships<K> {
 
     /// Puts in an entry, unless there is a newer one.
     fn put(&mut self, key: K, entry: RoomMembership) {
-        if self.newest.get(&key).is_some_and(|newest| newest.position >= entry.position) {
+        if self
+            .newest
+            .get(&key)
+            .is_some_and(|newest| newest.position >= entry.position)
+        {
             return;
         }
         self.last_change = self.last_change.max(entry.position);
@@ -143,7 +152,8 @@ impl Views {
     /// A member event was persisted.
     pub(crate) fn change(&self, user: UserNid, room: RoomNid, entry: RoomMembership) {
         self.rooms.change(&user, |rooms| Arc::make_mut(rooms).put(room, entry));
-        self.members.change(&room, |members| Arc::make_mut(members).put(user, entry));
+        self.members
+            .change(&room, |members| Arc::make_mut(members).put(user, entry));
     }
 
     pub(crate) fn forget_all(&self) {
@@ -159,12 +169,20 @@ impl Views {
 impl Store {
     /// A user's rooms, as new as this process knows.
     pub async fn user_rooms(&self, user: UserNid) -> Result<Arc<UserRooms>, StoreError> {
-        self.caches().memberships.rooms.get_or_load(&user, || self.load_user_rooms(user)).await
+        self.caches()
+            .memberships
+            .rooms
+            .get_or_load(&user, || self.load_user_rooms(user))
+            .await
     }
 
     /// A room's users, as new as this process knows.
     pub async fn room_members(&self, room: RoomNid) -> Result<Arc<RoomMembers>, StoreError> {
-        self.caches().memberships.members.get_or_load(&room, || self.load_room_members(room)).await
+        self.caches()
+            .memberships
+            .members
+            .get_or_load(&room, || self.load_room_members(room))
+            .await
     }
 
     /// A user's rooms as they were at a place that this process has reached.
@@ -254,7 +272,11 @@ fn read(row: &DbRow, first: usize) -> Result<RoomMembership, StoreError> {
     let code = row.int(first)?;
     let membership =
         Membership::from_code(code).ok_or_else(|| StoreError::corrupt("memberships", format!("membership {code}")))?;
-    Ok(RoomMembership { membership, event: EventNid(row.int(first + 1)?), position: row.int(first + 2)? })
+    Ok(RoomMembership {
+        membership,
+        event: EventNid(row.int(first + 1)?),
+        position: row.int(first + 2)?,
+    })
 }
 
 #[cfg(test)]

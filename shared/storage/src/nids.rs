@@ -27,5 +27,11 @@ pub async fn next_nids(db: &Database) -> Result<NextNids, StoreError> {
         return Err(StoreError::corrupt("events", "no greatest number"));
     };
     let next = |column| row.int(column).map(|greatest| greatest + 1);
-    Ok(NextNids { user: next(0)?, room: next(1)?, state_key: next(2)?, event: next(3)?, task: next(4)? })
+    Ok(NextNids {
+        user: next(0)?,
+        room: next(1)?,
+        state_key: next(2)?,
+        event: next(3)?,
+        task: next(4)?,
+    })
 }

@@ -45,14 +45,20 @@ pub(crate) type Profiles = Changing<UserNid, Arc<Profile>>;
 
 pub(crate) fn cache() -> Profiles {
     Changing::new(bounded(CACHE_BYTES, 200, |_, profile| {
-        profile.iter().map(|(field, value)| (field.len() + value.get().len() + 64) as u64).sum()
+        profile
+            .iter()
+            .map(|(field, value)| (field.len() + value.get().len() + 64) as u64)
+            .sum()
     }))
 }
 
 impl Store {
     /// A local user's profile; empty if he has none.
     pub async fn profile(&self, user: UserNid) -> Result<Arc<Profile>, StoreError> {
-        self.caches().profiles.get_or_load(&user, || self.load_profile(user)).await
+        self.caches()
+            .profiles
+            .get_or_load(&user, || self.load_profile(user))
+            .await
     }
 
     async fn load_profile(&self, user: UserNid) -> Result<Arc<Profile>, StoreError> {

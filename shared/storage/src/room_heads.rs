@@ -28,7 +28,11 @@ pub struct RoomHead {
 
 /// Writes where a room stands.
 pub fn upsert(room: RoomNid, head: &RoomHead) -> Statement {
-    let extremities: Vec<u8> = head.extremities.iter().flat_map(|event| event.0.to_be_bytes()).collect();
+    let extremities: Vec<u8> = head
+        .extremities
+        .iter()
+        .flat_map(|event| event.0.to_be_bytes())
+        .collect();
     one_row(
         "-- room_heads::upsert
         INSERT INTO room_heads (room_nid, extremities, room_order, depth, room_root, next_node) VALUES ($1, $2, $3, $4, $5, $6)
@@ -55,7 +59,10 @@ pub async fn load(db: &Database, room: RoomNid) -> Result<Option<RoomHead>, Stor
     let extremities = row.bytes(0)?;
     let (nids, rest) = extremities.as_chunks::<NID_BYTES>();
     if !rest.is_empty() {
-        return Err(StoreError::corrupt("room_heads", format!("extremities of room {}", room.0)));
+        return Err(StoreError::corrupt(
+            "room_heads",
+            format!("extremities of room {}", room.0),
+        ));
     }
     Ok(Some(RoomHead {
         extremities: nids.iter().map(|nid| EventNid(i64::from_be_bytes(*nid))).collect(),

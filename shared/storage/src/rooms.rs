@@ -37,7 +37,11 @@ pub fn insert(room: &RoomInfo) -> Statement {
 
 /// The number the database holds for a version: its place among all versions, from 1. New versions are added at the end.
 fn version_code(version: RoomVersion) -> i64 {
-    RoomVersion::ALL.into_iter().zip(1..).find(|(known, _)| *known == version).map_or(0, |(_, code)| code)
+    RoomVersion::ALL
+        .into_iter()
+        .zip(1..)
+        .find(|(known, _)| *known == version)
+        .map_or(0, |(_, code)| code)
 }
 
 /// What has been read of the table.
@@ -108,5 +112,9 @@ fn read(row: &DbRow) -> Result<RoomInfo, StoreError> {
         .find(|version| version_code(*version) == code)
         .ok_or_else(|| StoreError::corrupt("rooms", format!("version {code}")))?;
     let id = RoomId::parse(row.text(1)?).map_err(|error| StoreError::corrupt("rooms", error.to_string()))?;
-    Ok(RoomInfo { nid: RoomNid(row.int(0)?), id, version })
+    Ok(RoomInfo {
+        nid: RoomNid(row.int(0)?),
+        id,
+        version,
+    })
 }

@@ -7,12 +7,19 @@ use crate::db::{Statement, Value};
 
 /// A statement that may touch any number of rows.
 pub(crate) fn statement<const N: usize>(sql: &'static str, params: [Value; N]) -> Statement {
-    Statement { sql, params: params.into_iter().collect(), expected_rows: None }
+    Statement {
+        sql,
+        params: params.into_iter().collect(),
+        expected_rows: None,
+    }
 }
 
 /// A statement that must touch exactly one row: another number means that the change set was decided on something that is not so.
 pub(crate) fn one_row<const N: usize>(sql: &'static str, params: [Value; N]) -> Statement {
-    Statement { expected_rows: Some(1), ..statement(sql, params) }
+    Statement {
+        expected_rows: Some(1),
+        ..statement(sql, params)
+    }
 }
 
 /// TEXT.

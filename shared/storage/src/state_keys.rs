@@ -43,7 +43,9 @@ pub(crate) struct StateKeys {
 impl StateKeys {
     pub(crate) fn new() -> Self {
         Self {
-            nids: Changing::new(bounded(CACHE_BYTES, 120, |pair: &Pair, _| (pair.0.len() + pair.1.len()) as u64 + 64)),
+            nids: Changing::new(bounded(CACHE_BYTES, 120, |pair: &Pair, _| {
+                (pair.0.len() + pair.1.len()) as u64 + 64
+            })),
             pairs: bounded(CACHE_BYTES, 120, |_, pair| (pair.0.len() + pair.1.len()) as u64 + 64),
         }
     }
@@ -102,7 +104,9 @@ impl Store {
             return Ok(nid);
         }
         let pair = Pair(kind.into(), state_key.into());
-        cache.get_or_load(&pair, || self.load_state_key_nid(kind, state_key)).await
+        cache
+            .get_or_load(&pair, || self.load_state_key_nid(kind, state_key))
+            .await
     }
 
     async fn load_state_key_nid(&self, kind: &str, state_key: &str) -> Result<Option<StateKeyNid>, StoreError> {
@@ -114,6 +118,9 @@ impl Store {
 
     /// The event type and state key behind a number.
     pub async fn state_key(&self, nid: StateKeyNid) -> Result<Option<Arc<StateKey>>, StoreError> {
+        if let Some(pair) = self.caches().state_keys.pairs.get(&nid) {
+            return Ok(Some(pair));
+        }
         Ok(self.state_keys(&[nid]).await?.pop().flatten())
     }
 

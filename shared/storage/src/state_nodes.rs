@@ -31,7 +31,12 @@ pub fn insert(room: RoomNid, id: NodeId, node: &Node) -> Statement {
     one_row(
         "-- state_nodes::insert
         INSERT INTO state_nodes (room_nid, node_id, checksum, body) VALUES ($1, $2, $3, $4)",
-        [room.int(), id.int(), Node::checksum(&body).int(), Value::Bytes(Bytes::from(body))],
+        [
+            room.int(),
+            id.int(),
+            Node::checksum(&body).int(),
+            Value::Bytes(Bytes::from(body)),
+        ],
     )
 }
 
@@ -47,22 +52,27 @@ type Loaded = HashMap<NodeId, Arc<Node>>;
 
 impl Store {
     /// The event that sets a key in a room's state.
-    pub async fn state_get(&self, room: RoomNid, root: NodeId, key: StateKeyNid) -> Result<Option<EventNid>, StoreError> {
-        self.with_nodes(room, |nodes| state::get(root, key, nodes)).await
+    pub async fn state_get(
+        &self,
+        room: RoomNid,
+        state_root: NodeId,
+        key: StateKeyNid,
+    ) -> Result<Option<EventNid>, StoreError> {
+        self.with_nodes(room, |nodes| state::get(state_root, key, nodes)).await
     }
 
     /// The state event of a type and state key in a room's state.
     pub async fn state_event(
         &self,
         room: RoomNid,
-        root: NodeId,
+        state_root: NodeId,
         kind: &str,
         state_key: &str,
     ) -> Result<Option<Arc<StoredEvent>>, StoreError> {
         let Some(key) = self.state_key_nid(kind, state_key).await? else {
             return Ok(None);
         };
-        let Some(event) = self.state_get(room, root, key).await? else {
+        let Some(event) = self.state_get(room, state_root, key).await? else {
             return Ok(None);
         };
         match self.event(event).await? {
@@ -72,11 +82,11 @@ impl Store {
     }
 
     /// All of a room's state, in no particular order.
-    pub async fn state(&self, room: RoomNid, root: NodeId) -> Result<Vec<(StateKeyNid, EventNid)>, StoreError> {
+    pub async fn state(&self, room: RoomNid, state_root: NodeId) -> Result<Vec<(StateKeyNid, EventNid)>, StoreError> {
         let mut loaded = Loaded::new();
         loop {
             let mut missing = Vec::new();
-            state::frontier(root, &|id| self.node_at_hand(room, id, &loaded), &mut missing);
+            state::frontier(state_root, &|id| self.node_at_hand(room, id, &loaded), &mut missing);
             if missing.is_empty() {
                 break;
             }
@@ -84,14 +94,14 @@ impl Store {
         }
         self.with_loaded(room, loaded, |nodes| {
             let mut entries = Vec::new();
-            state::entries(root, nodes, &mut entries).map(|()| entries)
+            state::entries(state_root, nodes, &mut entries).map(|()| entries)
         })
         .await
     }
 
     /// All of a room's state as events, in no particular order.
-    pub async fn state_events(&self, room: RoomNid, root: NodeId) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
-        let state = self.state(room, root).await?;
+    pub async fn state_events(&self, room: RoomNid, state_root: NodeId) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+        let state = self.state(room, state_root).await?;
         let nids: Vec<EventNid> = state.into_iter().map(|(_, event)| event).collect();
         self.events(&nids).await
     }
@@ -138,14 +148,20 @@ impl Store {
     }
 
     fn node_at_hand(&self, room: RoomNid, id: NodeId, loaded: &Loaded) -> Option<Arc<Node>> {
-        loaded.get(&id).cloned().or_else(|| self.caches().state_nodes.get(&(room, id)))
+        loaded
+            .get(&id)
+            .cloned()
+            .or_else(|| self.caches().state_nodes.get(&(room, id)))
     }
 
     /// Loads nodes, all of which have to be there.
     async fn load_nodes(&self, room: RoomNid, ids: &[NodeId], loaded: &mut Loaded) -> Result<(), StoreError> {
         for chunk in ids.chunks(NODES_PER_QUERY_MAX) {
             if loaded.len() + chunk.len() > NODES_PER_READ_MAX {
-                return Err(StoreError::corrupt("state_nodes", format!("a state of room {} that has no end", room.0)));
+                return Err(StoreError::corrupt(
+                    "state_nodes",
+                    format!("a state of room {} that has no end", room.0),
+                ));
             }
             let sql = "-- state_nodes::nodes
                 SELECT node_id, checksum, body FROM state_nodes WHERE room_nid = $1 AND node_id = ANY($2)";

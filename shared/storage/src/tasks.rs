@@ -42,7 +42,15 @@ pub async fn due(db: &Database, now_ms: i64, limit: i64) -> Result<Vec<Task>, St
     let sql = "-- tasks::due
         SELECT id, due_ms, command FROM tasks WHERE due_ms <= $1 ORDER BY due_ms, id LIMIT $2";
     let rows = db.query(sql, &[now_ms.int(), limit.int()]).await?;
-    rows.iter().map(|row| Ok(Task { id: row.int(0)?, due_ms: row.int(1)?, command: row.bytes(2)? })).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(Task {
+                id: row.int(0)?,
+                due_ms: row.int(1)?,
+                command: row.bytes(2)?,
+            })
+        })
+        .collect()
 }
 
 /// When the next one is due.

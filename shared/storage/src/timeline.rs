@@ -38,7 +38,11 @@ impl RoomTimeline {
             _ => 0,
         };
         let weight = newest_first.iter().map(|event| event.weight()).sum();
-        Self { floor, events: newest_first.into_iter().rev().collect(), weight }
+        Self {
+            floor,
+            events: newest_first.into_iter().rev().collect(),
+            weight,
+        }
     }
 
     /// The place after which all events are here.
@@ -59,7 +63,11 @@ impl RoomTimeline {
     /// The newest `limit` events in (after, `up_to`], newest first; none if some of them may not be here.
     pub fn between(&self, after: Sequence, up_to: Sequence, limit: usize) -> Option<Vec<Arc<StoredEvent>>> {
         let in_range = self.newest_first().skip_while(|event| event.position > up_to);
-        let events: Vec<_> = in_range.take_while(|event| event.position > after).take(limit).cloned().collect();
+        let events: Vec<_> = in_range
+            .take_while(|event| event.position > after)
+            .take(limit)
+            .cloned()
+            .collect();
         (events.len() == limit || self.floor <= after).then_some(events)
     }
 
@@ -70,7 +78,11 @@ impl RoomTimeline {
 
     /// Appends an event, unless the database had it before its row came.
     fn push(&mut self, event: Arc<StoredEvent>) {
-        if self.events.back().is_some_and(|newest| newest.position >= event.position) {
+        if self
+            .events
+            .back()
+            .is_some_and(|newest| newest.position >= event.position)
+        {
             return;
         }
         self.weight += event.weight();
@@ -97,7 +109,11 @@ impl Timelines {
         // Without a timeline to append to, the event begins one: it is all that happened in the room after the place before it.
         let begin = || {
             let events = VecDeque::from([Arc::clone(event)]);
-            Arc::new(RoomTimeline { floor: event.position - 1, events, weight: event.weight() })
+            Arc::new(RoomTimeline {
+                floor: event.position - 1,
+                events,
+                weight: event.weight(),
+            })
         };
         let append = |timeline: &mut Arc<RoomTimeline>| Arc::make_mut(timeline).push(Arc::clone(event));
         self.change_or_make(&event.room, append, begin);
@@ -121,7 +137,9 @@ impl Store {
     /// The newest events of a room, as many as are kept.
     pub async fn room_timeline(&self, room: RoomNid) -> Result<Arc<RoomTimeline>, StoreError> {
         let timelines = &self.caches().timelines;
-        timelines.get_if_or_load(&room, |timeline| timeline.is_full(), || self.load_timeline(room)).await
+        timelines
+            .get_if_or_load(&room, |timeline| timeline.is_full(), || self.load_timeline(room))
+            .await
     }
 
     async fn load_timeline(&self, room: RoomNid) -> Result<Arc<RoomTimeline>, StoreError> {
@@ -154,12 +172,17 @@ impl Store {
 
     /// The room's state after its last event at or before a place; none if it had no event then.
     pub async fn room_root_at(&self, room: RoomNid, up_to: Sequence) -> Result<Option<NodeId>, StoreError> {
-        let root = |timeline: &RoomTimeline| timeline.newest_at(up_to).map(|event| event.room_root);
-        if let Some(root) = self.caches().timelines.get(&room).and_then(|timeline| root(&timeline)) {
-            return Ok(Some(root));
+        let root_in = |timeline: &RoomTimeline| timeline.newest_at(up_to).map(|event| event.room_root);
+        if let Some(found) = self
+            .caches()
+            .timelines
+            .get(&room)
+            .and_then(|timeline| root_in(&timeline))
+        {
+            return Ok(Some(found));
         }
-        match root(&*self.room_timeline(room).await?) {
-            Some(root) => Ok(Some(root)),
+        match root_in(&*self.room_timeline(room).await?) {
+            Some(found) => Ok(Some(found)),
             None => self.load_room_root_at(room, up_to).await,
         }
     }

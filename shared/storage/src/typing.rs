@@ -39,17 +39,29 @@ pub struct TypingUsers {
 
 impl Typing {
     pub(crate) fn new() -> Self {
-        Self { rooms_max: ROOMS_MAX, state: Mutex::default() }
+        Self {
+            rooms_max: ROOMS_MAX,
+            state: Mutex::default(),
+        }
     }
 
     /// A row of the ephemeral chain: everybody who is typing in a room now.
     pub(crate) fn change(&self, epoch: Epoch, position: Sequence, room: RoomNid, users: &[UserNid]) {
         let mut state = self.lock();
         state.enter(epoch);
-        state.rooms.insert(room, TypingUsers { position, users: users.into() });
+        state.rooms.insert(
+            room,
+            TypingUsers {
+                position,
+                users: users.into(),
+            },
+        );
         if state.rooms.len() > self.rooms_max {
-            let mut oldest: Vec<_> =
-                state.rooms.iter().map(|(room, typing)| (!typing.users.is_empty(), typing.position, *room)).collect();
+            let mut oldest: Vec<_> = state
+                .rooms
+                .iter()
+                .map(|(room, typing)| (!typing.users.is_empty(), typing.position, *room))
+                .collect();
             let half = oldest.len() / 2;
             oldest.select_nth_unstable(half);
             for (_, _, room) in &oldest[..half] {
@@ -80,7 +92,13 @@ impl State {
 impl Store {
     /// Who is typing in a room, and since which place on the ephemeral chain.
     pub fn typing(&self, room: RoomNid) -> TypingUsers {
-        self.caches().typing.lock().rooms.get(&room).cloned().unwrap_or_default()
+        self.caches()
+            .typing
+            .lock()
+            .rooms
+            .get(&room)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The ephemeral chain is in this epoch. To be called when it is entered without rows; a row enters its epoch by itself.
@@ -97,7 +115,13 @@ mod tests {
     fn another_epoch_begins_empty() {
         let typing = Typing::new();
         typing.change(1, 4, RoomNid(1), &[UserNid(7)]);
-        assert_eq!(typing.lock().rooms[&RoomNid(1)], TypingUsers { position: 4, users: [UserNid(7)].into() });
+        assert_eq!(
+            typing.lock().rooms[&RoomNid(1)],
+            TypingUsers {
+                position: 4,
+                users: [UserNid(7)].into()
+            }
+        );
         typing.change(2, 1, RoomNid(2), &[]);
         assert!(!typing.lock().rooms.contains_key(&RoomNid(1)));
         typing.enter(3);
@@ -106,7 +130,10 @@ mod tests {
 
     #[test]
     fn rooms_where_nobody_types_are_forgotten_first() {
-        let typing = Typing { rooms_max: 4, ..Typing::new() };
+        let typing = Typing {
+            rooms_max: 4,
+            ..Typing::new()
+        };
         typing.change(1, 1, RoomNid(1), &[UserNid(7)]);
         for at in 2..=5 {
             typing.change(1, at, RoomNid(at), &[]);

@@ -68,6 +68,9 @@ impl Store {
 
     /// The id of a user.
     pub async fn user_id(&self, user: UserNid) -> Result<Option<OwnedUserId>, StoreError> {
+        if let Some(user_id) = self.caches().users.ids.get(&user) {
+            return Ok(Some(user_id));
+        }
         Ok(self.user_ids(&[user]).await?.pop().flatten())
     }
 

@@ -56,20 +56,14 @@ impl Cluster {
             .arg(if options.durable { "on" } else { "off" })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut keeper = run_as(&mut command, user)
-            .spawn()
-            .expect("/bin/sh can be started");
+        let mut keeper = run_as(&mut command, user).spawn().expect("/bin/sh can be started");
         let mut line = String::new();
         let stdout = keeper.stdout.as_mut().expect("it is piped");
         BufReader::new(stdout)
             .read_line(&mut line)
             .expect("the keeper tells the server's process id");
         let server = line.trim().parse().expect("the keeper tells a number");
-        Self {
-            keeper,
-            server,
-            folder,
-        }
+        Self { keeper, server, folder }
     }
 
     /// The address of one of its databases.
@@ -112,18 +106,10 @@ fn find_programs() -> PathBuf {
         .collect();
     candidates.sort();
     candidates.reverse();
-    candidates.extend(
-        [
-            "/usr/local/bin",
-            "/usr/local/pgsql/bin",
-            "/opt/homebrew/bin",
-        ]
-        .map(PathBuf::from),
-    );
+    candidates.extend(["/usr/local/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin"].map(PathBuf::from));
     let path = env::var_os("PATH").unwrap_or_default();
     candidates.extend(env::split_paths(&path));
-    let has_both =
-        |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
+    let has_both = |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
     candidates.into_iter().find(has_both).expect(
         "PostgreSQL is not installed: the tests start a server of their own and found neither initdb nor postgres. Run tests/setup, or apt-get install postgresql",
     )
@@ -131,17 +117,13 @@ fn find_programs() -> PathBuf {
 
 /// A user that is not root, for whom PostgreSQL does not refuse to start; the folder is given to him.
 fn unprivileged_user(folder: &Path) -> Option<(u32, u32)> {
-    let owner = fs::metadata(folder)
-        .expect("the folder was just made")
-        .uid();
+    let owner = fs::metadata(folder).expect("the folder was just made").uid();
     if owner != 0 {
         return None;
     }
     let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd can be read");
     let find = |name: &str| {
-        let line = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
         let mut ids = line.split(':').skip(2);
         Some((ids.next()?.parse().ok()?, ids.next()?.parse().ok()?))
     };
@@ -173,14 +155,10 @@ fn init(programs: &Path, folder: &Path, user: Option<(u32, u32)>) {
         .arg(folder.join("data"))
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let mut child = run_as(&mut command, user)
-        .spawn()
-        .expect("initdb can be started");
+    let mut child = run_as(&mut command, user).spawn().expect("initdb can be started");
     let mut errors = String::new();
     if let Some(stderr) = child.stderr.as_mut() {
-        stderr
-            .read_to_string(&mut errors)
-            .expect("initdb speaks UTF-8");
+        stderr.read_to_string(&mut errors).expect("initdb speaks UTF-8");
     }
     let status = child.wait().expect("initdb can be waited for");
     assert!(status.success(), "initdb failed: {errors}");

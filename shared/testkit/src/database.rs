@@ -67,9 +67,7 @@ pub async fn sqlite_database() -> TestDatabase {
     let config = DatabaseConfig::Sqlite {
         path: folder.path().join("plexus.db"),
     };
-    let db = Database::open(&config)
-        .await
-        .expect("a new file can be opened");
+    let db = Database::open(&config).await.expect("a new file can be opened");
     migrate(&db).await.expect("a new database can be migrated");
     TestDatabase {
         db,
@@ -85,9 +83,7 @@ pub async fn postgres_database() -> TestDatabase {
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     create(cluster, &name, TEMPLATE).await;
     let config = config(cluster, &name);
-    let db = Database::open(&config)
-        .await
-        .expect("a new database can be opened");
+    let db = Database::open(&config).await.expect("a new database can be opened");
     TestDatabase {
         db,
         config,
@@ -110,9 +106,7 @@ async fn start() -> Cluster {
     create(&cluster, TEMPLATE, "template0").await;
     let template = Database::open(&config(&cluster, TEMPLATE)).await;
     let template = template.expect("the template can be opened");
-    migrate(&template)
-        .await
-        .expect("the template can be migrated");
+    migrate(&template).await.expect("the template can be migrated");
     cluster
 }
 

@@ -196,7 +196,11 @@ class Party {
         if (timeline.filter((id) => order.includes(id)).join() !== order) {
             throw new Failure(`the library's timeline of ${this.name} is not in the order of the syncs`);
         }
-        await this.turn(`order-${createHash("sha256").update(order).digest("hex")}`);
+        const digest = `order-${createHash("sha256").update(order).digest("hex")}`;
+        await this.say(`turn ${digest}`);
+        const isOrder = (word) => word.startsWith("order-");
+        const theirs = await this.until("the other side's order", () => [...this.said.keys()].find(isOrder));
+        if (theirs !== digest) throw new Failure(`the other side received the lines in another order than ${this.name}`);
     }
 
     async redact() {

@@ -169,7 +169,10 @@ class Party:
         if sent != [event for event, sender, _ in self.lines if sender == self.client.user_id]:
             raise Failure(f"the events {self.name} sent are not those it received")
         order = ",".join(event for event, _, _ in self.lines)
-        await self.turn("order-" + hashlib.sha256(order.encode()).hexdigest())
+        await self.say("turn order-" + (mine := hashlib.sha256(order.encode()).hexdigest()))
+        theirs = await self.until("the other side's order", lambda: [w for w in self.said if w.startswith("order-")])
+        if theirs != ["order-" + mine]:
+            raise Failure(f"the other side received the lines in another order than {self.name}")
 
     async def redact(self):
         mine = next(event for event, sender, _ in self.lines if sender == self.client.user_id)

@@ -7,10 +7,7 @@ const MAX_DEPTH: usize = 8;
 
 /// The bytes allocated to all files under `folders`; a file that vanishes meanwhile counts as nothing.
 pub(crate) fn allocated_bytes(folders: &[String]) -> u64 {
-    folders
-        .iter()
-        .map(|folder| folder_bytes(Path::new(folder), 0))
-        .sum()
+    folders.iter().map(|folder| folder_bytes(Path::new(folder), 0)).sum()
 }
 
 fn folder_bytes(folder: &Path, depth: usize) -> u64 {

@@ -27,10 +27,7 @@ pub(crate) enum LoadError {
     #[error("bad address {0}: only http://host:port is understood")]
     Address(String),
     #[error("cannot connect to {address}: {source}")]
-    Connect {
-        address: String,
-        source: std::io::Error,
-    },
+    Connect { address: String, source: std::io::Error },
     #[error("the request failed on its connection: {0}")]
     Transport(#[from] hyper::Error),
     #[error("the request could not be built: {0}")]
@@ -38,11 +35,7 @@ pub(crate) enum LoadError {
     #[error("no answer within {REQUEST_TIMEOUT:?}")]
     Timeout,
     #[error("{what} answered {status}: {text}")]
-    Status {
-        what: String,
-        status: u16,
-        text: String,
-    },
+    Status { what: String, status: u16, text: String },
     #[error("unreadable answer: {0}")]
     Json(#[from] serde_json::Error),
     #[error("{0}")]
@@ -122,32 +115,16 @@ impl Connection {
         self.call(Method::GET, head, path, Bytes::new()).await
     }
 
-    pub(crate) async fn post(
-        &mut self,
-        head: &Head,
-        path: &str,
-        body: String,
-    ) -> Result<Bytes, LoadError> {
+    pub(crate) async fn post(&mut self, head: &Head, path: &str, body: String) -> Result<Bytes, LoadError> {
         self.call(Method::POST, head, path, Bytes::from(body)).await
     }
 
-    pub(crate) async fn put(
-        &mut self,
-        head: &Head,
-        path: &str,
-        body: String,
-    ) -> Result<Bytes, LoadError> {
+    pub(crate) async fn put(&mut self, head: &Head, path: &str, body: String) -> Result<Bytes, LoadError> {
         self.call(Method::PUT, head, path, Bytes::from(body)).await
     }
 
     /// The body of a 200 answer; everything else is an error.
-    async fn call(
-        &mut self,
-        method: Method,
-        head: &Head,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Bytes, LoadError> {
+    async fn call(&mut self, method: Method, head: &Head, path: &str, body: Bytes) -> Result<Bytes, LoadError> {
         match timeout(REQUEST_TIMEOUT, self.exchange(method, head, path, body)).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) => {
@@ -164,13 +141,7 @@ impl Connection {
         }
     }
 
-    async fn exchange(
-        &mut self,
-        method: Method,
-        head: &Head,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Bytes, LoadError> {
+    async fn exchange(&mut self, method: Method, head: &Head, path: &str, body: Bytes) -> Result<Bytes, LoadError> {
         let mut request = Request::builder()
             .method(method.clone())
             .uri(path)
@@ -183,8 +154,7 @@ impl Connection {
         if status == 200 {
             return Ok(bytes);
         }
-        let text =
-            String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_ERROR_TEXT_BYTES)]).into_owned();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_ERROR_TEXT_BYTES)]).into_owned();
         let path = path.split('?').next().unwrap_or(path);
         Err(LoadError::Status {
             what: format!("{method} {path}"),

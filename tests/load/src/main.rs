@@ -3,6 +3,7 @@
 //!
 //! It runs on one thread, because it shares the machine with the server it measures; its own CPU time is in each line.
 
+mod calls;
 mod disk;
 mod http;
 mod process;
@@ -27,9 +28,7 @@ const MAX_USERS: u64 = 1000;
 const MAX_ROOMS: u64 = 200;
 
 #[derive(Debug, Parser)]
-#[command(
-    about = "Measures a Matrix homeserver through its client API; one JSON line per scenario"
-)]
+#[command(about = "Measures a Matrix homeserver through its client API; one JSON line per scenario")]
 struct Arguments {
     /// The server, as http://host:port
     #[arg(long)]
@@ -64,9 +63,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(&Arguments::parse())),
         Err(error) => Err(format!("cannot start: {error}")),
@@ -82,16 +79,11 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), String> {
     let scenarios = chosen(&arguments.scenario)?;
-    let target = |url: &str| {
-        url.parse::<Target>()
-            .map_err(|error: LoadError| error.to_string())
-    };
+    let target = |url: &str| url.parse::<Target>().map_err(|error: LoadError| error.to_string());
     if !process::all_alive(&arguments.pids) {
         return Err("one of the processes to measure is not alive".to_owned());
     }
-    let size = |number| {
-        usize::try_from(number).map_err(|_| "a number is too large for this machine".to_owned())
-    };
+    let size = |number| usize::try_from(number).map_err(|_| "a number is too large for this machine".to_owned());
     let settings = Settings {
         users: size(arguments.users)?,
         rooms: size(arguments.rooms)?,
@@ -108,10 +100,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
         let line = scenario::run(scenario, &mut world)
             .await
             .map_err(|error| format!("{scenario:?}: {error}"))?;
-        println!(
-            "{}",
-            serde_json::to_string(&line).map_err(|error| error.to_string())?
-        );
+        println!("{}", serde_json::to_string(&line).map_err(|error| error.to_string())?);
     }
     Ok(())
 }
@@ -131,8 +120,5 @@ fn unknown(name: &str) -> String {
         .iter()
         .filter_map(ValueEnum::to_possible_value);
     let known: Vec<String> = known.map(|value| value.get_name().to_owned()).collect();
-    format!(
-        "no scenario is called {name:?}; there are {}",
-        known.join(", ")
-    )
+    format!("no scenario is called {name:?}; there are {}", known.join(", "))
 }

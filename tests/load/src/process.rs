@@ -140,10 +140,7 @@ mod tests {
 
     #[test]
     fn a_childs_time_belongs_to_its_grandparent() {
-        let row = |parent, cpu_seconds| Row {
-            parent,
-            cpu_seconds,
-        };
+        let row = |parent, cpu_seconds| Row { parent, cpu_seconds };
         let table = HashMap::from([
             (10, row(1, 1.0)),
             (11, row(10, 2.0)),

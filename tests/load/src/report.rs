@@ -16,8 +16,7 @@ pub(crate) struct Samples {
 
 impl Samples {
     pub(crate) fn record(&mut self, latency: Duration) {
-        self.micros
-            .push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+        self.micros.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
     }
 
     pub(crate) fn fail(&mut self, error: &LoadError) {
@@ -60,9 +59,7 @@ impl Samples {
     /// The latency that a share of `thousandths` of the samples did not exceed (nearest rank); `sorted` must be.
     fn percentile_ms(sorted: &[u32], thousandths: usize) -> f64 {
         let rank = (sorted.len() * thousandths).div_ceil(1000).max(1);
-        sorted
-            .get(rank - 1)
-            .map_or(0.0, |micros| f64::from(*micros) / 1000.0)
+        sorted.get(rank - 1).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
     }
 }
 
@@ -122,12 +119,7 @@ impl Window {
     }
 
     /// Closes the measurement now.
-    pub(crate) fn close(
-        self,
-        scenario: &'static str,
-        operation: impl Into<String>,
-        samples: Samples,
-    ) -> Line {
+    pub(crate) fn close(self, scenario: &'static str, operation: impl Into<String>, samples: Samples) -> Line {
         let elapsed = self.started.elapsed();
         self.close_at(elapsed, scenario, operation, samples)
     }
@@ -198,9 +190,6 @@ mod tests {
         let mut other = Samples::default();
         other.fail_many(4, || "second".to_owned());
         samples.merge(other);
-        assert_eq!(
-            (samples.errors, samples.first_error.as_deref()),
-            (5, Some("first"))
-        );
+        assert_eq!((samples.errors, samples.first_error.as_deref()), (5, Some("first")));
     }
 }

@@ -83,9 +83,7 @@ pub(crate) async fn upload_filter(
         filter["room"]["rooms"] = json!([room]);
     }
     let path = format!("/_matrix/client/v3/user/{}/filter", encode(&user.id));
-    let answer = connection
-        .post(&user.head, &path, filter.to_string())
-        .await?;
+    let answer = connection.post(&user.head, &path, filter.to_string()).await?;
     let Stored { filter_id } = parse(&answer)?;
     Ok(filter_id)
 }

@@ -2,21 +2,17 @@
 
 use std::{
     cell::Cell,
-    fmt::Write as _,
     hash::{BuildHasher, Hasher, RandomState},
     rc::Rc,
 };
 
 use futures_util::future::join_all;
-use hmac::{Hmac, KeyInit, Mac};
-use serde::Deserialize;
-use serde_json::json;
-use sha1::Sha1;
 
-use crate::http::{Connection, Head, LoadError, Target, encode, parse};
+use crate::{
+    calls::{create_room, join_room, register_by_dummy, register_by_secret, send_message},
+    http::{Connection, Head, LoadError, Target},
+};
 
-/// Everybody's password.
-const PASSWORD: &str = "load generator secret 7";
 /// Requests in flight while the world is being made.
 const SETUP_WORKERS: usize = 8;
 
@@ -66,27 +62,6 @@ pub(crate) struct World {
     next_name: Cell<u64>,
 }
 
-#[derive(Deserialize)]
-struct Registered {
-    user_id: String,
-    access_token: String,
-}
-
-#[derive(Deserialize)]
-struct Nonce {
-    nonce: String,
-}
-
-#[derive(Deserialize)]
-struct RoomCreated {
-    room_id: String,
-}
-
-#[derive(Deserialize)]
-struct EventSent {
-    event_id: String,
-}
-
 impl World {
     pub(crate) fn new(settings: Settings, target: Target, sync_target: Target) -> Self {
         // Names of one run never meet those of another on the same server.
@@ -131,23 +106,13 @@ impl World {
     }
 
     /// Registers one user in the way this server accepts.
-    pub(crate) async fn register(
-        &self,
-        connection: &mut Connection,
-    ) -> Result<Rc<User>, LoadError> {
+    pub(crate) async fn register(&self, connection: &mut Connection) -> Result<Rc<User>, LoadError> {
         let name = self.name();
-        let answer = match &self.registration {
-            Registration::SharedSecret(secret) => {
-                register_by_secret(connection, &name, secret).await?
-            }
-            Registration::Dummy | Registration::Unknown => {
-                register_by_dummy(connection, &name).await?
-            }
+        let user = match &self.registration {
+            Registration::SharedSecret(secret) => register_by_secret(connection, &name, secret).await?,
+            Registration::Dummy | Registration::Unknown => register_by_dummy(connection, &name).await?,
         };
-        Ok(Rc::new(User {
-            head: Head::bearer(&answer.access_token)?,
-            id: answer.user_id,
-        }))
+        Ok(Rc::new(user))
     }
 
     /// Finds out, with one user, how this server lets us register.
@@ -222,9 +187,7 @@ impl World {
         eprintln!("making a room of {} members", self.settings.members);
         let room = create_room(&mut self.connection(), &self.users[0]).await?;
         let jobs: Vec<Rc<User>> = self.users[1..self.settings.members].to_vec();
-        let join = async |connection: &mut Connection, user: Rc<User>| {
-            join_room(connection, &user, &room).await
-        };
+        let join = async |connection: &mut Connection, user: Rc<User>| join_room(connection, &user, &room).await;
         in_parallel(jobs, join, || self.connection()).await?;
         self.big_room = Some(room.clone());
         Ok(room)
@@ -232,14 +195,9 @@ impl World {
 
     /// Sends `count` messages into each of `rooms`, by the senders in turn.
     pub(crate) async fn fill_rooms(&self, rooms: &[String], count: usize) -> Result<(), LoadError> {
-        eprintln!(
-            "sending {} messages into {} rooms",
-            rooms.len() * count,
-            rooms.len()
-        );
+        eprintln!("sending {} messages into {} rooms", rooms.len() * count, rooms.len());
         let senders = self.senders();
-        let jobs = (0..rooms.len() * count)
-            .map(|n| (&senders[n % senders.len()], &rooms[n % rooms.len()]));
+        let jobs = (0..rooms.len() * count).map(|n| (&senders[n % senders.len()], &rooms[n % rooms.len()]));
         let send = async |connection: &mut Connection, (user, room): (&Rc<User>, &String)| {
             send_message(connection, user, room, &self.name()).await
         };
@@ -266,133 +224,6 @@ async fn in_parallel<J, T>(
             done.push(work(&mut connection, job).await?);
         }
     });
-    let parts: Vec<Vec<T>> = join_all(workers)
-        .await
-        .into_iter()
-        .collect::<Result<_, _>>()?;
+    let parts: Vec<Vec<T>> = join_all(workers).await.into_iter().collect::<Result<_, _>>()?;
     Ok(parts.into_iter().flatten().collect())
-}
-
-async fn register_by_dummy(
-    connection: &mut Connection,
-    name: &str,
-) -> Result<Registered, LoadError> {
-    let body =
-        json!({ "auth": { "type": "m.login.dummy" }, "username": name, "password": PASSWORD })
-            .to_string();
-    let answer = connection
-        .post(&Head::anonymous(), "/_matrix/client/v3/register", body)
-        .await?;
-    parse(&answer)
-}
-
-async fn register_by_secret(
-    connection: &mut Connection,
-    name: &str,
-    secret: &str,
-) -> Result<Registered, LoadError> {
-    let path = "/_synapse/admin/v1/register";
-    let answer = connection.get(&Head::anonymous(), path).await?;
-    let Nonce { nonce } = parse(&answer)?;
-    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes())
-        .map_err(|_| LoadError::Wrong("the shared secret is not usable as a key".to_owned()))?;
-    mac.update(format!("{nonce}\0{name}\0{PASSWORD}\0notadmin").as_bytes());
-    let mac =
-        mac.finalize()
-            .into_bytes()
-            .iter()
-            .fold(String::with_capacity(40), |mut text, byte| {
-                write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-                text
-            });
-    let body = json!({ "nonce": nonce, "username": name, "password": PASSWORD, "admin": false, "mac": mac });
-    let answer = connection
-        .post(&Head::anonymous(), path, body.to_string())
-        .await?;
-    parse(&answer)
-}
-
-/// Logs `user` in again with the password, on a new device.
-pub(crate) async fn log_in(connection: &mut Connection, user: &User) -> Result<(), LoadError> {
-    let body = json!({
-        "type": "m.login.password",
-        "identifier": { "type": "m.id.user", "user": user.id },
-        "password": PASSWORD,
-    });
-    let answer = connection
-        .post(
-            &Head::anonymous(),
-            "/_matrix/client/v3/login",
-            body.to_string(),
-        )
-        .await?;
-    let Registered {
-        user_id,
-        access_token,
-    } = parse(&answer)?;
-    if user_id != user.id || access_token.is_empty() {
-        return Err(LoadError::Wrong(format!(
-            "a login of {} answered as {user_id}",
-            user.id
-        )));
-    }
-    Ok(())
-}
-
-/// Creates a public room and returns its id.
-pub(crate) async fn create_room(
-    connection: &mut Connection,
-    user: &User,
-) -> Result<String, LoadError> {
-    let body = json!({ "preset": "public_chat", "name": "load" }).to_string();
-    let answer = connection
-        .post(&user.head, "/_matrix/client/v3/createRoom", body)
-        .await?;
-    let RoomCreated { room_id } = parse(&answer)?;
-    if !room_id.starts_with('!') {
-        return Err(LoadError::Wrong(format!(
-            "createRoom answered the room id {room_id:?}"
-        )));
-    }
-    Ok(room_id)
-}
-
-pub(crate) async fn join_room(
-    connection: &mut Connection,
-    user: &User,
-    room: &str,
-) -> Result<(), LoadError> {
-    let path = format!("/_matrix/client/v3/rooms/{}/join", encode(room));
-    let answer = connection.post(&user.head, &path, "{}".to_owned()).await?;
-    let RoomCreated { room_id } = parse(&answer)?;
-    if room_id != room {
-        return Err(LoadError::Wrong(format!(
-            "a join of {room} answered {room_id}"
-        )));
-    }
-    Ok(())
-}
-
-/// Sends one text message and returns its event id.
-pub(crate) async fn send_message(
-    connection: &mut Connection,
-    user: &User,
-    room: &str,
-    transaction: &str,
-) -> Result<String, LoadError> {
-    let path = format!(
-        "/_matrix/client/v3/rooms/{}/send/m.room.message/{transaction}",
-        encode(room)
-    );
-    let body = format!(
-        r#"{{"msgtype":"m.text","body":"A message of about the usual length, {transaction}"}}"#
-    );
-    let answer = connection.put(&user.head, &path, body).await?;
-    let EventSent { event_id } = parse(&answer)?;
-    if !event_id.starts_with('$') {
-        return Err(LoadError::Wrong(format!(
-            "a send answered the event id {event_id:?}"
-        )));
-    }
-    Ok(event_id)
 }

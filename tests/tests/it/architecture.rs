@@ -35,7 +35,15 @@ const KEPT_TO: &[(&str, &[&str])] = &[
 ];
 
 /// What the rules of Matrix must not know: I/O, time, HTTP.
-const NOT_IN_CORE: &[&str] = &["tokio", "hyper", "tonic", "reqwest", "tracing", "metrics", "futures-util"];
+const NOT_IN_CORE: &[&str] = &[
+    "tokio",
+    "hyper",
+    "tonic",
+    "reqwest",
+    "tracing",
+    "metrics",
+    "futures-util",
+];
 
 /// The master decides by the store and the core; what both he and a service need goes into the core.
 const NOT_IN_MASTER: &[&str] = &["plexus-service", "plexus-api", "plexus-runtime", "actix-web"];
@@ -53,7 +61,10 @@ fn level(package: &str) -> usize {
 
 /// What a package needs to run; what its tests need besides does not count.
 fn dependencies(package: &Package) -> BTreeSet<&str> {
-    let needed = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+    let needed = package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind != DependencyKind::Development);
     needed.map(|dependency| dependency.name.as_str()).collect()
 }
 
@@ -68,7 +79,10 @@ fn crates_depend_on_lower_levels_only() {
             if dependency == TESTKIT {
                 assert_eq!(name, "plexus-tests", "{name} ships with {TESTKIT}");
             } else if dependency.starts_with("plexus") {
-                assert!(level(dependency) < level(name), "{name} must not depend on {dependency}");
+                assert!(
+                    level(dependency) < level(name),
+                    "{name} must not depend on {dependency}"
+                );
             }
         }
     }
@@ -79,7 +93,10 @@ fn third_party_crates_stay_where_they_belong() {
     for package in &metadata().packages {
         let (name, needed) = (package.name.as_str(), dependencies(package));
         for (dependency, allowed) in KEPT_TO {
-            assert!(!needed.contains(dependency) || allowed.contains(&name), "{name} must not know {dependency}");
+            assert!(
+                !needed.contains(dependency) || allowed.contains(&name),
+                "{name} must not know {dependency}"
+            );
         }
         let forbidden = match name {
             "plexus-core" => NOT_IN_CORE,
@@ -97,11 +114,22 @@ fn every_dependency_is_named_once_for_all() {
     for package in &metadata().packages {
         let manifest = std::fs::read_to_string(&package.manifest_path).expect("cargo has just read it");
         let mut lines = manifest.lines();
-        while lines.by_ref().any(|line| line.trim_start().starts_with('[') && line.contains("dependencies]")) {
+        while lines
+            .by_ref()
+            .any(|line| line.trim_start().starts_with('[') && line.contains("dependencies]"))
+        {
             for line in lines.by_ref().take_while(|line| !line.trim().is_empty()) {
-                assert!(line.contains("workspace = true") || line.starts_with('#'), "{}: {line}", package.name);
+                assert!(
+                    line.contains("workspace = true") || line.starts_with('#'),
+                    "{}: {line}",
+                    package.name
+                );
             }
         }
-        assert!(manifest.contains("[lints]\nworkspace = true") || package.name == "plexus-proto", "{}", package.name);
+        assert!(
+            manifest.contains("[lints]\nworkspace = true") || package.name == "plexus-proto",
+            "{}",
+            package.name
+        );
     }
 }

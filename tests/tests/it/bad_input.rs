@@ -24,12 +24,26 @@ async fn bodies_that_are_no_json(cluster: Arc<Cluster>) {
     let deep = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
     let deep_array = "[".repeat(100_000);
     let broken = [
-        "", "{", "nonsense", "{\"a\":1,}", "\"text", "{\"a\": \u{0}}", "{} {}", deep_array.as_str(),
+        "",
+        "{",
+        "nonsense",
+        "{\"a\":1,}",
+        "\"text",
+        "{\"a\": \u{0}}",
+        "{} {}",
+        deep_array.as_str(),
     ];
     for body in broken {
-        let answer = alice.http.send(Method::POST, "/_matrix/client/v3/login", body.to_owned()).await;
+        let answer = alice
+            .http
+            .send(Method::POST, "/_matrix/client/v3/login", body.to_owned())
+            .await;
         assert_eq!(answer.status, 400, "{body:.40}: {}", answer.text());
-        assert!(["M_NOT_JSON", "M_BAD_JSON"].contains(&answer.json()["errcode"].as_str().unwrap_or("")), "{}", answer.text());
+        assert!(
+            ["M_NOT_JSON", "M_BAD_JSON"].contains(&answer.json()["errcode"].as_str().unwrap_or("")),
+            "{}",
+            answer.text()
+        );
     }
     let send = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/deep", encode(&room));
     for (target, method) in [(CREATE, Method::POST), (&send, Method::PUT)] {
@@ -62,16 +76,33 @@ async fn bodies_that_lack_something_or_are_of_another_type(cluster: Arc<Cluster>
         let known = ["M_BAD_JSON", "M_MISSING_PARAM", "M_INVALID_PARAM", "M_UNKNOWN"];
         assert!(known.contains(&errcode.as_str()), "{target} {body}: {}", answer.text());
     }
-    alice.http.post("/_matrix/client/v3/login", &json!({"type": "m.login.nonsense"})).await.expect_error(400, "M_UNKNOWN");
+    alice
+        .http
+        .post("/_matrix/client/v3/login", &json!({"type": "m.login.nonsense"}))
+        .await
+        .expect_error(400, "M_UNKNOWN");
     let login = json!({
         "type": "m.login.password", "identifier": {"type": "m.id.user", "user": alice.id}, "password": "wrong",
     });
-    alice.http.post("/_matrix/client/v3/login", &login).await.expect_error(403, "M_FORBIDDEN");
+    alice
+        .http
+        .post("/_matrix/client/v3/login", &login)
+        .await
+        .expect_error(403, "M_FORBIDDEN");
     // Integers outside of what canonical JSON allows are refused in rooms of today.
     let send = format!("{rooms}/send/m.room.message/numbers");
-    let answer = alice.http.put(&send, &json!({"msgtype": "m.text", "body": "x", "big": 9_007_199_254_740_993_i64})).await;
+    let answer = alice
+        .http
+        .put(
+            &send,
+            &json!({"msgtype": "m.text", "body": "x", "big": 9_007_199_254_740_993_i64}),
+        )
+        .await;
     assert_eq!(answer.status, 400, "{}", answer.text());
-    let answer = alice.http.put(&send, &json!({"msgtype": "m.text", "body": "x", "real": 1.5})).await;
+    let answer = alice
+        .http
+        .put(&send, &json!({"msgtype": "m.text", "body": "x", "real": 1.5}))
+        .await;
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(Timeline::start(&alice, &room).await.message_ids().is_empty());
 }
@@ -136,7 +167,10 @@ async fn rooms_that_are_unknown_or_not_ones_own(cluster: Arc<Cluster>) {
             eve.http.get(&target).await.expect_error(403, "M_FORBIDDEN");
         }
         // Whether the event exists is nobody's business.
-        eve.http.get(&format!("{rooms}/event/{}", encode(&secret))).await.expect_error(404, "M_NOT_FOUND");
+        eve.http
+            .get(&format!("{rooms}/event/{}", encode(&secret)))
+            .await
+            .expect_error(404, "M_NOT_FOUND");
         let answer = eve.put_message(room, "txn", "let me in").await.expect("an answer");
         answer.expect_error(403, "M_FORBIDDEN");
     }
@@ -147,8 +181,18 @@ async fn tokens_from_elsewhere_and_from_the_future(cluster: Arc<Cluster>) {
     let alice = User::register(&cluster.http(), "alice").await;
     let room = alice.create_public_room().await;
     let said = alice.say(&room, "here").await;
-    let since = alice.sync(None, 0, "").await.ok()["next_batch"].as_str().expect("a token").to_owned();
-    for token in ["nonsense", "s", "s72594_4483_1934", "t47429-4392820_219380_26003_2265", "-1", "\u{0}"] {
+    let since = alice.sync(None, 0, "").await.ok()["next_batch"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    for token in [
+        "nonsense",
+        "s",
+        "s72594_4483_1934",
+        "t47429-4392820_219380_26003_2265",
+        "-1",
+        "\u{0}",
+    ] {
         let answer = alice.sync(Some(token), 0, "").await;
         assert_eq!(answer.status, 400, "{token:?}: {}", answer.text());
     }
@@ -166,9 +210,15 @@ async fn tokens_from_elsewhere_and_from_the_future(cluster: Arc<Cluster>) {
     // A token of another generation starts again from nothing.
     let other = since.replacen(&since[1..9], "deadbeef", 1);
     let answer = alice.sync(Some(&other), 0, "").await.ok();
-    let events = answer["rooms"]["join"][&room]["timeline"]["events"].as_array().expect("an initial sync").clone();
+    let events = answer["rooms"]["join"][&room]["timeline"]["events"]
+        .as_array()
+        .expect("an initial sync")
+        .clone();
     let ids: Vec<_> = events.iter().filter_map(|event| event["event_id"].as_str()).collect();
-    assert!(ids.contains(&said.as_str()) && ids.contains(&later.as_str()), "{answer}");
+    assert!(
+        ids.contains(&said.as_str()) && ids.contains(&later.as_str()),
+        "{answer}"
+    );
 }
 
 /// The same token with its place on the log far ahead: `s<generation>_<writer>~<sequence>_...`.
@@ -181,7 +231,13 @@ fn future_of(since: &str) -> String {
 async fn names_that_cannot_be_registered(cluster: Arc<Cluster>) {
     let http = cluster.http();
     let alice = User::register(&http, "alice").await;
-    let taken = alice.id.trim_start_matches('@').split(':').next().expect("a name").to_owned();
+    let taken = alice
+        .id
+        .trim_start_matches('@')
+        .split(':')
+        .next()
+        .expect("a name")
+        .to_owned();
     let register = async |name: &str| {
         let body = json!({"username": name, "password": "x", "auth": {"type": "m.login.dummy"}});
         http.post("/_matrix/client/v3/register", &body).await
@@ -191,7 +247,17 @@ async fn names_that_cannot_be_registered(cluster: Arc<Cluster>) {
         register(name).await.expect_error(400, "M_INVALID_USERNAME");
     }
     // Without the one stage, the server says which it wants.
-    let answer = http.post("/_matrix/client/v3/register", &json!({"username": "someone", "password": "x"})).await;
+    let answer = http
+        .post(
+            "/_matrix/client/v3/register",
+            &json!({"username": "someone", "password": "x"}),
+        )
+        .await;
     assert_eq!(answer.status, 401, "{}", answer.text());
-    assert_eq!(answer.json()["flows"][0]["stages"][0], "m.login.dummy", "{}", answer.text());
+    assert_eq!(
+        answer.json()["flows"][0]["stages"][0],
+        "m.login.dummy",
+        "{}",
+        answer.text()
+    );
 }

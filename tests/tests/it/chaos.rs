@@ -63,9 +63,16 @@ fn frames_that_are_lost_and_late_are_missed_by_nobody() {
     PAUSED.run(async |cluster| {
         let redis = cluster.redis().expect("the split topology has one");
         under_load(&cluster, async |load| {
-            redis.set(Mischief { lose_every: 3, ..Mischief::default() });
+            redis.set(Mischief {
+                lose_every: 3,
+                ..Mischief::default()
+            });
             load.reached(SENDS / 2).await;
-            redis.set(Mischief { delay: Duration::from_millis(30), lose_every: 5, ..Mischief::default() });
+            redis.set(Mischief {
+                delay: Duration::from_millis(30),
+                lose_every: 5,
+                ..Mischief::default()
+            });
             load.reached(SENDS).await;
         })
         .await;
@@ -106,7 +113,11 @@ async fn until_another_leads(cluster: &Cluster, old: &str, since: Instant) {
     let http = cluster.internal(next);
     eventually(PATIENCE, &format!("{next} to lead"), async || {
         let pulse = http.get("/ready").await;
-        if pulse.json()["leading"] == true { Ok(()) } else { Err(pulse.text()) }
+        if pulse.json()["leading"] == true {
+            Ok(())
+        } else {
+            Err(pulse.text())
+        }
     })
     .await;
     let took = since.elapsed();
@@ -127,7 +138,9 @@ impl Load {
     async fn reached(&self, count: usize) {
         let mut sent = self.0.clone();
         let reached = timeout(4 * PATIENCE, sent.wait_for(|sent| *sent >= count)).await;
-        reached.unwrap_or_else(|_| panic!("waited in vain for {count} sends")).expect("the senders send");
+        reached
+            .unwrap_or_else(|_| panic!("waited in vain for {count} sends"))
+            .expect("the senders send");
     }
 }
 
@@ -148,7 +161,11 @@ async fn under_load(cluster: &Cluster, trouble: impl AsyncFnOnce(&Load)) {
         listening.spawn(async move {
             let all = |timeline: &Timeline| timeline.bodies().len() >= SENDS;
             timeline.until(8 * PATIENCE, "every message", all).await;
-            timeline.message_ids().into_iter().map(str::to_owned).collect::<Vec<_>>()
+            timeline
+                .message_ids()
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         });
     }
     let (sent, seen) = watch::channel(0);
@@ -176,6 +193,10 @@ async fn under_load(cluster: &Cluster, trouble: impl AsyncFnOnce(&Load)) {
     assert_eq!(acknowledged, given);
     for own in &said {
         let order: Vec<&String> = heard[0].iter().filter(|id| own.contains(id)).collect();
-        assert_eq!(order, own.iter().collect::<Vec<_>>(), "a sender's messages changed places");
+        assert_eq!(
+            order,
+            own.iter().collect::<Vec<_>>(),
+            "a sender's messages changed places"
+        );
     }
 }

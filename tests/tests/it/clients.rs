@@ -31,7 +31,10 @@ async fn converse(who: &str, url: &str) {
     let mut command = Command::new(repository().join("tests/clients/run"));
     command.args([who, "--url", url]);
     let running = tokio::task::spawn_blocking(move || command.output());
-    let output = running.await.expect("it does not panic").expect("tests/clients/run can be started");
+    let output = running
+        .await
+        .expect("it does not panic")
+        .expect("tests/clients/run can be started");
     assert!(
         output.status.success(),
         "{who}: {}{}",

@@ -68,7 +68,10 @@ fn the_default_address_is_loopback() {
         assert!(text.contains(line), "no {line} in:\n{text}");
     }
     let kept = fs::read_to_string(repository().join("deploy/plexus.example.toml")).expect("the example is there");
-    assert_eq!(kept, text, "deploy/plexus.example.toml is not what `plexus config example` prints");
+    assert_eq!(
+        kept, text,
+        "deploy/plexus.example.toml is not what `plexus config example` prints"
+    );
 }
 
 #[test]
@@ -79,7 +82,14 @@ fn open_registration_on_another_address_needs_a_switch() {
     assert!(error.contains("allow_open_without_verification"), "{error}");
     let check = ["config", "check", "--set", &address, "--set", "registration.open=false"];
     assert!(run_plexus(here.path(), &check).status.success());
-    let check = ["config", "check", "--set", &address, "--set", "registration.allow_open_without_verification=true"];
+    let check = [
+        "config",
+        "check",
+        "--set",
+        &address,
+        "--set",
+        "registration.allow_open_without_verification=true",
+    ];
     assert!(run_plexus(here.path(), &check).status.success());
 }
 
@@ -88,7 +98,10 @@ fn a_port_in_use_is_named() {
     let here = folder();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    let error = error_of(&run_plexus(here.path(), &["serve", "--set", &format!("listen.address={address}")]));
+    let error = error_of(&run_plexus(
+        here.path(),
+        &["serve", "--set", &format!("listen.address={address}")],
+    ));
     assert!(error.contains(&address) && error.contains("listen.address"), "{error}");
 }
 
@@ -97,15 +110,27 @@ fn a_wrong_configuration_says_where_and_what_is_allowed() {
     let here = folder();
     let check = |text: &str| {
         fs::write(here.path().join("plexus.toml"), text).expect("the folder can be written to");
-        error_of(&run_plexus(here.path(), &["config", "check", "--config", "plexus.toml"]))
+        error_of(&run_plexus(
+            here.path(),
+            &["config", "check", "--config", "plexus.toml"],
+        ))
     };
     let error = check("server_name = \"localhost\"\n\n[listen]\nadress = \"127.0.0.1:1\"\n");
-    assert!(error.contains("listen.adress") && error.contains("line 4") && error.contains("address"), "{error}");
+    assert!(
+        error.contains("listen.adress") && error.contains("line 4") && error.contains("address"),
+        "{error}"
+    );
     let error = check("[database]\npool_max = \"many\"\n");
-    assert!(error.contains("database.pool_max") && error.contains("line 2"), "{error}");
+    assert!(
+        error.contains("database.pool_max") && error.contains("line 2"),
+        "{error}"
+    );
     let error = check("nonsense");
     assert!(error.contains("line 1"), "{error}");
-    let error = error_of(&run_plexus(here.path(), &["config", "check", "--set", "listen.nonsense=1"]));
+    let error = error_of(&run_plexus(
+        here.path(),
+        &["config", "check", "--set", "listen.nonsense=1"],
+    ));
     assert!(error.contains("listen.nonsense"), "{error}");
     let error = error_of(&run_plexus(here.path(), &["serve", "--config", "absent.toml"]));
     assert!(error.contains("absent.toml"), "{error}");
@@ -133,7 +158,9 @@ fn a_database_of_a_newer_schema_is_refused() {
 
 async fn make_newer(path: &Path) {
     use plexus_storage::db::{Database, DatabaseConfig, Statement};
-    let db = Database::open(&DatabaseConfig::Sqlite { path: path.to_owned() }).await.expect("it is closed again");
+    let db = Database::open(&DatabaseConfig::Sqlite { path: path.to_owned() })
+        .await
+        .expect("it is closed again");
     let sql = "-- test::newer\nINSERT INTO schema_version (version, runs_with, applied_ms) VALUES (99, 99, 0)";
     db.execute(Statement::new(sql, [])).await.expect("the table is there");
 }
@@ -149,7 +176,10 @@ fn the_first_administrator_is_made_on_the_command_line() {
     assert!(again.contains("root"), "{again}");
     let port = free_port();
     run(async {
-        let server = Solo::start(here.path(), &["serve", "--set", &format!("listen.address=127.0.0.1:{port}")]);
+        let server = Solo::start(
+            here.path(),
+            &["serve", "--set", &format!("listen.address=127.0.0.1:{port}")],
+        );
         let http = Http::new(&format!("http://127.0.0.1:{port}"));
         server.until_answers(&http).await;
         let login = serde_json::json!({
@@ -173,7 +203,11 @@ fn the_first_administrator_is_made_on_the_command_line() {
                 "password": "correct horse battery staple",
             });
             let answer = http.post("/_matrix/client/v3/login", &login).await;
-            if answer.status == 200 { Ok(()) } else { Err(answer.text()) }
+            if answer.status == 200 {
+                Ok(())
+            } else {
+                Err(answer.text())
+            }
         })
         .await;
     });

@@ -17,13 +17,20 @@ async fn a_proxy_that_is_always_wrong_changes_nothing(cluster: Arc<Cluster>) {
 
 async fn unknown_paths_and_wrong_methods_are_told_apart(cluster: Arc<Cluster>) {
     for http in [cluster.http(), cluster.wrong_http()] {
-        for path in ["/", "/_matrix/client/v3/nonsense", "/_matrix/client/v3/sync/more", "/_matrix/federation/v9/x"] {
+        for path in [
+            "/",
+            "/_matrix/client/v3/nonsense",
+            "/_matrix/client/v3/sync/more",
+            "/_matrix/federation/v9/x",
+        ] {
             http.get(path).await.expect_error(404, "M_UNRECOGNIZED");
         }
         for path in ["/_matrix/client/v3/sync", "/_matrix/client/versions"] {
             http.post(path, &json!({})).await.expect_error(405, "M_UNRECOGNIZED");
         }
-        http.get("/_matrix/client/v3/createRoom").await.expect_error(405, "M_UNRECOGNIZED");
+        http.get("/_matrix/client/v3/createRoom")
+            .await
+            .expect_error(405, "M_UNRECOGNIZED");
         http.get("/_matrix/client/versions").await.ok();
     }
 }
@@ -38,7 +45,11 @@ async fn the_operators_pages_are_there(cluster: Arc<Cluster>) {
         assert_eq!(http.get("/ready").await.ok()["ready"], true);
         let metrics = http.get("/metrics").await;
         assert_eq!(metrics.status, 200);
-        assert!(metrics.text().contains("plexus_db_seconds"), "{name}: {}", metrics.text());
+        assert!(
+            metrics.text().contains("plexus_db_seconds"),
+            "{name}: {}",
+            metrics.text()
+        );
         // They are for operators, not for clients.
         let outside = cluster.direct(name).get("/metrics").await;
         assert_eq!(outside.status, 404, "{name}");

@@ -9,7 +9,15 @@ use std::{
 use plexus_tests::repository;
 
 /// How a string of SQL begins, after its name.
-const VERBS: &[&str] = &["SELECT ", "INSERT INTO", "UPDATE ", "DELETE FROM", "WITH ", "CREATE TABLE", "ALTER TABLE"];
+const VERBS: &[&str] = &[
+    "SELECT ",
+    "INSERT INTO",
+    "UPDATE ",
+    "DELETE FROM",
+    "WITH ",
+    "CREATE TABLE",
+    "ALTER TABLE",
+];
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -61,13 +69,27 @@ fn each_table_is_ordered_or_free() {
 fn migrations_keep_to_the_subset() {
     for entry in fs::read_dir(repository().join("migrations")).expect("there are migrations") {
         let text = fs::read_to_string(entry.expect("the folder can be read").path()).expect("migrations are text");
-        let code: String = text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
-        for banned in ["SERIAL", "JSONB", "TIMESTAMP", "VARCHAR", "INTEGER", "REAL", "NUMERIC", "[]", "::", "DROP "] {
+        let code: String = text
+            .lines()
+            .filter(|line| !line.starts_with("--"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        for banned in [
+            "SERIAL",
+            "JSONB",
+            "TIMESTAMP",
+            "VARCHAR",
+            "INTEGER",
+            "REAL",
+            "NUMERIC",
+            "[]",
+            "::",
+            "DROP ",
+        ] {
             assert!(!code.contains(banned), "{banned} is not in the subset of both engines");
         }
     }
 }
-
 
 #[test]
 fn sql_is_in_storage_only() {
@@ -83,7 +105,11 @@ fn sql_is_in_storage_only() {
             let code = line.trim_start();
             let literal = code.split_once('"').map_or(code, |(_, literal)| literal);
             let is_sql = VERBS.iter().any(|verb| literal.starts_with(verb));
-            assert!(!is_sql || code.starts_with("//"), "{} has SQL: {code}", inside.display());
+            assert!(
+                !is_sql || code.starts_with("//"),
+                "{} has SQL: {code}",
+                inside.display()
+            );
         }
     }
 }
@@ -93,17 +119,30 @@ fn each_statement_begins_with_its_name_and_keeps_to_the_subset() {
     let mut statements = 0;
     for path in rust_files(&repository().join("shared/storage/src")) {
         let text = fs::read_to_string(&path).expect("sources are text");
-        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let file = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
         for (at, _) in text.match_indices("\"-- ") {
             let literal = &text[at + 1..];
             let literal = &literal[..literal.find("\";").unwrap_or(literal.len().min(2000))];
             statements += 1;
             let name = literal[3..].split(['\\', '\n', '"']).next().unwrap_or_default();
-            assert!(name.contains("::") && !name.contains(' '), "{file}: {name:?} is no name of a function");
-            if file == "dialect.rs" || file == "migrate.rs" || file == "postgres.rs" {
-                continue;
-            }
-            for banned in ["FOR UPDATE", "SKIP LOCKED", " LIKE ", "GREATEST", "LEAST(", "NULLS ", "::BIGINT", "ILIKE"] {
+            assert!(
+                name.contains("::") && !name.contains(' '),
+                "{file}: {name:?} is no name of a function"
+            );
+            for banned in [
+                "FOR UPDATE",
+                "SKIP LOCKED",
+                " LIKE ",
+                "GREATEST",
+                "LEAST(",
+                "NULLS ",
+                "::BIGINT",
+                "ILIKE",
+            ] {
                 assert!(!literal.contains(banned), "{file}: {name} uses {banned}");
             }
         }
@@ -118,7 +157,11 @@ fn only_free_tables_are_written_at_once() {
     // The log's own rows are the master's lease, head and housekeeping.
     let masters_own = ["log.rs"];
     for path in rust_files(&repository().join("shared/storage/src")) {
-        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let file = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
         if masters_own.contains(&file.as_str()) {
             continue;
         }
@@ -133,7 +176,10 @@ fn only_free_tables_are_written_at_once() {
             for (table, ordered) in &tables {
                 let writes = ["INSERT INTO ", "UPDATE ", "DELETE FROM "].map(|verb| format!("{verb}{table} "));
                 let written = writes.iter().any(|write| body.contains(write.as_str()));
-                assert!(!(written && *ordered), "{file} writes the ordered table {table} without the master");
+                assert!(
+                    !(written && *ordered),
+                    "{file} writes the ordered table {table} without the master"
+                );
             }
         }
     }

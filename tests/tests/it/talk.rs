@@ -27,11 +27,18 @@ async fn two_people_hold_a_conversation(cluster: Arc<Cluster>) {
 /// Everything from an invite to the same lines in the same order on both sides.
 pub(crate) async fn converse(http: &Http) {
     let (alice, bob) = (User::register(http, "alice").await, User::register(http, "bob").await);
-    let room = alice.create_room(&json!({"preset": "private_chat", "name": "A room"})).await;
+    let room = alice
+        .create_room(&json!({"preset": "private_chat", "name": "A room"}))
+        .await;
     alice.invite(&room, &bob).await;
     let invited = bob.sync(None, 0, "").await.ok();
     let stripped = &invited["rooms"]["invite"][&room]["invite_state"]["events"];
-    let kinds: BTreeSet<&str> = stripped.as_array().into_iter().flatten().filter_map(|e| e["type"].as_str()).collect();
+    let kinds: BTreeSet<&str> = stripped
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|e| e["type"].as_str())
+        .collect();
     for kind in ["m.room.create", "m.room.name", "m.room.member"] {
         assert!(kinds.contains(kind), "no {kind} in {stripped}");
     }
@@ -51,7 +58,11 @@ pub(crate) async fn converse(http: &Http) {
     );
     assert_eq!(left.message_ids(), right.message_ids());
     for name in ["alice", "bob"] {
-        let own: Vec<_> = left.bodies().into_iter().filter(|body| body.starts_with(name)).collect();
+        let own: Vec<_> = left
+            .bodies()
+            .into_iter()
+            .filter(|body| body.starts_with(name))
+            .collect();
         let wanted: Vec<_> = (0..LINES).map(|line| format!("{name} {line}")).collect();
         assert_eq!(own, wanted);
     }
@@ -95,7 +106,10 @@ async fn a_limited_timeline_has_a_way_back_to_the_first_event(cluster: Arc<Clust
     let mut back = Vec::new();
     let mut from = timeline["prev_batch"].as_str().expect("a way back").to_owned();
     for _ in 0..20 {
-        let page = bob.messages(&room, "b", &format!("&limit=7&from={}", encode(&from))).await.ok();
+        let page = bob
+            .messages(&room, "b", &format!("&limit=7&from={}", encode(&from)))
+            .await
+            .ok();
         back.extend(page["chunk"].as_array().expect("a chunk").iter().cloned());
         match page["end"].as_str() {
             Some(end) if back.last().is_none_or(|event| event["type"] != "m.room.create") => end.clone_into(&mut from),
@@ -120,7 +134,11 @@ async fn a_repeated_transaction_is_one_event(cluster: Arc<Cluster>) {
     let room = alice.create_public_room().await;
     let txn = fresh_name("txn");
     let send = async |text: &str| {
-        let answer = alice.put_message(&room, &txn, text).await.expect("the server is there").ok();
+        let answer = alice
+            .put_message(&room, &txn, text)
+            .await
+            .expect("the server is there")
+            .ok();
         answer["event_id"].as_str().expect("an event id").to_owned()
     };
     let (first, second) = tokio::join!(send("once"), send("once"));
@@ -137,16 +155,22 @@ async fn membership_goes_its_ways(cluster: Arc<Cluster>) {
     let alice = User::register(&http, "alice").await;
     let (bob, carol) = (User::register(&http, "bob").await, User::register(&http, "carol").await);
     let room = alice.create_room(&json!({"preset": "private_chat"})).await;
-    bob.act(&room, "join", &json!({})).await.expect_error(403, "M_FORBIDDEN");
+    bob.act(&room, "join", &json!({}))
+        .await
+        .expect_error(403, "M_FORBIDDEN");
     alice.invite(&room, &bob).await;
     bob.act(&room, "leave", &json!({})).await.ok();
-    bob.act(&room, "join", &json!({})).await.expect_error(403, "M_FORBIDDEN");
+    bob.act(&room, "join", &json!({}))
+        .await
+        .expect_error(403, "M_FORBIDDEN");
     for user in [&bob, &carol] {
         alice.invite(&room, user).await;
         user.join(&room).await;
     }
     let since = next_batch(&bob.sync(None, 0, "").await.ok());
-    bob.act(&room, "kick", &json!({"user_id": carol.id})).await.expect_error(403, "M_FORBIDDEN");
+    bob.act(&room, "kick", &json!({"user_id": carol.id}))
+        .await
+        .expect_error(403, "M_FORBIDDEN");
     let last = alice.say(&room, "for both").await;
     let out = json!({"user_id": bob.id, "reason": "enough"});
     alice.act(&room, "ban", &out).await.ok();
@@ -156,14 +180,27 @@ async fn membership_goes_its_ways(cluster: Arc<Cluster>) {
     let events = &answer["rooms"]["leave"][&room]["timeline"]["events"];
     let seen = ids(events);
     assert!(seen.contains(&last) && !seen.contains(&hidden), "{answer}");
-    assert_eq!(events.as_array().and_then(|all| all.last()).map(|e| &e["content"]["membership"]), Some(&json!("ban")));
-    bob.act(&room, "join", &json!({})).await.expect_error(403, "M_FORBIDDEN");
+    assert_eq!(
+        events
+            .as_array()
+            .and_then(|all| all.last())
+            .map(|e| &e["content"]["membership"]),
+        Some(&json!("ban"))
+    );
+    bob.act(&room, "join", &json!({}))
+        .await
+        .expect_error(403, "M_FORBIDDEN");
     alice.act(&room, "unban", &json!({"user_id": bob.id})).await.ok();
     alice.invite(&room, &bob).await;
     bob.join(&room).await;
     let path = format!("/_matrix/client/v3/rooms/{}/joined_members", encode(&room));
     let joined = alice.http.get(&path).await.ok();
-    let joined: BTreeSet<_> = joined["joined"].as_object().expect("an object").keys().cloned().collect();
+    let joined: BTreeSet<_> = joined["joined"]
+        .as_object()
+        .expect("an object")
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(joined, BTreeSet::from([alice.id.clone(), bob.id.clone()]));
 }
 
@@ -175,28 +212,48 @@ async fn what_is_not_in_a_timeline_arrives_too(cluster: Arc<Cluster>) {
     let said = alice.say(&room, "read this").await;
     let mut timeline = Timeline::start(&alice, &room).await;
     let typing = format!("/_matrix/client/v3/rooms/{}/typing/{}", encode(&room), encode(&bob.id));
-    bob.http.put(&typing, &json!({"typing": true, "timeout": 30_000})).await.ok();
+    bob.http
+        .put(&typing, &json!({"typing": true, "timeout": 30_000}))
+        .await
+        .ok();
     let shown = json!({"type": "m.typing", "content": {"user_ids": [bob.id]}});
     until_ephemeral(&mut timeline, &room, &shown).await;
     bob.http.put(&typing, &json!({"typing": false})).await.ok();
     let shown = json!({"type": "m.typing", "content": {"user_ids": []}});
     until_ephemeral(&mut timeline, &room, &shown).await;
-    bob.act(&room, &format!("receipt/m.read/{}", encode(&said)), &json!({})).await.ok();
+    bob.act(&room, &format!("receipt/m.read/{}", encode(&said)), &json!({}))
+        .await
+        .ok();
     timeline
         .until(PATIENCE, "the receipt", |timeline| {
             let events = timeline.latest["rooms"]["join"][&room]["ephemeral"]["events"].as_array();
-            let mut receipts = events.into_iter().flatten().filter(|event| event["type"] == "m.receipt");
+            let mut receipts = events
+                .into_iter()
+                .flatten()
+                .filter(|event| event["type"] == "m.receipt");
             receipts.any(|event| event["content"][&said]["m.read"].get(&bob.id).is_some())
         })
         .await;
-    let redact = format!("/_matrix/client/v3/rooms/{}/redact/{}/{}", encode(&room), encode(&said), fresh_name("txn"));
+    let redact = format!(
+        "/_matrix/client/v3/rooms/{}/redact/{}/{}",
+        encode(&room),
+        encode(&said),
+        fresh_name("txn")
+    );
     let redaction = alice.http.put(&redact, &json!({"reason": "typo"})).await.ok();
     let is_redaction = |event: &Value| event["event_id"] == redaction["event_id"];
-    timeline.until(PATIENCE, "the redaction", |timeline| timeline.events().iter().any(is_redaction)).await;
+    timeline
+        .until(PATIENCE, "the redaction", |timeline| {
+            timeline.events().iter().any(is_redaction)
+        })
+        .await;
     let event = format!("/_matrix/client/v3/rooms/{}/event/{}", encode(&room), encode(&said));
     let event = bob.http.get(&event).await.ok();
     assert_eq!(event["content"], json!({}), "{event}");
-    assert_eq!(event["unsigned"]["redacted_because"]["event_id"], redaction["event_id"], "{event}");
+    assert_eq!(
+        event["unsigned"]["redacted_because"]["event_id"], redaction["event_id"],
+        "{event}"
+    );
 }
 
 async fn until_ephemeral(timeline: &mut Timeline, room: &str, wanted: &Value) {
@@ -213,19 +270,34 @@ async fn profiles_and_filters_are_kept(cluster: Arc<Cluster>) {
     let alice = User::register(&cluster.http(), "alice").await;
     let room = alice.create_public_room().await;
     let profile = format!("/_matrix/client/v3/profile/{}", encode(&alice.id));
-    alice.http.put(&format!("{profile}/displayname"), &json!({"displayname": "Alice ☂"})).await.ok();
+    alice
+        .http
+        .put(&format!("{profile}/displayname"), &json!({"displayname": "Alice ☂"}))
+        .await
+        .ok();
     assert_eq!(alice.http.get(&profile).await.ok()["displayname"], "Alice ☂");
-    let member = format!("/_matrix/client/v3/rooms/{}/state/m.room.member/{}", encode(&room), encode(&alice.id));
+    let member = format!(
+        "/_matrix/client/v3/rooms/{}/state/m.room.member/{}",
+        encode(&room),
+        encode(&alice.id)
+    );
     eventually(PATIENCE, "the name in the room", async || {
         let content = alice.http.get(&member).await.ok();
-        if content["displayname"] == "Alice ☂" { Ok(()) } else { Err(content.to_string()) }
+        if content["displayname"] == "Alice ☂" {
+            Ok(())
+        } else {
+            Err(content.to_string())
+        }
     })
     .await;
     let filters = format!("/_matrix/client/v3/user/{}/filter", encode(&alice.id));
     let filter = json!({"room": {"timeline": {"limit": 1}}});
     let stored = alice.http.post(&filters, &filter).await.ok();
     let id = stored["filter_id"].as_str().expect("a filter id");
-    assert_eq!(alice.http.get(&format!("{filters}/{id}")).await.ok()["room"]["timeline"]["limit"], 1);
+    assert_eq!(
+        alice.http.get(&format!("{filters}/{id}")).await.ok()["room"]["timeline"]["limit"],
+        1
+    );
     let answer = alice.sync(None, 0, &format!("&filter={id}")).await.ok();
     let events = &answer["rooms"]["join"][&room]["timeline"]["events"];
     assert_eq!(events.as_array().map(Vec::len), Some(1), "{events}");
@@ -238,8 +310,16 @@ async fn an_ended_session_is_refused_everywhere(cluster: Arc<Cluster>) {
     // Every process has seen both sessions before one of them ends.
     for name in serving(&cluster) {
         for user in [&first, &second] {
-            let who = user.at(&cluster.direct(name)).http.get("/_matrix/client/v3/account/whoami").await.ok();
-            assert_eq!((&who["user_id"], &who["device_id"]), (&json!(user.id), &json!(user.device)));
+            let who = user
+                .at(&cluster.direct(name))
+                .http
+                .get("/_matrix/client/v3/account/whoami")
+                .await
+                .ok();
+            assert_eq!(
+                (&who["user_id"], &who["device_id"]),
+                (&json!(user.id), &json!(user.device))
+            );
         }
     }
     second.http.post("/_matrix/client/v3/logout", &json!({})).await.ok();
@@ -247,13 +327,23 @@ async fn an_ended_session_is_refused_everywhere(cluster: Arc<Cluster>) {
         let http = cluster.direct(name);
         let refused = async || {
             let answer = second.at(&http).http.get("/_matrix/client/v3/account/whoami").await;
-            if answer.status == 401 { Ok(answer) } else { Err(answer.text()) }
+            if answer.status == 401 {
+                Ok(answer)
+            } else {
+                Err(answer.text())
+            }
         };
         // A process that neither served the logout nor waited for it may be some milliseconds behind.
-        eventually(PATIENCE, "the session to end", refused).await.expect_error(401, "M_UNKNOWN_TOKEN");
+        eventually(PATIENCE, "the session to end", refused)
+            .await
+            .expect_error(401, "M_UNKNOWN_TOKEN");
         first.at(&http).http.get("/_matrix/client/v3/account/whoami").await.ok();
     }
-    cluster.http().get("/_matrix/client/v3/account/whoami").await.expect_error(401, "M_MISSING_TOKEN");
+    cluster
+        .http()
+        .get("/_matrix/client/v3/account/whoami")
+        .await
+        .expect_error(401, "M_MISSING_TOKEN");
 }
 
 /// The processes that take requests of clients.
@@ -274,7 +364,11 @@ async fn every_room_version_can_be_made(cluster: Arc<Cluster>) {
         assert_eq!(timeline.message_ids(), [said.as_str()], "version {version}");
     }
     let wanted = json!({"room_version": "13"});
-    alice.http.post("/_matrix/client/v3/createRoom", &wanted).await.expect_error(400, "M_UNSUPPORTED_ROOM_VERSION");
+    alice
+        .http
+        .post("/_matrix/client/v3/createRoom", &wanted)
+        .await
+        .expect_error(400, "M_UNSUPPORTED_ROOM_VERSION");
 }
 
 async fn administrators_are_made_with_the_shared_secret(cluster: Arc<Cluster>) {
@@ -283,14 +377,22 @@ async fn administrators_are_made_with_the_shared_secret(cluster: Arc<Cluster>) {
     let wrong = json!({
         "nonce": nonce["nonce"], "username": fresh_name("admin"), "password": "x", "admin": true, "mac": "00",
     });
-    http.post("/_synapse/admin/v1/register", &wrong).await.expect_error(403, "M_FORBIDDEN");
+    http.post("/_synapse/admin/v1/register", &wrong)
+        .await
+        .expect_error(403, "M_FORBIDDEN");
 }
 
 fn next_batch(answer: &Value) -> String {
-    answer["next_batch"].as_str().expect("a sync says where to go on").to_owned()
+    answer["next_batch"]
+        .as_str()
+        .expect("a sync says where to go on")
+        .to_owned()
 }
 
 fn ids(events: &Value) -> Vec<String> {
     let events = events.as_array().unwrap_or_else(|| panic!("no events: {events}"));
-    events.iter().map(|event| event["event_id"].as_str().expect("an event id").to_owned()).collect()
+    events
+        .iter()
+        .map(|event| event["event_id"].as_str().expect("an event id").to_owned())
+        .collect()
 }

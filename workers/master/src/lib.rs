@@ -20,6 +20,9 @@ mod service;
 mod tasks;
 mod typing;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::{
     clock::Clock,
     leader::Identity,

@@ -130,6 +130,13 @@ impl Master {
         }
     }
 
+    /// The leader inside, for tests that reach past the service.
+    #[cfg(test)]
+    pub(crate) fn leader_for_tests(&self) -> Arc<Leader> {
+        let leading = self.leading.borrow();
+        Arc::clone(&leading.as_ref().expect("this master leads").leader)
+    }
+
     fn ttl_ms(&self) -> i64 {
         i64::try_from(self.config.lease_ttl.as_millis()).unwrap_or(i64::MAX)
     }

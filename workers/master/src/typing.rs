@@ -151,8 +151,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn only_changes_are_told_and_silence_ends_typing() {
+    #[test]
+    fn only_changes_are_told_and_silence_ends_typing() {
         let mut state = State { ring: EphemeralRing::new(1), rooms: HashMap::new() };
         let second = Duration::from_secs(1);
         assert_eq!(typing(&state.set(ROOM, UserNid(2), second).unwrap()), [2]);

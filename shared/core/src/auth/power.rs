@@ -96,7 +96,46 @@ impl Level {
 pub struct PowerLevels<'a> {
     format: LevelFormat,
     creators: Creators<'a>,
-    content: Option<&'a str>,
+    /// None if the room has no `m.room.power_levels`.
+    properties: Option<Properties<'a>>,
+}
+
+/// The properties of `m.room.power_levels`, found in one walk over its content.
+#[derive(Clone, Copy, Debug, Default)]
+struct Properties<'a> {
+    /// In the order of [`Level::ALL`].
+    levels: [Option<&'a str>; Level::ALL.len()],
+    events: Option<&'a str>,
+    notifications: Option<&'a str>,
+    users: Option<&'a str>,
+}
+
+impl<'a> Properties<'a> {
+    fn scan(content: &'a str) -> Self {
+        let mut properties = Self::default();
+        for member in json::members(content) {
+            match member.raw_key {
+                "events" => properties.events = Some(member.value),
+                "notifications" => properties.notifications = Some(member.value),
+                "users" => properties.users = Some(member.value),
+                key => {
+                    let index = Level::ALL.iter().position(|level| level.as_str() == key);
+                    if let Some(slot) = index.and_then(|index| properties.levels.get_mut(index)) {
+                        *slot = Some(member.value);
+                    }
+                }
+            }
+        }
+        properties
+    }
+}
+
+/// The properties that have levels of their own by name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named {
+    Events,
+    Notifications,
+    Users,
 }
 
 impl<'a> PowerLevels<'a> {
@@ -105,7 +144,7 @@ impl<'a> PowerLevels<'a> {
         Self {
             format: rules.auth.levels,
             creators: Creators::read(rules, create),
-            content: event.map(EventBody::content),
+            properties: event.map(|event| Properties::scan(event.content())),
         }
     }
 
@@ -114,10 +153,10 @@ impl<'a> PowerLevels<'a> {
         if self.creators.are_above_levels() && self.creators.contains(user) {
             return Ok(UserLevel::Creator);
         }
-        let level = match self.content {
+        let level = match self.properties {
             None if self.creators.contains(user) => CREATOR_WITHOUT_LEVELS,
             None => Level::UsersDefault.default(),
-            Some(_) => match self.entry("users", user)? {
+            Some(_) => match self.entry(Named::Users, user)? {
                 Some(level) => level,
                 None => self.level(Level::UsersDefault)?,
             },
@@ -127,7 +166,7 @@ impl<'a> PowerLevels<'a> {
 
     /// The level needed to send an event of a type.
     pub fn event_level(&self, kind: &str, is_state: bool) -> Result<i64, AuthError> {
-        match self.entry("events", kind)? {
+        match self.entry(Named::Events, kind)? {
             Some(level) => Ok(level),
             None => self.level(if is_state {
                 Level::StateDefault
@@ -139,7 +178,7 @@ impl<'a> PowerLevels<'a> {
 
     /// The level needed for a kind of notification, `room` for one.
     pub fn notification_level(&self, key: &str) -> Result<i64, AuthError> {
-        Ok(self.entry("notifications", key)?.unwrap_or(DEFAULT_NOTIFICATION))
+        Ok(self.entry(Named::Notifications, key)?.unwrap_or(DEFAULT_NOTIFICATION))
     }
 
     /// One of the levels that stand by themselves.
@@ -149,12 +188,12 @@ impl<'a> PowerLevels<'a> {
 
     /// One of the levels that stand by themselves, if the event sets it.
     pub(super) fn explicit(&self, level: Level) -> Result<Option<i64>, AuthError> {
-        let value = self.content.and_then(|content| json::get(content, level.as_str()));
+        let value = self.properties.and_then(|properties| properties.levels[level as usize]);
         value.map(|value| self.parse(level.as_str(), value)).transpose()
     }
 
     /// All levels of `events`, `notifications` or `users`.
-    pub(super) fn entries(&self, property: &'static str) -> Result<BTreeMap<String, i64>, AuthError> {
+    pub(super) fn entries(&self, property: Named) -> Result<BTreeMap<String, i64>, AuthError> {
         let Some(object) = self.object(property)? else {
             return Ok(BTreeMap::new());
         };
@@ -167,14 +206,22 @@ impl<'a> PowerLevels<'a> {
             .collect()
     }
 
-    fn entry(&self, property: &'static str, key: &str) -> Result<Option<i64>, AuthError> {
+    fn entry(&self, property: Named, key: &str) -> Result<Option<i64>, AuthError> {
         let value = self.object(property)?.and_then(|object| json::get(object, key));
         value.map(|value| self.parse(key, value)).transpose()
     }
 
-    fn object(&self, property: &'static str) -> Result<Option<&'a str>, AuthError> {
-        match self.content.and_then(|content| json::get(content, property)) {
-            Some(value) if !json::is_object(value) => Err(AuthError::InvalidLevel(property.into())),
+    fn object(&self, property: Named) -> Result<Option<&'a str>, AuthError> {
+        let Some(properties) = self.properties else {
+            return Ok(None);
+        };
+        let (name, value) = match property {
+            Named::Events => ("events", properties.events),
+            Named::Notifications => ("notifications", properties.notifications),
+            Named::Users => ("users", properties.users),
+        };
+        match value {
+            Some(value) if !json::is_object(value) => Err(AuthError::InvalidLevel(name.into())),
             other => Ok(other),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ruma::UserId;
 
-use super::{AuthError, Creators, Level, PowerLevels, UserLevel};
+use super::{AuthError, Creators, Level, PowerLevels, UserLevel, power::Named};
 use crate::{
     event::EventBody,
     room_version::{LevelFormat, RoomVersionRules},
@@ -18,7 +18,7 @@ pub(super) fn check(
     current: Option<&EventBody>,
 ) -> Result<(), AuthError> {
     let new = PowerLevels::read(rules, create, Some(event));
-    let new_users = new.entries("users")?;
+    let new_users = new.entries(Named::Users)?;
     check_users(rules, create, &new_users)?;
     if rules.auth.levels == LevelFormat::Integer {
         check_format(&new)?;
@@ -39,18 +39,18 @@ pub(super) fn check(
     }
     let is_beyond = |_: &str, level| sender_level < level;
     check_entries(
-        &old.entries("events")?,
-        &new.entries("events")?,
+        &old.entries(Named::Events)?,
+        &new.entries(Named::Events)?,
         sender_level,
         is_beyond,
     )?;
     if rules.auth.check_notifications {
-        let (before, after) = (old.entries("notifications")?, new.entries("notifications")?);
+        let (before, after) = (old.entries(Named::Notifications)?, new.entries(Named::Notifications)?);
         check_entries(&before, &after, sender_level, is_beyond)?;
     }
     // Of equals, one may only demote oneself.
     let is_untouchable = |user: &str, level| user != event.sender() && sender_level <= level;
-    check_entries(&old.entries("users")?, &new_users, sender_level, is_untouchable)
+    check_entries(&old.entries(Named::Users)?, &new_users, sender_level, is_untouchable)
 }
 
 /// Keys of `users` are user ids, and not of creators that stand above all levels.
@@ -72,8 +72,8 @@ fn check_format(levels: &PowerLevels<'_>) -> Result<(), AuthError> {
     for level in Level::ALL {
         levels.explicit(level)?;
     }
-    levels.entries("events")?;
-    levels.entries("notifications")?;
+    levels.entries(Named::Events)?;
+    levels.entries(Named::Notifications)?;
     Ok(())
 }
 

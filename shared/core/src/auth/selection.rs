@@ -4,13 +4,11 @@
 
 use super::AuthError;
 use crate::{
-    event::{EventBody, Membership, json},
-    room_version::RoomVersionRules,
+    event::{EventBody, Membership, canonical::canonical_object, json},
+    room_version::{Numbers, RoomVersionRules},
 };
 
 /// The type and state key of each state event that an event has to name in `auth_events`, as far as the room has it.
-///
-/// `content` is canonical JSON.
 pub fn auth_types(
     rules: &RoomVersionRules,
     kind: &str,
@@ -29,7 +27,9 @@ pub fn auth_types(
         types.push(("m.room.create", String::new()));
     }
     if kind == "m.room.member" {
-        add_member_types(&mut types, rules, state_key, content);
+        // What a client sent need not be canonical yet; what is not even JSON selects nothing and is refused elsewhere.
+        let content = canonical_object(content.as_bytes(), Numbers::Lenient).unwrap_or_default();
+        add_member_types(&mut types, rules, state_key, &content);
     }
     types
 }

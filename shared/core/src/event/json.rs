@@ -4,7 +4,7 @@
 //! written by [`canonical`](super::canonical), here or when it was stored; on anything else the walk ends early, but
 //! never panics.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, cmp::Ordering, ops::Range};
 
 /// One member of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +94,16 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// The value of one member of an object.
+/// The value of one member of an object. The walk ends where the key would have been: keys are in order.
 pub fn get<'a>(object: &'a str, key: &str) -> Option<&'a str> {
-    members(object)
-        .find(|member| unescape(member.raw_key) == key)
-        .map(|member| member.value)
+    for member in members(object) {
+        match (*unescape(member.raw_key)).cmp(key) {
+            Ordering::Less => {}
+            Ordering::Equal => return Some(member.value),
+            Ordering::Greater => return None,
+        }
+    }
+    None
 }
 
 /// Whether the value is an object.

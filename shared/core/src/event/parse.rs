@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use ruma::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName, UserId};
 
 use super::{
-    EventBody, EventError, SigningKey, VerifyKey, canonical::canonical_object, fields::Fields, hash, json, limits,
-    redact, seal::hash_id, sign,
+    EventBody, EventError, Membership, SigningKey, VerifyKey, canonical::canonical_object, fields::Fields, hash, json,
+    limits, redact, seal::hash_id, sign,
 };
 use crate::room_version::{EventIdFormat, RoomVersionRules};
 
@@ -57,7 +57,6 @@ impl ParsedEvent {
         let kind = fields.kind()?;
         limits::check_field("type", &kind)?;
         fields.signatures()?;
-        let servers = required_servers(&fields, &kind, &json, rules)?;
 
         let claimed = hash::decode_base64(&fields.content_hash()?);
         let is_whole = claimed.is_some_and(|claimed| claimed == hash::content_hash(&json));
@@ -73,6 +72,7 @@ impl ParsedEvent {
         };
         let body = EventBody::from_canonical(event_id, rules, json)?;
         check_limits(&body)?;
+        let servers = required_servers(&body, rules)?;
         Ok(Self {
             body,
             rules,
@@ -179,31 +179,24 @@ fn check_limits(body: &EventBody) -> Result<(), EventError> {
     limits::check_references(body.prev_events().len(), body.auth_events().len())
 }
 
-/// Whose signatures the event needs.
-fn required_servers(
-    fields: &Fields<'_>,
-    kind: &str,
-    json: &str,
-    rules: &RoomVersionRules,
-) -> Result<BTreeSet<OwnedServerName>, EventError> {
+/// Whose signatures the event needs, judged by what is kept of it: if the content that came did not match its hash, a
+/// `third_party_invite` in it must not stand in for the sender's signature.
+fn required_servers(body: &EventBody, rules: &RoomVersionRules) -> Result<BTreeSet<OwnedServerName>, EventError> {
     let mut servers = BTreeSet::new();
-    let content = &json[fields.content()?];
     // An invite through an identity server may be sent by another server than the sender's; its own signature, inside
     // the content, is an authorization rule.
-    let is_member = kind == "m.room.member";
-    let is_invite = is_member && json::get(content, "membership") == Some("\"invite\"");
-    let is_third_party_invite = is_invite && json::get(content, "third_party_invite").is_some_and(json::is_object);
+    let is_third_party_invite = body.membership() == Some(Membership::Invite)
+        && json::get(body.content(), "third_party_invite").is_some_and(json::is_object);
     if !is_third_party_invite {
-        servers.insert(fields.sender()?.server_name().to_owned());
+        servers.insert(body.sender().server_name().to_owned());
     }
     if rules.signatures.event_id_server {
-        let event_id = fields.event_id()?;
-        let server = event_id.server_name().ok_or(EventError::Invalid("event_id"))?;
+        let server = body.event_id().server_name().ok_or(EventError::Invalid("event_id"))?;
         servers.insert(server.to_owned());
     }
     if rules.signatures.authorising_server
-        && is_member
-        && let Some(user) = json::get(content, "join_authorised_via_users_server")
+        && body.kind() == "m.room.member"
+        && let Some(user) = json::get(body.content(), "join_authorised_via_users_server")
     {
         let invalid = EventError::Invalid("join_authorised_via_users_server");
         let user = json::string(user)

@@ -331,3 +331,26 @@ fn content_is_read_as_asked() {
     assert_eq!(event.membership(), Some(Membership::Knock));
     assert_eq!(sealed.membership(), None);
 }
+
+#[test]
+fn a_third_party_invite_that_is_cut_away_does_not_stand_in_for_a_signature() {
+    for version in RoomVersion::ALL {
+        let rules = version.rules();
+        let sealed = message(rules, "{}").unwrap();
+        let invite = |event: &mut Value| {
+            event["type"] = json!("m.room.member");
+            event["state_key"] = json!("@mallory:evil.example");
+            event["content"] = json!({"membership": "invite"});
+        };
+        // Whole, the content says that the sender's server need not sign; but it does not match its hash.
+        let mut forged: Value = serde_json::from_str(&resigned(&sealed, rules, invite)).unwrap();
+        forged["content"]["third_party_invite"] = json!({"signed": {}});
+        forged["signatures"] = json!({});
+        let parsed = EventBody::parse(forged.to_string().as_bytes(), rules).unwrap();
+        assert!(parsed.was_redacted());
+        let is_kept = rules.redaction.keep_third_party_invite_signed;
+        let needs_sender = parsed.required_servers().any(|server| server == "example.org");
+        assert_eq!(needs_sender, !is_kept || rules.signatures.event_id_server, "{version}");
+        assert_eq!(verify(parsed).is_err(), !is_kept, "{version}");
+    }
+}

@@ -23,7 +23,9 @@ fn slow(answer: oneshot::Receiver<u64>) -> impl Future<Output = Result<Arc<Vec<u
 }
 
 async fn now(cache: &Numbers, key: u8, value: u64) -> Vec<u64> {
-    let loaded = cache.get_or_load(&key, || async { Ok::<_, Infallible>(Arc::new(vec![value])) }).await;
+    let loaded = cache
+        .get_or_load(&key, || async { Ok::<_, Infallible>(Arc::new(vec![value])) })
+        .await;
     loaded.expect("it cannot fail").to_vec()
 }
 
@@ -48,7 +50,9 @@ async fn readers_share_one_load() {
 
 #[tokio::test]
 async fn a_load_that_a_row_overtakes_is_used_once_and_not_kept() {
-    for overtake in [Numbers::forget, |cache: &Numbers, key: &u8| cache.change(key, |_| panic!("nothing is kept"))] {
+    for overtake in [Numbers::forget, |cache: &Numbers, key: &u8| {
+        cache.change(key, |_| panic!("nothing is kept"))
+    }] {
         let cache = numbers(10_000);
         let (answer, question) = oneshot::channel();
         let mut before = pin!(cache.get_or_load(&1, || slow(question)));
@@ -159,7 +163,10 @@ async fn what_is_kept_may_not_be_enough() {
     now(&cache, 1, 1).await;
     let longer = |numbers: &Arc<Vec<u64>>| numbers.len() > 1;
     let load = || async { Ok::<_, Infallible>(Arc::new(vec![1, 2])) };
-    assert_eq!(*cache.get_if_or_load(&1, longer, load).await.expect("it cannot fail"), [1, 2]);
+    assert_eq!(
+        *cache.get_if_or_load(&1, longer, load).await.expect("it cannot fail"),
+        [1, 2]
+    );
     assert_eq!(now(&cache, 1, 9).await, [1, 2]);
     let mut kept = pin!(cache.get_if_or_load(&1, longer, || std::future::pending::<Result<_, Infallible>>()));
     assert!(matches!(poll!(&mut kept), Poll::Ready(Ok(_))));

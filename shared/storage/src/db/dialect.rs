@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn parameters_lists_types_and_the_clock_are_rewritten() {
-        let sql = "-- a::b\nSELECT CAST($1 AS BYTEA), 'it''s -- $2 BIGINT' FROM t WHERE x = ANY($2) AND y < now_ms() -- $3";
+        let sql =
+            "-- a::b\nSELECT CAST($1 AS BYTEA), 'it''s -- $2 BIGINT' FROM t WHERE x = ANY($2) AND y < now_ms() -- $3";
         assert_eq!(
             for_sqlite(sql),
             "SELECT CAST(?1 AS BLOB), 'it''s -- $2 BIGINT' FROM t WHERE x IN rarray(?2) AND y < CAST(unixepoch('subsec') * 1000 AS INTEGER)"

@@ -55,9 +55,7 @@ pub enum DbError {
     #[error("the database cannot be used: {0}")]
     Unsuitable(String),
     /// The schema is older than this program needs.
-    #[error(
-        "the database has schema {found} and this program needs {needed}: run `plexus db migrate`"
-    )]
+    #[error("the database has schema {found} and this program needs {needed}: run `plexus db migrate`")]
     SchemaOlder {
         /// The version there is; 0 for an empty database.
         found: i64,
@@ -117,9 +115,7 @@ impl DbError {
     }
 
     pub(super) fn unavailable(why: &str) -> Self {
-        Self::Unavailable(Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(
-            why,
-        )))
+        Self::Unavailable(Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(why)))
     }
 }
 
@@ -130,9 +126,7 @@ pub enum CommitError {
     #[error(transparent)]
     Failed(#[from] DbError),
     /// A statement touched another number of rows than it must. It is rolled back.
-    #[error(
-        "statement {statement} ({sql}) touched {actual} rows instead of {expected}; rolled back"
-    )]
+    #[error("statement {statement} ({sql}) touched {actual} rows instead of {expected}; rolled back")]
     Unexpected {
         /// The statement's place in the list.
         statement: usize,
@@ -169,11 +163,7 @@ impl From<CommitError> for DbError {
 }
 
 /// Holds a statement to the number of rows it must touch.
-pub(super) fn check_rows(
-    index: usize,
-    statement: &super::Statement,
-    actual: u64,
-) -> Result<u64, CommitError> {
+pub(super) fn check_rows(index: usize, statement: &super::Statement, actual: u64) -> Result<u64, CommitError> {
     match statement.expected_rows {
         Some(expected) if expected != actual => Err(CommitError::Unexpected {
             statement: index,

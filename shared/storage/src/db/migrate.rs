@@ -56,22 +56,14 @@ pub async fn migrate(db: &Database) -> Result<Migrated, DbError> {
 /// Refuses a schema this program cannot work on, older or newer.
 pub async fn require_schema(db: &Database) -> Result<(), DbError> {
     let exists = match &*db.0 {
-        Inner::Sqlite(_) => {
-            "-- migrate::exists\nSELECT count(*) > 0 FROM sqlite_schema WHERE name = 'schema_version'"
-        }
-        Inner::Postgres(_) => {
-            "-- migrate::exists\nSELECT to_regclass('schema_version') IS NOT NULL"
-        }
+        Inner::Sqlite(_) => "-- migrate::exists\nSELECT count(*) > 0 FROM sqlite_schema WHERE name = 'schema_version'",
+        Inner::Postgres(_) => "-- migrate::exists\nSELECT to_regclass('schema_version') IS NOT NULL",
     };
     let exists = match db.query_opt(exists, &[]).await? {
         Some(row) => row.bool(0)?,
         None => false,
     };
-    let row = if exists {
-        db.query_opt(FOUND, &[]).await?
-    } else {
-        None
-    };
+    let row = if exists { db.query_opt(FOUND, &[]).await? } else { None };
     let found = match row {
         Some(row) => Schema {
             version: row.int(0)?,
@@ -109,17 +101,13 @@ fn plan(found: Schema) -> Result<&'static [Migration], DbError> {
 }
 
 fn migrate_sqlite(connection: &Connection) -> Result<Migrated, DbError> {
-    connection
-        .execute_batch("BEGIN IMMEDIATE")
-        .map_err(sqlite_failed)?;
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(sqlite_failed)?;
     let migrated = apply_sqlite(connection).and_then(|migrated| {
         connection.execute_batch("COMMIT").map_err(sqlite_failed)?;
         Ok(migrated)
     });
     if migrated.is_err() && !connection.is_autocommit() {
-        connection
-            .execute_batch("ROLLBACK")
-            .map_err(sqlite_failed)?;
+        connection.execute_batch("ROLLBACK").map_err(sqlite_failed)?;
     }
     migrated
 }
@@ -145,10 +133,7 @@ fn apply_sqlite(connection: &Connection) -> Result<Migrated, DbError> {
             run(&statement)?;
         }
         connection
-            .execute(
-                &dialect::for_sqlite(RECORD),
-                (migration.version, migration.runs_with),
-            )
+            .execute(&dialect::for_sqlite(RECORD), (migration.version, migration.runs_with))
             .map_err(sqlite_failed)?;
     }
     Ok(Migrated {
@@ -164,11 +149,7 @@ async fn migrate_postgres(connector: &Connector) -> Result<Migrated, DbError> {
     run("BEGIN").await?;
     run(LOCK).await?;
     run(CREATE).await?;
-    let found = match client
-        .query_opt(FOUND, &[])
-        .await
-        .map_err(postgres_failed)?
-    {
+    let found = match client.query_opt(FOUND, &[]).await.map_err(postgres_failed)? {
         Some(row) => Schema {
             version: row.get(0),
             runs_with: row.get(1),

@@ -6,9 +6,7 @@ mod transaction;
 
 use std::{pin::pin, time::Duration};
 
-use deadpool_postgres::{
-    ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio_postgres::error::Severity;
@@ -71,11 +69,7 @@ impl Postgres {
     }
 
     /// Runs one reading statement, again if the connection is lost.
-    pub(super) async fn query(
-        &self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> Result<Vec<DbRow>, DbError> {
+    pub(super) async fn query(&self, sql: &'static str, params: &[Value]) -> Result<Vec<DbRow>, DbError> {
         let mut attempt = 1;
         loop {
             let client = self.client().await?;
@@ -108,17 +102,13 @@ impl Postgres {
     /// Runs a list of statements, all or none, again after a conflict.
     ///
     /// In a task of its own: a caller that goes away must not leave a connection inside of a transaction.
-    pub(super) async fn transaction(
-        &self,
-        statements: Vec<Statement>,
-    ) -> Result<Vec<u64>, CommitError> {
+    pub(super) async fn transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, CommitError> {
         let pool = self.pool.clone();
         let task = self.runtime.spawn(async move {
             let mut attempt = 1;
             loop {
                 let client = pool.get().await.map_err(|error| no_client(&error))?;
-                let result =
-                    run_once(&client, &mut transaction::Prepared::new(), &statements).await;
+                let result = run_once(&client, &mut transaction::Prepared::new(), &statements).await;
                 if lost_connection(&result) {
                     drop(Object::take(client));
                 }
@@ -161,22 +151,12 @@ impl Postgres {
     }
 }
 
-async fn query_on(
-    client: &ClientWrapper,
-    sql: &'static str,
-    params: &[Value],
-) -> Result<Vec<DbRow>, DbError> {
+async fn query_on(client: &ClientWrapper, sql: &'static str, params: &[Value]) -> Result<Vec<DbRow>, DbError> {
     let prepared = prepare(client, sql).await?;
-    let rows = client
-        .query_raw(&prepared, params.iter().map(Parameter))
-        .await;
+    let rows = client.query_raw(&prepared, params.iter().map(Parameter)).await;
     let mut rows = pin!(rows.map_err(|error| rejected(sql, error))?);
     let mut read = Vec::new();
-    while let Some(row) = rows
-        .try_next()
-        .await
-        .map_err(|error| rejected(sql, error))?
-    {
+    while let Some(row) = rows.try_next().await.map_err(|error| rejected(sql, error))? {
         read.push(read_row(sql, &row)?);
     }
     Ok(read)
@@ -191,10 +171,7 @@ async fn execute_on(client: &ClientWrapper, statement: &Statement) -> Result<u64
     touched.map_err(|error| after_commit(statement.sql, error))
 }
 
-async fn prepare(
-    client: &ClientWrapper,
-    sql: &'static str,
-) -> Result<tokio_postgres::Statement, DbError> {
+async fn prepare(client: &ClientWrapper, sql: &'static str) -> Result<tokio_postgres::Statement, DbError> {
     client
         .prepare_cached(&dialect::for_postgres(sql))
         .await
@@ -210,9 +187,7 @@ fn rejected(sql: &'static str, error: tokio_postgres::Error) -> DbError {
     let rejection = match error.code() {
         Some(&SqlState::UNIQUE_VIOLATION) => Rejection::Unique,
         Some(&SqlState::FOREIGN_KEY_VIOLATION) => Rejection::ForeignKey,
-        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => {
-            Rejection::Conflict
-        }
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => Rejection::Conflict,
         _ => Rejection::Other,
     };
     DbError::Rejected {
@@ -228,8 +203,7 @@ fn is_lost(error: &tokio_postgres::Error) -> bool {
         Some(refused) => !matches!(refused.parsed_severity(), Some(Severity::Error)),
         None => {
             error.is_closed()
-                || std::error::Error::source(error)
-                    .is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+                || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
         }
     }
 }

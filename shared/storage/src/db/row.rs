@@ -18,8 +18,7 @@ impl DbRow {
 
     /// A BIGINT.
     pub fn int(&self, index: usize) -> Result<i64, DbError> {
-        self.opt_int(index)?
-            .ok_or_else(|| self.wrong(index, "BIGINT"))
+        self.opt_int(index)?.ok_or_else(|| self.wrong(index, "BIGINT"))
     }
 
     /// A BIGINT or NULL.
@@ -42,8 +41,7 @@ impl DbRow {
 
     /// A TEXT.
     pub fn text(&self, index: usize) -> Result<&str, DbError> {
-        self.opt_text(index)?
-            .ok_or_else(|| self.wrong(index, "TEXT"))
+        self.opt_text(index)?.ok_or_else(|| self.wrong(index, "TEXT"))
     }
 
     /// A TEXT or NULL.
@@ -57,8 +55,7 @@ impl DbRow {
 
     /// A BYTEA.
     pub fn bytes(&self, index: usize) -> Result<Bytes, DbError> {
-        self.opt_bytes(index)?
-            .ok_or_else(|| self.wrong(index, "BYTEA"))
+        self.opt_bytes(index)?.ok_or_else(|| self.wrong(index, "BYTEA"))
     }
 
     /// A BYTEA or NULL.
@@ -75,10 +72,7 @@ impl DbRow {
             statement: dialect::name(self.sql),
             index,
             wanted,
-            found: self
-                .values
-                .get(index)
-                .map_or("no such column", Value::type_name),
+            found: self.values.get(index).map_or("no such column", Value::type_name),
         }
     }
 }

@@ -34,11 +34,7 @@ impl Sqlite {
     pub(super) async fn open(path: PathBuf) -> Result<Self, DbError> {
         let (done, opened) = oneshot::channel();
         spawn_thread("db-open", move || drop(done.send(open::open(&path))))?;
-        let open::Opened {
-            lock,
-            writer,
-            readers,
-        } = opened.await.map_err(|_| closed())??;
+        let open::Opened { lock, writer, readers } = opened.await.map_err(|_| closed())??;
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
         spawn_thread("db-write", move || {
             writer::run(&writer, queue);
@@ -51,18 +47,11 @@ impl Sqlite {
             let reads = Arc::clone(&reads);
             spawn_thread("db-read", move || reader::run(&reader, &reads))?;
         }
-        Ok(Self {
-            writer: jobs,
-            reads,
-        })
+        Ok(Self { writer: jobs, reads })
     }
 
     /// Runs one reading statement on one of the reading threads.
-    pub(super) async fn query(
-        &self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> Result<Vec<DbRow>, DbError> {
+    pub(super) async fn query(&self, sql: &'static str, params: &[Value]) -> Result<Vec<DbRow>, DbError> {
         self.reads.query(sql, params).await
     }
 

@@ -41,9 +41,7 @@ impl Writer {
         let started = Instant::now();
         let result = match &mut self.0 {
             Inner::Sqlite(handle) => handle.write(statements).await,
-            Inner::Postgres { connector, session } => {
-                super::postgres::commit(connector, session, &statements).await
-            }
+            Inner::Postgres { connector, session } => super::postgres::commit(connector, session, &statements).await,
         };
         measure("db::writer_commit", started);
         result.map(|_rows| ())

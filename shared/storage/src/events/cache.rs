@@ -20,7 +20,10 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self { kept: bounded(CACHE_BYTES, 1_500, |_, event| event.weight()), redactions: Mutex::default() }
+        Self {
+            kept: bounded(CACHE_BYTES, 1_500, |_, event| event.weight()),
+            redactions: Mutex::default(),
+        }
     }
 
     pub(crate) fn get(&self, event: EventNid) -> Option<Arc<StoredEvent>> {
@@ -37,12 +40,17 @@ impl Events {
         *self.lock()
     }
 
-    /// Keeps what was loaded, unless something was redacted since there were `redactions`.
-    pub(crate) fn keep(&self, loaded: &[Arc<StoredEvent>], redactions: u64) {
+    /// Keeps what was loaded, unless something was redacted since there were `redactions`. What was kept already takes the place of what was loaded, so
+    /// that nothing is in memory twice.
+    pub(crate) fn keep(&self, loaded: &mut [Arc<StoredEvent>], redactions: u64) {
         let now = self.lock();
-        if *now == redactions {
-            for event in loaded {
-                self.kept.insert(event.nid, Arc::clone(event));
+        if *now != redactions {
+            return;
+        }
+        for event in loaded {
+            match self.kept.get(&event.nid) {
+                Some(kept) => *event = kept,
+                None => self.kept.insert(event.nid, Arc::clone(event)),
             }
         }
     }
@@ -51,7 +59,9 @@ impl Events {
     pub(crate) fn redact(&self, event: EventNid, redact: impl FnOnce(&StoredEvent) -> Option<StoredEvent>) {
         let mut redactions = self.lock();
         *redactions += 1;
-        let Some(kept) = self.kept.peek(&event) else { return };
+        let Some(kept) = self.kept.peek(&event) else {
+            return;
+        };
         match redact(&kept) {
             Some(redacted) => self.kept.insert(event, Arc::new(redacted)),
             None => {

@@ -36,6 +36,9 @@ pub enum Direction {
 impl Store {
     /// An event by number.
     pub async fn event(&self, event: EventNid) -> Result<Option<Arc<StoredEvent>>, StoreError> {
+        if let Some(event) = self.caches().events.get(event) {
+            return Ok(Some(event));
+        }
         match self.events(&[event]).await {
             Ok(mut events) => Ok(events.pop()),
             Err(StoreError::MissingEvent(_)) => Ok(None),
@@ -47,7 +50,12 @@ impl Store {
     pub async fn events(&self, nids: &[EventNid]) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let cache = &self.caches().events;
         let mut found: Vec<_> = nids.iter().map(|nid| cache.get(*nid)).collect();
-        let mut missing: Vec<i64> = nids.iter().zip(&found).filter(|(_, kept)| kept.is_none()).map(|(nid, _)| nid.0).collect();
+        let mut missing: Vec<i64> = nids
+            .iter()
+            .zip(&found)
+            .filter(|(_, kept)| kept.is_none())
+            .map(|(nid, _)| nid.0)
+            .collect();
         if !missing.is_empty() {
             missing.sort_unstable();
             missing.dedup();
@@ -64,7 +72,10 @@ impl Store {
                 *place = loaded.get(nid).cloned();
             }
         }
-        nids.iter().zip(found).map(|(nid, event)| event.ok_or(StoreError::MissingEvent(*nid))).collect()
+        nids.iter()
+            .zip(found)
+            .map(|(nid, event)| event.ok_or(StoreError::MissingEvent(*nid)))
+            .collect()
     }
 
     /// The number of the event with this id, if it is in this room.
@@ -108,7 +119,8 @@ impl Store {
                 FROM events WHERE room_nid = $1 AND room_order > $2 ORDER BY room_order LIMIT $3"
             }
         };
-        self.load_events(sql, &[room.int(), from.int(), limit_value(limit)]).await
+        self.load_events(sql, &[room.int(), from.int(), limit_value(limit)])
+            .await
     }
 
     /// The newest events of a timeline with a position in (after, `up_to`], newest first, from the database.
@@ -124,7 +136,8 @@ impl Store {
                 transaction_device, transaction_id, json
             FROM events WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
             ORDER BY position DESC LIMIT $4";
-        self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)]).await
+        self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)])
+            .await
     }
 
     /// The room's state after its last event up to `up_to`, from the database.
@@ -148,7 +161,7 @@ impl Store {
             let info = info.ok_or_else(|| StoreError::corrupt("events", format!("room {} is not in rooms", room.0)))?;
             events.push(Arc::new(read(row, &info)?));
         }
-        cache.keep(&events, redactions);
+        cache.keep(&mut events, redactions);
         Ok(events)
     }
 }
@@ -161,7 +174,10 @@ fn read(row: &DbRow, room: &RoomInfo) -> Result<StoredEvent, StoreError> {
     let nid = EventNid(row.int(0)?);
     let event_id = read_event_id(room.version, &row.bytes(1)?)?;
     let transaction = match (row.opt_text(10)?, row.opt_text(11)?) {
-        (Some(device), Some(id)) => Some(Arc::new(Transaction { device: device.into(), id: id.to_owned() })),
+        (Some(device), Some(id)) => Some(Arc::new(Transaction {
+            device: device.into(),
+            id: id.to_owned(),
+        })),
         _ => None,
     };
     let body = EventBody::load(event_id, room.version.rules(), row.bytes(12)?.into())

@@ -9,7 +9,11 @@ pub(crate) fn message(position: Sequence) -> Arc<StoredEvent> {
     let json = format!(
         r#"{{"auth_events":[],"content":{{"body":"{position}"}},"depth":1,"origin_server_ts":1,"prev_events":[],"room_id":"!r:x","sender":"@a:x","type":"m.room.message"}}"#
     );
-    let body = EventBody::load(EventId::parse(id).expect("an id"), RoomVersion::V11.rules(), json.into_bytes());
+    let body = EventBody::load(
+        EventId::parse(id).expect("an id"),
+        RoomVersion::V11.rules(),
+        json.into_bytes(),
+    );
     Arc::new(StoredEvent {
         nid: EventNid(position),
         room: RoomNid(1),

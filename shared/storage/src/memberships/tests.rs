@@ -1,7 +1,11 @@
 use super::*;
 
 fn entry(membership: Membership, position: Sequence) -> RoomMembership {
-    RoomMembership { membership, event: EventNid(position), position }
+    RoomMembership {
+        membership,
+        event: EventNid(position),
+        position,
+    }
 }
 
 #[test]
@@ -17,6 +21,9 @@ fn the_newest_entry_counts_whatever_comes_first() {
     assert_eq!((rooms.joined(), rooms.invited(), rooms.last_change()), (2, 0, 6));
     rooms.put(RoomNid(2), entry(Membership::Ban, 9));
     assert_eq!(rooms.get(RoomNid(2)), Some(entry(Membership::Ban, 9)));
-    assert_eq!(rooms.with(Membership::Join).map(|(room, _)| room).collect::<Vec<_>>(), [RoomNid(1)]);
+    assert_eq!(
+        rooms.with(Membership::Join).map(|(room, _)| room).collect::<Vec<_>>(),
+        [RoomNid(1)]
+    );
     assert_eq!((rooms.joined(), rooms.iter().count()), (1, 2));
 }

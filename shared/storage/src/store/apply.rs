@@ -20,7 +20,11 @@ impl Store {
         let caches = self.caches();
         match row {
             Row::Event(event) => caches.apply_event(sequence, event),
-            Row::Redaction { room, event, redacted_by } => {
+            Row::Redaction {
+                room,
+                event,
+                redacted_by,
+            } => {
                 caches.apply_redaction(*room, *event, *redacted_by);
                 caches.changes.change(*room, sequence);
             }
@@ -49,24 +53,29 @@ impl Store {
 
 impl Caches {
     fn apply_event(&self, position: Sequence, row: &EventRow) {
-        match &row.body {
-            Some(body) => {
-                let event = Arc::new(StoredEvent::from_row(row, position, body));
-                if let (Some(nid), Some(state_key)) = (row.state_key, body.state_key()) {
-                    self.state_keys.keep(nid, body.kind(), state_key);
-                }
-                self.events.insert(Arc::clone(&event));
-                self.timelines.push(&event);
+        if let Some(body) = &row.body {
+            let event = Arc::new(StoredEvent::from_row(row, position, body));
+            if let (Some(nid), Some(state_key)) = (row.state_key, body.state_key()) {
+                self.state_keys.keep(nid, body.kind(), state_key);
             }
-            None => {
-                if row.state_key.is_some() {
-                    self.state_keys.forget_all();
-                }
-                self.timelines.forget(&row.room);
+            self.events.insert(Arc::clone(&event));
+            self.timelines.push(&event);
+        } else {
+            if row.state_key.is_some() {
+                self.state_keys.forget_all();
             }
+            self.timelines.forget(&row.room);
         }
         if let Some((user, membership)) = row.membership {
-            self.memberships.change(user, row.room, RoomMembership { membership, event: row.event, position });
+            self.memberships.change(
+                user,
+                row.room,
+                RoomMembership {
+                    membership,
+                    event: row.event,
+                    position,
+                },
+            );
         }
         // Last: who sees that the room has changed must find the change.
         self.changes.change(row.room, position);
@@ -75,9 +84,12 @@ impl Caches {
     fn apply_redaction(&self, room: RoomNid, event: EventNid, redacted_by: EventNid) {
         // What a redaction leaves depends on the room's version. A room whose version is not at hand is rare: its events are read again.
         let version = self.rooms.kept(room).map(|info| info.version);
-        self.events.redact(event, |kept| version.map(|version| kept.redacted(redacted_by, version)));
+        self.events
+            .redact(event, |kept| version.map(|version| kept.redacted(redacted_by, version)));
         match version {
-            Some(version) => self.timelines.redact(room, event, |kept| kept.redacted(redacted_by, version)),
+            Some(version) => self
+                .timelines
+                .redact(room, event, |kept| kept.redacted(redacted_by, version)),
             None => self.timelines.forget(&room),
         }
     }

@@ -2,7 +2,10 @@ use super::*;
 use crate::events::tests::message;
 
 fn timeline(floor: Sequence, positions: impl IntoIterator<Item = Sequence>) -> RoomTimeline {
-    let mut timeline = RoomTimeline { floor, ..RoomTimeline::default() };
+    let mut timeline = RoomTimeline {
+        floor,
+        ..RoomTimeline::default()
+    };
     for position in positions {
         timeline.push(message(position));
     }
@@ -31,7 +34,10 @@ fn a_range_is_answered_only_if_all_of_it_is_here() {
 fn the_root_at_a_place_is_that_of_the_last_event_before_it() {
     let timeline = timeline(10, [12, 15]);
     let root = |at| timeline.newest_at(at).map(|event| event.room_root.0);
-    assert_eq!((root(11), root(12), root(14), root(15), root(99)), (None, Some(12), Some(12), Some(15), Some(15)));
+    assert_eq!(
+        (root(11), root(12), root(14), root(15), root(99)),
+        (None, Some(12), Some(12), Some(15), Some(15))
+    );
 }
 
 #[test]
@@ -39,9 +45,15 @@ fn the_oldest_event_goes_and_the_floor_follows() {
     let max = i64::try_from(TIMELINE_MAX).expect("small");
     let timeline = timeline(0, 1..=max + 2);
     assert_eq!((timeline.floor, timeline.events.len()), (2, TIMELINE_MAX));
-    assert_eq!(timeline.weight, timeline.events.iter().map(|event| event.weight()).sum::<u64>());
+    assert_eq!(
+        timeline.weight,
+        timeline.events.iter().map(|event| event.weight()).sum::<u64>()
+    );
     assert_eq!(positions(timeline.between(1, max, 50)), None);
-    assert_eq!(timeline.between(2, max + 2, 50).map(|events| events.len()), Some(TIMELINE_MAX));
+    assert_eq!(
+        timeline.between(2, max + 2, 50).map(|events| events.len()),
+        Some(TIMELINE_MAX)
+    );
 }
 
 #[test]
@@ -82,7 +94,11 @@ fn a_redaction_changes_the_event_and_not_the_snapshot_somebody_holds() {
     timelines.redact(RoomNid(1), EventNid(1), redacted);
     timelines.redact(RoomNid(1), EventNid(77), |_| panic!("it is not here"));
     let kept = timelines.get(&RoomNid(1)).expect("kept");
-    let oldest = |timeline: &RoomTimeline| timeline.newest_at(1).map(|event| (event.redacted_by, event.body.content().to_owned()));
+    let oldest = |timeline: &RoomTimeline| {
+        timeline
+            .newest_at(1)
+            .map(|event| (event.redacted_by, event.body.content().to_owned()))
+    };
     assert_eq!(oldest(&held), Some((None, r#"{"body":"1"}"#.to_owned())));
     assert_eq!(oldest(&kept), Some((Some(EventNid(9)), "{}".to_owned())));
     assert_eq!(kept.weight, kept.events.iter().map(|event| event.weight()).sum::<u64>());

@@ -20,7 +20,8 @@ fn insert_user(nid: i64, id: &str) -> Statement {
 }
 
 fn insert_node(room: i64, node: i64, body: &[u8]) -> Statement {
-    let sql = "-- test::insert_node\nINSERT INTO state_nodes (room_nid, node_id, checksum, body) VALUES ($1, $2, $3, $4)";
+    let sql =
+        "-- test::insert_node\nINSERT INTO state_nodes (room_nid, node_id, checksum, body) VALUES ($1, $2, $3, $4)";
     let body = Bytes::copy_from_slice(body);
     Statement::new(sql, [room.into(), node.into(), 0.into(), body.into()])
 }
@@ -36,9 +37,7 @@ async fn every_type_comes_back_as_it_went_in() {
     for test in databases().await {
         let db = &test.db;
         for (nid, number) in [(1, i64::MIN), (2, i64::MAX), (3, -1)] {
-            db.execute(insert_node(number, nid, &[0, 255, 0]))
-                .await
-                .unwrap();
+            db.execute(insert_node(number, nid, &[0, 255, 0])).await.unwrap();
             let sql = "-- test::node\nSELECT room_nid, body FROM state_nodes WHERE node_id = $1";
             let row = db.query_opt(sql, &[nid.into()]).await.unwrap().unwrap();
             assert_eq!(row.int(0).unwrap(), number, "{:?}", test.engine);
@@ -59,10 +58,7 @@ async fn every_type_comes_back_as_it_went_in() {
         assert_eq!(row.opt_bytes(4).unwrap(), Some(Bytes::new()));
         let wrong = row.int(0).unwrap_err().to_string();
         assert_eq!(wrong, "test::read: column 0 should be BIGINT and is TEXT");
-        assert!(matches!(
-            row.text(1),
-            Err(DbError::Column { found: "NULL", .. })
-        ));
+        assert!(matches!(row.text(1), Err(DbError::Column { found: "NULL", .. })));
         assert!(matches!(row.text(9), Err(DbError::Column { index: 9, .. })));
     }
 }
@@ -72,12 +68,9 @@ async fn lists_may_be_empty() {
     for test in databases().await {
         let db = &test.db;
         for nid in 1..=3 {
-            db.execute(insert_user(nid, &nid.to_string()))
-                .await
-                .unwrap();
+            db.execute(insert_user(nid, &nid.to_string())).await.unwrap();
         }
-        let sql =
-            "-- test::some\nSELECT user_nid FROM users WHERE user_nid = ANY($1) ORDER BY user_nid";
+        let sql = "-- test::some\nSELECT user_nid FROM users WHERE user_nid = ANY($1) ORDER BY user_nid";
         for (list, found) in [(vec![], 0), (vec![3, 1, 9, 1, i64::MIN], 2)] {
             let rows = db.query(sql, &[list.into()]).await.unwrap();
             assert_eq!(rows.len(), found, "{:?}", test.engine);
@@ -105,10 +98,7 @@ async fn a_wrong_value_is_an_error_and_not_something_else() {
                 "{error}"
             );
         }
-        let error = db
-            .execute(Statement::new(sql, [1.into()]))
-            .await
-            .unwrap_err();
+        let error = db.execute(Statement::new(sql, [1.into()])).await.unwrap_err();
         assert!(matches!(error, DbError::Rejected { .. }), "{error}");
         assert!(users(db).await.is_empty());
     }
@@ -118,15 +108,9 @@ async fn a_wrong_value_is_an_error_and_not_something_else() {
 async fn a_transaction_is_all_or_nothing() {
     for test in databases().await {
         let db = &test.db;
-        let touched = db
-            .transaction(vec![insert_user(1, "a"), insert_user(2, "b")])
-            .await;
+        let touched = db.transaction(vec![insert_user(1, "a"), insert_user(2, "b")]).await;
         assert_eq!(touched.unwrap(), [1, 1]);
-        let poison = vec![
-            insert_user(3, "c"),
-            insert_user(1, "again"),
-            insert_user(4, "d"),
-        ];
+        let poison = vec![insert_user(3, "c"), insert_user(1, "again"), insert_user(4, "d")];
         let error = db.transaction(poison).await.unwrap_err();
         assert!(error.is_unique_violation(), "{:?}: {error}", test.engine);
         let unexpected = vec![insert_user(5, "e"), delete_user(9).expecting(1)];
@@ -159,8 +143,7 @@ fn delete_user(nid: i64) -> Statement {
 #[tokio::test]
 async fn a_missing_reference_is_told_from_other_errors() {
     for test in databases().await {
-        let sql =
-            "-- test::profile\nINSERT INTO profiles (user_nid, field, value) VALUES ($1, $2, $3)";
+        let sql = "-- test::profile\nINSERT INTO profiles (user_nid, field, value) VALUES ($1, $2, $3)";
         let profile = Statement::new(sql, [1.into(), "f".into(), Bytes::new().into()]);
         let error = test.db.execute(profile).await.unwrap_err();
         let rejection = match error {
@@ -187,14 +170,9 @@ async fn a_writer_commits_and_rolls_back() {
         );
         let unexpected = vec![insert_user(4, "d"), delete_user(9).expecting(1)];
         let error = writer.commit(unexpected).await.unwrap_err();
-        assert!(
-            matches!(error, CommitError::Unexpected { statement: 1, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, CommitError::Unexpected { statement: 1, .. }), "{error}");
         writer.commit(vec![]).await.unwrap();
-        let many = (10..200)
-            .map(|nid| insert_user(nid, &nid.to_string()))
-            .collect();
+        let many = (10..200).map(|nid| insert_user(nid, &nid.to_string())).collect();
         writer.commit(many).await.unwrap();
         assert_eq!(users(&test.db).await.len(), 192);
     }
@@ -239,15 +217,10 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done() {
             let patience = Duration::from_micros(u64::try_from(nid).unwrap() * 25);
             drop(tokio::time::timeout(patience, writer.commit(pair.clone())).await);
         }
-        writer
-            .commit(vec![insert_user(1000, "last")])
-            .await
-            .unwrap();
+        writer.commit(vec![insert_user(1000, "last")]).await.unwrap();
         let kept = users(&test.db).await;
         assert!(
-            kept[..kept.len() - 1]
-                .chunks(2)
-                .all(|pair| pair[0] + 1 == pair[1]),
+            kept[..kept.len() - 1].chunks(2).all(|pair| pair[0] + 1 == pair[1]),
             "{kept:?}"
         );
     }
@@ -257,10 +230,7 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done() {
 async fn the_clock_runs() {
     for test in databases().await {
         let before = now_ms(&test.db).await.unwrap();
-        assert!(
-            before > 1_700_000_000_000 && before < 10_000_000_000_000,
-            "{before}"
-        );
+        assert!(before > 1_700_000_000_000 && before < 10_000_000_000_000, "{before}");
         assert!(now_ms(&test.db).await.unwrap() >= before);
     }
 }
@@ -274,14 +244,8 @@ async fn migrating_twice_changes_nothing_and_a_newer_schema_is_refused() {
         require_schema(db).await.unwrap();
         let sql = "-- test::newer\nINSERT INTO schema_version (version, runs_with, applied_ms) VALUES (99, 99, 0)";
         db.execute(Statement::new(sql, [])).await.unwrap();
-        for error in [
-            migrate(db).await.unwrap_err(),
-            require_schema(db).await.unwrap_err(),
-        ] {
-            assert!(
-                matches!(error, DbError::SchemaNewer { found: 99, .. }),
-                "{error}"
-            );
+        for error in [migrate(db).await.unwrap_err(), require_schema(db).await.unwrap_err()] {
+            assert!(matches!(error, DbError::SchemaNewer { found: 99, .. }), "{error}");
             assert!(error.to_string().contains("upgrade"), "{error}");
         }
     }

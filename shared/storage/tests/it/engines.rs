@@ -1,8 +1,6 @@
 //! What one engine does that the other has no notion of.
 
-use plexus_storage::db::{
-    CommitError, Database, DatabaseConfig, DbError, Statement, Value, migrate, require_schema,
-};
+use plexus_storage::db::{CommitError, Database, DatabaseConfig, DbError, Statement, Value, migrate, require_schema};
 use plexus_testkit::{postgres_database, sqlite_database};
 
 fn insert_fact(name: &str) -> Statement {
@@ -22,10 +20,7 @@ async fn a_second_process_is_refused_and_the_next_one_is_not() {
     test.db.execute(insert_fact("kept")).await.unwrap();
     let test = test.reopen().await;
     let sql = "-- test::facts\nSELECT name FROM facts";
-    assert_eq!(
-        test.db.query(sql, &[]).await.unwrap()[0].text(0).unwrap(),
-        "kept"
-    );
+    assert_eq!(test.db.query(sql, &[]).await.unwrap()[0].text(0).unwrap(), "kept");
 }
 
 #[tokio::test]
@@ -33,29 +28,19 @@ async fn a_file_of_another_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.db");
     let config = DatabaseConfig::Sqlite { path: path.clone() };
-    std::fs::write(
-        &path,
-        "this is no database, but long enough to be taken for one",
-    )
-    .unwrap();
+    std::fs::write(&path, "this is no database, but long enough to be taken for one").unwrap();
     let error = Database::open(&config).await.unwrap_err();
     assert!(error.to_string().contains("other.db"), "{error}");
     std::fs::remove_file(&path).unwrap();
     let made = Database::open(&config).await.unwrap();
     let error = require_schema(&made).await.unwrap_err();
-    assert!(
-        matches!(error, DbError::SchemaOlder { found: 0, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, DbError::SchemaOlder { found: 0, .. }), "{error}");
     migrate(&made).await.unwrap();
     let sql = "-- test::claim\nPRAGMA application_id = 7";
     made.execute(Statement::new(sql, [])).await.unwrap();
     drop(made);
     let error = Database::open(&config).await.unwrap_err();
-    assert!(
-        error.to_string().contains("belongs to another program"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("belongs to another program"), "{error}");
 }
 
 #[tokio::test]
@@ -72,9 +57,7 @@ async fn lost_connections_are_replaced() {
     let killer = Database::open(&test.config).await.unwrap();
     let mut writer = test.db.writer().await.unwrap();
     for round in 0..5 {
-        let killed = killer.query(KILL_OTHERS, &[]).await.unwrap()[0]
-            .int(0)
-            .unwrap();
+        let killed = killer.query(KILL_OTHERS, &[]).await.unwrap()[0].int(0).unwrap();
         assert!(killed >= 1, "{killed}");
         // Not tried again by the database layer, and not to be: nobody knows what became of it.
         let written = test.db.execute(insert_fact(&format!("free{round}"))).await;
@@ -110,11 +93,7 @@ async fn a_commit_whose_outcome_nobody_knows_is_told_apart() {
     let mut writer = test.db.writer().await.unwrap();
     let error = writer.commit(vec![insert_fact("end")]).await.unwrap_err();
     assert!(matches!(error, CommitError::Unknown(_)), "{error}");
-    let error = test
-        .db
-        .transaction(vec![insert_fact("end")])
-        .await
-        .unwrap_err();
+    let error = test.db.transaction(vec![insert_fact("end")]).await.unwrap_err();
     assert!(matches!(error, DbError::OutcomeUnknown(_)), "{error}");
     writer.commit(vec![insert_fact("after")]).await.unwrap();
     let names = test
@@ -129,10 +108,7 @@ async fn a_commit_whose_outcome_nobody_knows_is_told_apart() {
 async fn conflicting_transactions_are_tried_again() {
     let test = postgres_database().await;
     let sql = "-- test::counter\nINSERT INTO leases (writer, epoch, holder, expires_ms) VALUES (7, 0, $1, 0)";
-    test.db
-        .execute(Statement::new(sql, ["x".into()]))
-        .await
-        .unwrap();
+    test.db.execute(Statement::new(sql, ["x".into()])).await.unwrap();
     let add = "-- test::add\nUPDATE leases SET epoch = epoch + 1 WHERE writer = $1";
     let mut done = 0;
     let tasks: Vec<_> = (0..8)
@@ -156,10 +132,7 @@ async fn conflicting_transactions_are_tried_again() {
     }
     assert!(done > 40, "only {done} of 80 transactions got through");
     let sql = "-- test::counted\nSELECT epoch FROM leases WHERE writer = 7";
-    assert_eq!(
-        test.db.query(sql, &[]).await.unwrap()[0].int(0).unwrap(),
-        done
-    );
+    assert_eq!(test.db.query(sql, &[]).await.unwrap()[0].int(0).unwrap(), done);
 }
 
 #[tokio::test]

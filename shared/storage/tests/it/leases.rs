@@ -18,19 +18,10 @@ async fn a_lease_is_held_by_one_and_passes_on_in_a_higher_epoch() {
     for test in databases().await {
         let db = &test.db;
         assert_eq!(leases::leader(db, WRITER).await.unwrap(), None);
-        assert_eq!(
-            leases::acquire(db, WRITER, "a", LONG).await.unwrap(),
-            Some(1)
-        );
+        assert_eq!(leases::acquire(db, WRITER, "a", LONG).await.unwrap(), Some(1));
         assert_eq!(leases::acquire(db, WRITER, "b", LONG).await.unwrap(), None);
-        assert_eq!(
-            leases::acquire(db, WriterId(2), "b", LONG).await.unwrap(),
-            Some(1)
-        );
-        assert_eq!(
-            leases::leader(db, WRITER).await.unwrap().unwrap().holder,
-            "a"
-        );
+        assert_eq!(leases::acquire(db, WriterId(2), "b", LONG).await.unwrap(), Some(1));
+        assert_eq!(leases::leader(db, WRITER).await.unwrap().unwrap().holder, "a");
         assert!(leases::renew(db, WRITER, "a", 1, LONG).await.unwrap());
         assert!(!leases::renew(db, WRITER, "b", 1, LONG).await.unwrap());
         assert!(!leases::release(db, WRITER, "b", 1).await.unwrap());
@@ -38,29 +29,17 @@ async fn a_lease_is_held_by_one_and_passes_on_in_a_higher_epoch() {
         assert!(!leases::renew(db, WRITER, "a", 1, LONG).await.unwrap());
         assert_eq!(leases::acquire(db, WRITER, "b", 0).await.unwrap(), Some(2));
         assert_eq!(leases::leader(db, WRITER).await.unwrap(), None);
-        assert_eq!(
-            leases::acquire(db, WRITER, "a", LONG).await.unwrap(),
-            Some(3)
-        );
+        assert_eq!(leases::acquire(db, WRITER, "a", LONG).await.unwrap(), Some(3));
     }
 }
 
 #[tokio::test]
 async fn a_dead_process_of_sqlite_leaves_no_lease() {
     let test = sqlite_database().await;
-    leases::acquire(&test.db, WRITER, "dead", LONG)
-        .await
-        .unwrap();
-    processes::announce(&test.db, &process("dead"), LONG)
-        .await
-        .unwrap();
+    leases::acquire(&test.db, WRITER, "dead", LONG).await.unwrap();
+    processes::announce(&test.db, &process("dead"), LONG).await.unwrap();
     let test = test.reopen().await;
-    assert_eq!(
-        leases::acquire(&test.db, WRITER, "next", LONG)
-            .await
-            .unwrap(),
-        Some(2)
-    );
+    assert_eq!(leases::acquire(&test.db, WRITER, "next", LONG).await.unwrap(), Some(2));
     assert!(processes::list(&test.db).await.unwrap().is_empty());
 }
 
@@ -75,9 +54,7 @@ async fn a_fact_is_stated_once() {
         );
         assert_eq!(left.unwrap(), right.unwrap());
         facts::set(db, facts::GENERATION, "restored").await.unwrap();
-        let now = facts::get_or_insert(db, facts::GENERATION, "late")
-            .await
-            .unwrap();
+        let now = facts::get_or_insert(db, facts::GENERATION, "late").await.unwrap();
         assert_eq!(now, "restored");
     }
 }
@@ -97,9 +74,7 @@ async fn the_registry_lists_who_is_alive() {
     for test in databases().await {
         let db = &test.db;
         for (name, ttl_ms) in [("b", LONG), ("a", LONG), ("gone", 0), ("c", LONG)] {
-            processes::announce(db, &process(name), ttl_ms)
-                .await
-                .unwrap();
+            processes::announce(db, &process(name), ttl_ms).await.unwrap();
         }
         let moved = Process {
             position: "1~6".to_owned(),
@@ -155,23 +130,12 @@ async fn the_log_is_a_chain_that_only_its_leader_extends() {
         commit(4, 3, 7).await.unwrap();
         assert_eq!(
             log::head(db, WRITER).await.unwrap(),
-            Some(Head {
-                position: 7,
-                epoch: 4
-            })
+            Some(Head { position: 7, epoch: 4 })
         );
         let frames = log::frames_after(db, WRITER, 0, 2).await.unwrap();
         assert_eq!(frames, [frame(0, 2), frame(2, 3)]);
-        assert_eq!(
-            log::frames_after(db, WRITER, 3, 9).await.unwrap(),
-            [frame(3, 7)]
-        );
-        assert!(
-            log::frames_after(db, WriterId(2), 0, 9)
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        assert_eq!(log::frames_after(db, WRITER, 3, 9).await.unwrap(), [frame(3, 7)]);
+        assert!(log::frames_after(db, WriterId(2), 0, 9).await.unwrap().is_empty());
         assert_eq!(db.execute(log::prune(WRITER, 25, 100)).await.unwrap(), 1);
         assert_eq!(db.execute(log::prune(WRITER, 1000, 1)).await.unwrap(), 1);
         assert_eq!(log::oldest(db, WRITER).await.unwrap(), Some(3));

@@ -5,10 +5,11 @@ use std::{cell::RefCell, rc::Rc};
 use serde::Deserialize;
 
 use crate::{
+    calls::log_in,
     http::{Connection, LoadError, parse},
     report::{Line, Window},
     workers::run_for,
-    world::{User, World, log_in},
+    world::{User, World},
 };
 
 #[derive(Deserialize)]
@@ -19,9 +20,7 @@ struct Whoami {
 /// New users, as fast as the server takes them; they stay in the world and later scenarios use them.
 pub(crate) async fn register(world: &mut World) -> Result<Line, LoadError> {
     world.choose_registration().await?;
-    let workers: Vec<Connection> = (0..world.settings.users)
-        .map(|_| world.connection())
-        .collect();
+    let workers: Vec<Connection> = (0..world.settings.users).map(|_| world.connection()).collect();
     let made = RefCell::new(Vec::new());
     let operation = async |connection: &mut Connection| {
         let user = world.register(connection).await;
@@ -41,9 +40,7 @@ pub(crate) async fn register(world: &mut World) -> Result<Line, LoadError> {
 /// Password logins, each on a new device.
 pub(crate) async fn login(world: &mut World) -> Result<Line, LoadError> {
     world.ensure_users(world.settings.users).await?;
-    let operation = async |(connection, user): &mut (Connection, Rc<User>)| {
-        Some(log_in(connection, user).await)
-    };
+    let operation = async |(connection, user): &mut (Connection, Rc<User>)| Some(log_in(connection, user).await);
     let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, senders(world), operation).await;
     Ok(window.close(
@@ -55,27 +52,17 @@ pub(crate) async fn login(world: &mut World) -> Result<Line, LoadError> {
 
 pub(crate) async fn whoami(world: &mut World) -> Result<Line, LoadError> {
     world.ensure_users(world.settings.users).await?;
-    let operation =
-        async |(connection, user): &mut (Connection, Rc<User>)| Some(ask(connection, user).await);
+    let operation = async |(connection, user): &mut (Connection, Rc<User>)| Some(ask(connection, user).await);
     let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, senders(world), operation).await;
-    Ok(window.close(
-        "whoami",
-        format!("whoami, {} users", world.settings.users),
-        samples,
-    ))
+    Ok(window.close("whoami", format!("whoami, {} users", world.settings.users), samples))
 }
 
 async fn ask(connection: &mut Connection, user: &User) -> Result<(), LoadError> {
-    let answer = connection
-        .get(&user.head, "/_matrix/client/v3/account/whoami")
-        .await?;
+    let answer = connection.get(&user.head, "/_matrix/client/v3/account/whoami").await?;
     let Whoami { user_id } = parse(&answer)?;
     if user_id != user.id {
-        return Err(LoadError::Wrong(format!(
-            "whoami of {} answered {user_id}",
-            user.id
-        )));
+        return Err(LoadError::Wrong(format!("whoami of {} answered {user_id}", user.id)));
     }
     Ok(())
 }

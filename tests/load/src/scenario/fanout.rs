@@ -20,10 +20,11 @@ use tokio::{
 
 use self::deliveries::{Arrival, Sent, agreed_order, judge};
 use crate::{
+    calls::send_message,
     http::{Connection, Head, LoadError},
     report::{Line, Samples, Window},
     sync::{SyncAnswer, sync_path, upload_filter},
-    world::{User, World, send_message},
+    world::{User, World},
 };
 
 /// How long a waiting sync may stay open.
@@ -140,10 +141,7 @@ async fn prepare(world: &World, user: &Rc<User>, room: &str) -> Result<Member, L
     let filter = upload_filter(&mut world.connection(), user, TIMELINE_LIMIT, Some(room)).await?;
     let mut connection = world.sync_connection();
     let body = connection
-        .get(
-            &user.head,
-            &sync_path(&filter, None, world.fresh_timeout_ms()),
-        )
+        .get(&user.head, &sync_path(&filter, None, world.fresh_timeout_ms()))
         .await?;
     let since = SyncAnswer::parse(&body)?.next_batch.into_owned();
     Ok(Member {
@@ -189,9 +187,10 @@ fn take_deliveries(board: &Board, member: usize, body: &[u8]) -> Result<String, 
         }
         board.progress.notify_waiters();
         if timeline.limited {
-            board.samples.borrow_mut().fail(&LoadError::Wrong(
-                "a waiting member got a limited timeline".to_owned(),
-            ));
+            board
+                .samples
+                .borrow_mut()
+                .fail(&LoadError::Wrong("a waiting member got a limited timeline".to_owned()));
         }
     }
     Ok(answer.next_batch.into_owned())
@@ -207,13 +206,7 @@ async fn send_all(board: &Board, world: &World, pace: Pace) -> Vec<Sent> {
     sent
 }
 
-async fn send_until(
-    board: &Board,
-    world: &World,
-    pace: Pace,
-    started: Instant,
-    sent: &RefCell<Vec<Sent>>,
-) {
+async fn send_until(board: &Board, world: &World, pace: Pace, started: Instant, sent: &RefCell<Vec<Sent>>) {
     let user = &world.users[0];
     let mut connection = world.connection();
     let until = started + Duration::from_secs_f64(world.settings.seconds);
@@ -244,12 +237,7 @@ fn narrow(count: usize) -> u32 {
 /// Waits until the slowest member was given `wanted` messages; false if that takes too long.
 async fn reached(board: &Board, wanted: u32) -> bool {
     let there = async {
-        while board
-            .received
-            .borrow()
-            .iter()
-            .any(|received| *received < wanted)
-        {
+        while board.received.borrow().iter().any(|received| *received < wanted) {
             board.progress.notified().await;
         }
     };
@@ -269,8 +257,6 @@ fn elapsed(board: &Board, sent: &[Sent], pace: Pace) -> Duration {
         .max()
         .unwrap_or(first.started);
     let taken = last.saturating_duration_since(first.started);
-    let spread =
-        |rate| Duration::from_secs(1) / rate * u32::try_from(sent.len()).unwrap_or(u32::MAX);
-    pace.per_second
-        .map_or(taken, |rate| taken.max(spread(rate)))
+    let spread = |rate| Duration::from_secs(1) / rate * u32::try_from(sent.len()).unwrap_or(u32::MAX);
+    pace.per_second.map_or(taken, |rate| taken.max(spread(rate)))
 }

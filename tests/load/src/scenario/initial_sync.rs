@@ -35,9 +35,7 @@ pub(crate) async fn run(world: &mut World) -> Result<Line, LoadError> {
             filter,
         });
     }
-    let operation = async |reader: &mut Reader| {
-        Some(initial_sync(reader, &rooms, world.fresh_timeout_ms()).await)
-    };
+    let operation = async |reader: &mut Reader| Some(initial_sync(reader, &rooms, world.fresh_timeout_ms()).await);
     let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, readers, operation).await;
     let words = format!(
@@ -47,11 +45,7 @@ pub(crate) async fn run(world: &mut World) -> Result<Line, LoadError> {
     Ok(window.close("initial_sync", words, samples))
 }
 
-async fn initial_sync(
-    reader: &mut Reader,
-    rooms: &[String],
-    timeout_ms: u64,
-) -> Result<(), LoadError> {
+async fn initial_sync(reader: &mut Reader, rooms: &[String], timeout_ms: u64) -> Result<(), LoadError> {
     let path = sync_path(&reader.filter, None, timeout_ms);
     let body = reader.connection.get(&reader.user.head, &path).await?;
     let answer = SyncAnswer::parse(&body)?;

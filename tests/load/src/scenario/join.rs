@@ -9,10 +9,11 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
+    calls::{create_room, join_room},
     http::{Connection, LoadError},
     report::{Line, Window},
     workers::run_for,
-    world::{User, World, create_room, join_room},
+    world::{User, World},
 };
 
 /// Rooms made ahead for the join scenario; with 20 users that is 19 joins each.
@@ -23,16 +24,10 @@ type Worker = (Connection, Rc<User>);
 /// Public rooms, each by one of the senders.
 pub(crate) async fn create(world: &mut World) -> Result<Line, LoadError> {
     world.ensure_users(world.settings.users).await?;
-    let operation = async |(connection, user): &mut Worker| {
-        Some(create_room(connection, user).await.map(|_room| ()))
-    };
+    let operation = async |(connection, user): &mut Worker| Some(create_room(connection, user).await.map(|_room| ()));
     let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, workers(world), operation).await;
-    Ok(window.close(
-        "create",
-        format!("createRoom, {} users", world.settings.users),
-        samples,
-    ))
+    Ok(window.close("create", format!("createRoom, {} users", world.settings.users), samples))
 }
 
 /// Senders join public rooms of the first sender, room after room; all may stand at the same room's door.
@@ -75,9 +70,7 @@ async fn rooms_to_join(world: &World) -> Result<Vec<String>, LoadError> {
         }
         Ok::<_, LoadError>(())
     };
-    if let Ok(failed @ Err(_)) =
-        timeout(Duration::from_secs_f64(world.settings.seconds), make).await
-    {
+    if let Ok(failed @ Err(_)) = timeout(Duration::from_secs_f64(world.settings.seconds), make).await {
         failed?;
     }
     Ok(rooms.into_inner())

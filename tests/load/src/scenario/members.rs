@@ -25,19 +25,13 @@ struct StateEvent<'a> {
 }
 
 pub(crate) async fn members(world: &mut World) -> Result<Line, LoadError> {
-    measure(world, "members", |body| {
-        Ok(parse::<Members<'_>>(body)?.chunk.len())
-    })
-    .await
+    measure(world, "members", |body| Ok(parse::<Members<'_>>(body)?.chunk.len())).await
 }
 
 pub(crate) async fn state(world: &mut World) -> Result<Line, LoadError> {
     let count = |body: &[u8]| {
         let events: Vec<StateEvent<'_>> = parse(body)?;
-        Ok(events
-            .iter()
-            .filter(|event| event.kind == "m.room.member")
-            .count())
+        Ok(events.iter().filter(|event| event.kind == "m.room.member").count())
     };
     measure(world, "state", count).await
 }
@@ -58,10 +52,7 @@ async fn measure(
         .map(|user| (world.connection(), Rc::clone(user)))
         .collect();
     let operation = async |(connection, user): &mut (Connection, Rc<User>)| {
-        let found = connection
-            .get(&user.head, &path)
-            .await
-            .and_then(|body| count(&body));
+        let found = connection.get(&user.head, &path).await.and_then(|body| count(&body));
         Some(found.and_then(|found| {
             if found == wanted {
                 return Ok(());

@@ -5,12 +5,13 @@ use std::{borrow::Cow, collections::HashSet, rc::Rc};
 use serde::Deserialize;
 
 use crate::{
+    calls::{create_room, join_room},
     http::{Connection, LoadError, encode, parse},
     report::{Line, Window},
     scenario::READERS,
     sync::TimelineEvent,
     workers::run_for,
-    world::{User, World, create_room, join_room},
+    world::{User, World},
 };
 
 const MESSAGES: usize = 1000;
@@ -47,9 +48,7 @@ pub(crate) async fn run(world: &mut World) -> Result<Line, LoadError> {
     for user in &world.senders()[1..] {
         join_room(&mut connection, user, &room).await?;
     }
-    world
-        .fill_rooms(std::slice::from_ref(&room), MESSAGES)
-        .await?;
+    world.fill_rooms(std::slice::from_ref(&room), MESSAGES).await?;
     let readers = world.senders().iter().take(READERS);
     let readers: Vec<Reader> = readers
         .map(|user| Reader {
@@ -61,18 +60,13 @@ pub(crate) async fn run(world: &mut World) -> Result<Line, LoadError> {
     let operation = async |reader: &mut Reader| Some(turn_page(reader, &room).await);
     let window = Window::open(&world.settings);
     let samples = run_for(world.settings.seconds, readers, operation).await;
-    let words = format!(
-        "one page of {PAGE} events back in a room of {MESSAGES} messages, {READERS} readers"
-    );
+    let words = format!("one page of {PAGE} events back in a room of {MESSAGES} messages, {READERS} readers");
     Ok(window.close("messages", words, samples))
 }
 
 /// One page; a walk that ended without all messages and the creation is an error, and the next page begins a new one.
 async fn turn_page(reader: &mut Reader, room: &str) -> Result<(), LoadError> {
-    let mut path = format!(
-        "/_matrix/client/v3/rooms/{}/messages?dir=b&limit={PAGE}",
-        encode(room)
-    );
+    let mut path = format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit={PAGE}", encode(room));
     if let Some(from) = &reader.walk.from {
         path.push_str("&from=");
         path.push_str(&encode(from));
@@ -91,9 +85,7 @@ async fn turn_page(reader: &mut Reader, room: &str) -> Result<(), LoadError> {
     for event in page.chunk {
         walk.reached_creation |= event.kind == "m.room.create";
         if event.is_message() && !walk.messages.insert(event.event_id.into_owned()) {
-            return Err(LoadError::Wrong(
-                "a message came twice while paging back".to_owned(),
-            ));
+            return Err(LoadError::Wrong("a message came twice while paging back".to_owned()));
         }
     }
     if walk.from.is_some() && !walk.reached_creation && walk.pages < MAX_PAGES_PER_WALK {

@@ -8,10 +8,11 @@ use std::{cell::RefCell, collections::HashSet, rc::Rc};
 use serde::Deserialize;
 
 use crate::{
+    calls::send_message,
     http::{Connection, LoadError, encode, parse},
     report::{Line, Samples, Window},
     workers::run_for,
-    world::{User, World, send_message},
+    world::{User, World},
 };
 
 struct Sender {
@@ -50,10 +51,7 @@ pub(crate) async fn one_room(world: &mut World) -> Result<Line, LoadError> {
 pub(crate) async fn one_sender(world: &mut World) -> Result<Line, LoadError> {
     world.ensure_shared_rooms(1).await?;
     let rooms = world.shared_rooms[..1].to_vec();
-    let words = format!(
-        "send, one after another, in a room of {}",
-        world.settings.users
-    );
+    let words = format!("send, one after another, in a room of {}", world.settings.users);
     measure(world, "send_one_sender", words, 1, rooms).await
 }
 
@@ -112,11 +110,7 @@ async fn measure(
 }
 
 /// The message can be read, and is the sender's.
-async fn fetch_back(
-    connection: &mut Connection,
-    user: &User,
-    last: &LastSent,
-) -> Result<(), LoadError> {
+async fn fetch_back(connection: &mut Connection, user: &User, last: &LastSent) -> Result<(), LoadError> {
     #[derive(Deserialize)]
     struct Event {
         event_id: String,

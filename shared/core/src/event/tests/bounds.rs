@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{key, message, resigned};
 use crate::{
-    event::{EventBody, EventError, JsonError, Legacy, NewEvent, limits, raw},
+    event::{ClientFormat, EventBody, EventError, JsonError, Legacy, NewEvent, limits, raw},
     room_version::{Numbers, RoomVersion},
 };
 use ruma::{room_id, server_name, user_id};
@@ -252,14 +252,22 @@ fn deep_content_is_carried_up_to_the_bound() {
 }
 
 #[test]
-fn damaged_rows_of_the_database_are_errors() {
+fn damaged_rows_of_the_database_are_errors_or_harmless() {
     let rules = RoomVersion::V11.rules();
-    let sealed = message(rules, r#"{"body":"x"}"#).unwrap();
-    for length in 0..sealed.json().len() - 1 {
-        let damaged = sealed.json().as_bytes()[..length].to_vec();
-        assert!(
-            EventBody::load(sealed.event_id().to_owned(), rules, damaged).is_err(),
-            "{length}"
-        );
+    let sealed = message(rules, r#"{"body":"x\n","n":[1,{"a":null}]}"#).unwrap();
+    let load = |json: Vec<u8>| EventBody::load(sealed.event_id().to_owned(), rules, json);
+    for length in 0..sealed.json().len() {
+        assert!(load(sealed.json().as_bytes()[..length].to_vec()).is_err(), "{length}");
+        for byte in [
+            0, b' ', b'"', b'\\', b'{', b'}', b'[', b']', b',', b':', b'0', b'x', 0xff,
+        ] {
+            let mut damaged = sealed.json().as_bytes().to_vec();
+            damaged[length] = byte;
+            // What still reads as an event can be shown like any other.
+            if let Ok(event) = load(damaged) {
+                assert!(event.client_json(ClientFormat { with_room_id: true }, None).get().len() > 100);
+                assert_eq!(event.redacted(rules).event_id(), event.event_id());
+            }
+        }
     }
 }

@@ -18,9 +18,7 @@ impl ToSql for Parameter<'_> {
             (Value::Int(value), &Type::INT8) => value.to_sql(place, out),
             (Value::Int(value), &Type::INT4) => i32::try_from(*value)?.to_sql(place, out),
             (Value::Bool(value), &Type::BOOL) => value.to_sql(place, out),
-            (Value::Text(value), &Type::TEXT | &Type::VARCHAR | &Type::NAME) => {
-                value.to_sql(place, out)
-            }
+            (Value::Text(value), &Type::TEXT | &Type::VARCHAR | &Type::NAME) => value.to_sql(place, out),
             (Value::Bytes(value), &Type::BYTEA) => value.as_ref().to_sql(place, out),
             (Value::Ints(values), &Type::INT8_ARRAY) => values.to_sql(place, out),
             (value, place) => Err(format!("{} where {place} belongs", value.type_name()).into()),
@@ -47,22 +45,13 @@ fn read(row: &tokio_postgres::Row, index: usize) -> Result<Value, &'static str> 
     let unreadable = |_| "unreadable";
     let place = row.columns()[index].type_();
     Ok(match *place {
-        Type::INT8 => row
-            .try_get::<_, Option<i64>>(index)
-            .map_err(unreadable)?
-            .into(),
+        Type::INT8 => row.try_get::<_, Option<i64>>(index).map_err(unreadable)?.into(),
         Type::INT4 => {
             let value: Option<i32> = row.try_get(index).map_err(unreadable)?;
             value.map(i64::from).into()
         }
-        Type::BOOL => row
-            .try_get::<_, Option<bool>>(index)
-            .map_err(unreadable)?
-            .into(),
-        Type::TEXT | Type::VARCHAR | Type::NAME => row
-            .try_get::<_, Option<&str>>(index)
-            .map_err(unreadable)?
-            .into(),
+        Type::BOOL => row.try_get::<_, Option<bool>>(index).map_err(unreadable)?.into(),
+        Type::TEXT | Type::VARCHAR | Type::NAME => row.try_get::<_, Option<&str>>(index).map_err(unreadable)?.into(),
         Type::BYTEA => {
             let value: Option<&[u8]> = row.try_get(index).map_err(unreadable)?;
             value.map(Bytes::copy_from_slice).into()

@@ -117,19 +117,13 @@ pub(super) async fn run_once(
 }
 
 /// BEGIN and every statement, sent in one go; the results are checked in order.
-async fn run(
-    client: &ClientWrapper,
-    prepared: &Prepared,
-    statements: &[Statement],
-) -> Outcome<Vec<u64>> {
+async fn run(client: &ClientWrapper, prepared: &Prepared, statements: &[Statement]) -> Outcome<Vec<u64>> {
     let mut begin = pin!(maybe_done(client.batch_execute(BEGIN)));
     let mut running: Vec<_> = statements
         .iter()
         .map(|statement| {
             let params = statement.params.iter().map(Parameter);
-            Box::pin(maybe_done(
-                client.execute_raw(&prepared[&key(statement.sql)], params),
-            ))
+            Box::pin(maybe_done(client.execute_raw(&prepared[&key(statement.sql)], params)))
         })
         .collect();
     // A statement is sent when it is first polled: all of them here, in order, before any answer is waited for.

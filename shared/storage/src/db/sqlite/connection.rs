@@ -34,18 +34,12 @@ impl<'c> Statements<'c> {
     /// Runs a statement that returns no rows; how many rows it touched comes back.
     pub(super) fn execute(&mut self, sql: &'static str, params: &[Value]) -> Result<u64, DbError> {
         let statement = self.bind(sql, params)?;
-        let touched = statement
-            .raw_execute()
-            .map_err(|error| rejected(sql, error))?;
+        let touched = statement.raw_execute().map_err(|error| rejected(sql, error))?;
         Ok(touched as u64)
     }
 
     /// Runs a statement and collects its rows.
-    pub(super) fn query(
-        &mut self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> Result<Vec<DbRow>, DbError> {
+    pub(super) fn query(&mut self, sql: &'static str, params: &[Value]) -> Result<Vec<DbRow>, DbError> {
         let statement = self.bind(sql, params)?;
         let columns = statement.column_count();
         let mut cursor = statement.raw_query();
@@ -62,18 +56,11 @@ impl<'c> Statements<'c> {
         Ok(rows)
     }
 
-    fn bind(
-        &mut self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> Result<&mut rusqlite::Statement<'c>, DbError> {
+    fn bind(&mut self, sql: &'static str, params: &[Value]) -> Result<&mut rusqlite::Statement<'c>, DbError> {
         let key = (sql.as_ptr().addr(), sql.len());
         if !self.prepared.contains_key(&key) {
             let text = dialect::for_sqlite(sql);
-            let statement = self
-                .connection
-                .prepare(&text)
-                .map_err(|error| rejected(sql, error))?;
+            let statement = self.connection.prepare(&text).map_err(|error| rejected(sql, error))?;
             self.prepared.insert(key, statement);
         }
         let statement = self.prepared.get_mut(&key).expect("inserted above");

@@ -52,14 +52,14 @@ pub(super) fn open(path: &Path) -> Result<Opened, DbError> {
         .map(|_| open_reader(path))
         .collect::<Result<_, _>>()
         .map_err(|error| unusable(path, &error))?;
-    Ok(Opened {
-        lock,
-        writer,
-        readers,
-    })
+    Ok(Opened { lock, writer, readers })
 }
 
 /// Locks `<path>.lock`. The system releases it when the process ends, however it ends.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no blocking lock with a deadline, and this is a thread of its own"
+)]
 fn lock(path: &Path) -> Result<File, DbError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -110,8 +110,7 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 fn claim(connection: &Connection, path: &Path) -> Result<(), DbError> {
     let read = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let id = read("PRAGMA application_id").map_err(|error| unusable(path, &error))?;
-    let tables =
-        read("SELECT count(*) FROM sqlite_schema").map_err(|error| unusable(path, &error))?;
+    let tables = read("SELECT count(*) FROM sqlite_schema").map_err(|error| unusable(path, &error))?;
     match (id, tables) {
         (APPLICATION_ID, _) => Ok(()),
         (0, 0) => connection

@@ -49,19 +49,11 @@ impl ReadQueue {
     }
 
     /// Waits for a thread to run the statement.
-    pub(super) async fn query(
-        &self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> Result<Vec<DbRow>, DbError> {
+    pub(super) async fn query(&self, sql: &'static str, params: &[Value]) -> Result<Vec<DbRow>, DbError> {
         let _place = self.places.acquire().await.map_err(|_| closed())?;
         let (answer, answered) = oneshot::channel();
         let params = params.iter().cloned().collect();
-        self.lock().reads.push_back(Read {
-            sql,
-            params,
-            answer,
-        });
+        self.lock().reads.push_back(Read { sql, params, answer });
         self.arrived.notify_one();
         answered.await.map_err(|_| closed())?
     }
@@ -83,10 +75,7 @@ impl ReadQueue {
             if waiting.closed {
                 return None;
             }
-            waiting = self
-                .arrived
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

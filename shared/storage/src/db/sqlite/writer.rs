@@ -54,9 +54,7 @@ impl WriteHandle {
         work: impl FnOnce(&Connection) -> T + Send + 'static,
     ) -> Result<T, DbError> {
         let (answer, answered) = oneshot::channel();
-        let job = Job::Alone(Box::new(move |connection| {
-            drop(answer.send(work(connection)))
-        }));
+        let job = Job::Alone(Box::new(move |connection| drop(answer.send(work(connection)))));
         self.0.send(job).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())
     }
@@ -97,11 +95,7 @@ fn commit_group(connection: &Connection, statements: &mut Statements<'_>, group:
     match statements.execute("-- db::begin\nBEGIN IMMEDIATE", &[]) {
         Ok(_) => {
             let shared = group.len() > 1;
-            outcomes.extend(
-                group
-                    .iter()
-                    .map(|job| run_job(connection, statements, job, shared)),
-            );
+            outcomes.extend(group.iter().map(|job| run_job(connection, statements, job, shared)));
             end(connection, statements, &mut outcomes);
         }
         Err(error) => outcomes.resize(group.len(), Err(CommitError::Failed(error))),
@@ -113,12 +107,7 @@ fn commit_group(connection: &Connection, statements: &mut Statements<'_>, group:
 }
 
 /// Runs one job. In a transaction shared with others, a failing one is undone alone.
-fn run_job(
-    connection: &Connection,
-    statements: &mut Statements<'_>,
-    job: &Write,
-    shared: bool,
-) -> Outcome {
+fn run_job(connection: &Connection, statements: &mut Statements<'_>, job: &Write, shared: bool) -> Outcome {
     if connection.is_autocommit() {
         // An error of another job (a full disk) ended the transaction of all.
         return Err(DbError::unavailable("an earlier error ended the transaction").into());

@@ -35,11 +35,7 @@ pub(super) fn agreed_order(mut sent: Vec<Sent>, arrivals: &[Arrival], members: u
 
 /// Turns arrivals into samples, and holds each member's sequence against what was sent.
 pub(super) fn judge(arrivals: &[Arrival], sent: &[Sent], members: usize, samples: &mut Samples) {
-    let order: HashMap<u64, usize> = sent
-        .iter()
-        .enumerate()
-        .map(|(n, sent)| (sent.event, n))
-        .collect();
+    let order: HashMap<u64, usize> = sent.iter().enumerate().map(|(n, sent)| (sent.event, n)).collect();
     let mut given = vec![Vec::new(); members];
     let mut unknown = 0;
     for arrival in arrivals {
@@ -68,9 +64,7 @@ pub(super) fn judge(arrivals: &[Arrival], sent: &[Sent], members: usize, samples
     samples.fail_many(narrow(misplaced), || {
         format!("{misplaced} deliveries were repeated or out of order")
     });
-    samples.fail_many(narrow(missing), || {
-        format!("{missing} deliveries are missing")
-    });
+    samples.fail_many(narrow(missing), || format!("{missing} deliveries are missing"));
 }
 
 #[cfg(test)]
@@ -101,18 +95,10 @@ mod tests {
     fn only_complete_and_ordered_delivery_is_without_errors() {
         assert_eq!(errors(&[(0, 7), (0, 8), (0, 9)]), (3, 0));
         assert_eq!(errors(&[(0, 7), (0, 9)]), (2, 1), "one is missing");
-        assert_eq!(
-            errors(&[(0, 7), (0, 8), (0, 8), (0, 9)]),
-            (3, 1),
-            "one came twice"
-        );
+        assert_eq!(errors(&[(0, 7), (0, 8), (0, 8), (0, 9)]), (3, 1), "one came twice");
         let late = "one came late: missing at its place, and misplaced";
         assert_eq!(errors(&[(0, 7), (0, 9), (0, 8)]), (2, 2), "{late}");
-        assert_eq!(
-            errors(&[(0, 7), (0, 8), (0, 9), (0, 1)]),
-            (3, 1),
-            "one is unknown"
-        );
+        assert_eq!(errors(&[(0, 7), (0, 8), (0, 9), (0, 1)]), (3, 1), "one is unknown");
     }
 
     #[test]

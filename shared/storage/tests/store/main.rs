@@ -1,0 +1,14 @@
+//! The tables and the store in front of them, on both engines.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a read that fails here has nobody to report to but the test's output"
+)]
+
+mod events;
+mod plans;
+mod sessions;
+mod state;
+mod support;
+mod tables;
+mod views;

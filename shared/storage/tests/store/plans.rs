@@ -1,0 +1,82 @@
+//! No query without an index: every statement of this crate is given to SQLite, which says how it would run it.
+
+use std::{fs, path::Path};
+
+use plexus_storage::db::Value;
+use plexus_testkit::sqlite_database;
+
+/// Tables with a row for each process or chain, and no more.
+const FEW_ROWS: [&str; 3] = ["processes", "leases", "log_head"];
+
+/// No statement has more parameters.
+const PARAMS_MAX: usize = 20;
+
+/// The statements in the tables' files: string literals that begin with a comment naming their function.
+fn statements() -> Vec<&'static str> {
+    let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut found = Vec::new();
+    while let Some(path) = files.pop() {
+        if path.ends_with("src/db") {
+            continue;
+        }
+        if path.is_dir() {
+            files.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        // Some are written with an escaped end of line.
+        let source = fs::read_to_string(path).unwrap().replace("\\n\\\n", "\n").leak();
+        let literals = source.split('"').skip(1).step_by(2);
+        found.extend(literals.filter(|text| text.starts_with("-- ") && text.contains("::") && text.contains('\n')));
+    }
+    found
+}
+
+/// Whether a step of a plan reads a whole table.
+fn scans(step: &str, sql: &str) -> bool {
+    let Some(scanned) = step.strip_prefix("SCAN ") else {
+        return false;
+    };
+    let (table, how) = scanned.split_once(' ').unwrap_or((scanned, ""));
+    // What a subquery gives has steps of its own. In the order of an index, a limit ends the scan.
+    let subquery = sql.contains(&format!(") AS {table}"));
+    let ends_early = how.contains("USING") && sql.contains("LIMIT");
+    let no_table = table == "rarray" || FEW_ROWS.contains(&table) || scanned == "CONSTANT ROW";
+    !(subquery || ends_early || no_table)
+}
+
+#[tokio::test]
+async fn every_statement_uses_an_index() {
+    let database = sqlite_database().await;
+    let mut explained = 0;
+    for sql in statements() {
+        let count = (1..=PARAMS_MAX).take_while(|n| sql.contains(&format!("${n}"))).count();
+        let params: Vec<Value> = (1..=count)
+            .map(|n| {
+                if sql.contains(&format!("ANY(${n})")) {
+                    Value::Ints(vec![1])
+                } else {
+                    Value::Null
+                }
+            })
+            .collect();
+        let (name, text) = sql.split_once('\n').unwrap();
+        if ["SELECT", "INSERT", "UPDATE", "DELETE"]
+            .iter()
+            .all(|verb| !text.trim_start().starts_with(verb))
+        {
+            continue;
+        }
+        let explain: &'static str = format!("{name}\nEXPLAIN QUERY PLAN {text}").leak();
+        let plan = database
+            .db
+            .query(explain, &params)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        for step in plan {
+            let step = step.text(3).unwrap();
+            assert!(!scans(step, sql), "{step}: {sql}");
+        }
+        explained += 1;
+    }
+    assert!(explained > 45, "{explained} statements found");
+}

@@ -1,0 +1,178 @@
+//! A room's state through its trie.
+
+use std::collections::BTreeMap;
+
+use plexus_core::{
+    ids::{EventNid, NodeId, RoomNid, StateKeyNid},
+    room_version::RoomVersion,
+    state,
+};
+use plexus_storage::{
+    StoreError,
+    db::{Statement, Value},
+    state_keys, state_nodes,
+};
+
+use crate::support::{World, begin, event_row, finish, state_event, worlds};
+
+const ROOM: RoomNid = RoomNid(1);
+
+/// Stores the state that follows from `root` by setting keys.
+async fn insert(world: &World, root: NodeId, entries: &[(StateKeyNid, EventNid)], next: &mut NodeId) -> NodeId {
+    let before = *next;
+    let inserted = world
+        .store
+        .with_nodes(ROOM, |nodes| {
+            *next = before;
+            state::insert(root, entries, nodes, next)
+        })
+        .await
+        .unwrap();
+    world
+        .write(
+            inserted
+                .new_nodes
+                .iter()
+                .map(|(id, node)| state_nodes::insert(ROOM, *id, node)),
+        )
+        .await;
+    inserted.root
+}
+
+fn entries(keys: impl IntoIterator<Item = i64>, event: i64) -> Vec<(StateKeyNid, EventNid)> {
+    keys.into_iter()
+        .map(|key| (StateKeyNid(key), EventNid(event + key)))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_large_state_is_read_back_whole_and_key_by_key() {
+    for world in worlds().await {
+        let mut next = NodeId(1);
+        let wanted = entries(1..=3_000, 10_000);
+        let root = insert(&world, NodeId(0), &wanted, &mut next).await;
+        let store = world.other_process();
+        for (key, event) in wanted.iter().step_by(500) {
+            assert_eq!(store.state_get(ROOM, root, *key).await.unwrap(), Some(*event));
+        }
+        assert_eq!(store.state_get(ROOM, root, StateKeyNid(3_001)).await.unwrap(), None);
+        for store in [store, world.other_process()] {
+            let read: BTreeMap<_, _> = store.state(ROOM, root).await.unwrap().into_iter().collect();
+            assert_eq!(read, wanted.iter().copied().collect());
+        }
+        assert_eq!(world.store.state(ROOM, NodeId(0)).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_difference_is_what_was_changed() {
+    for world in worlds().await {
+        let mut next = NodeId(1);
+        let old = insert(&world, NodeId(0), &entries(1..=1_000, 10_000), &mut next).await;
+        let new = insert(&world, old, &entries([5, 2_000], 50_000), &mut next).await;
+        let mut difference = world.other_process().state_diff(ROOM, old, new).await.unwrap();
+        difference.sort_by_key(|difference| difference.key);
+        let difference: Vec<_> = difference
+            .iter()
+            .map(|found| (found.key.0, found.old, found.new))
+            .collect();
+        assert_eq!(
+            difference,
+            [
+                (5, Some(EventNid(10_005)), Some(EventNid(50_005))),
+                (2_000, None, Some(EventNid(52_000)))
+            ]
+        );
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_were_remembered_are_not_read() {
+    for world in worlds().await {
+        let mut next = NodeId(1);
+        let inserted = state::insert(NodeId(0), &entries(1..=100, 0), &|_| None, &mut next).unwrap();
+        world.store.remember_nodes(ROOM, &inserted.new_nodes);
+        assert_eq!(world.store.state(ROOM, inserted.root).await.unwrap().len(), 100);
+    }
+}
+
+#[tokio::test]
+async fn damaged_and_missing_nodes_are_errors() {
+    for world in worlds().await {
+        let mut next = NodeId(1);
+        let root = insert(&world, NodeId(0), &entries(1..=10, 0), &mut next).await;
+        let missing = world.other_process().state(ROOM, NodeId(99)).await;
+        assert!(
+            matches!(missing, Err(StoreError::Node { node: NodeId(99), .. })),
+            "{missing:?}"
+        );
+        let damage = Statement::new(
+            "-- test::damage\nUPDATE state_nodes SET checksum = checksum + $1",
+            [Value::Int(1)],
+        );
+        world.write([damage]).await;
+        let damaged = world.other_process().state_get(ROOM, root, StateKeyNid(1)).await;
+        assert!(
+            matches!(damaged, Err(StoreError::Node { node, .. }) if node == root),
+            "{damaged:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_state_event_is_found_by_type_and_key() {
+    for world in worlds().await {
+        let room = world.room(ROOM.0, RoomVersion::V12).await;
+        let key = StateKeyNid(1);
+        let event = state_event(&room, 1, key, "m.room.name", "");
+        world.write([state_keys::insert(key, "m.room.name", "")]).await;
+        world.persist(&event, 1).await;
+        let after = insert(&world, NodeId(0), &[(key, event.nid)], &mut NodeId(1)).await;
+        let store = &world.store;
+        let found = store
+            .state_event(ROOM, after, "m.room.name", "")
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((found.nid, &found.body), (event.nid, &event.body));
+        assert_eq!(store.state_event(ROOM, after, "m.room.topic", "").await.unwrap(), None);
+        assert_eq!(
+            store.state_event(ROOM, NodeId(0), "m.room.name", "").await.unwrap(),
+            None
+        );
+        assert_eq!(store.state_events(ROOM, after).await.unwrap(), [found]);
+    }
+}
+
+#[tokio::test]
+async fn a_state_key_looked_up_in_vain_is_found_once_its_row_arrives() {
+    for world in worlds().await {
+        let room = world.room(ROOM.0, RoomVersion::V12).await;
+        let nid = async || world.store.state_key_nid("m.room.name", "").await.unwrap();
+        for with_body in [true, false] {
+            world.store.drop_mutable_caches();
+            assert_eq!(nid().await, None);
+            let load = begin(world.store.state_key_nid("m.room.topic", "")).await;
+            let name = state_event(&room, 1, StateKeyNid(1), "m.room.name", "");
+            let topic = state_event(&room, 2, StateKeyNid(2), "m.room.topic", "");
+            world
+                .write([
+                    state_keys::insert(StateKeyNid(1), "m.room.name", ""),
+                    state_keys::insert(StateKeyNid(2), "m.room.topic", ""),
+                ])
+                .await;
+            for (event, position) in [(&name, 1), (&topic, 2)] {
+                let mut row = event_row(event);
+                row.body = row.body.filter(|_| with_body);
+                world.apply(position, &plexus_core::row::Row::Event(row));
+            }
+            finish(load).await.unwrap();
+            assert_eq!(nid().await, Some(StateKeyNid(1)));
+            let topic = world.store.state_key_nid("m.room.topic", "").await.unwrap();
+            assert_eq!(topic, Some(StateKeyNid(2)));
+            world
+                .write([Statement::new("-- test::forget\nDELETE FROM state_keys", [])])
+                .await;
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The master as its callers see it, over both engines: Commands in, results and log rows out, whatever happens in between.
+
+mod bench_room;
+mod faults;
+mod rooms;
+
+pub(crate) use self::bench_room::{Server, room_events};
