@@ -17,7 +17,7 @@ use crate::{call::Call, error::Error};
 /// The headers go with it: whoever needs one takes it out of the typed request.
 pub fn parse<R: IncomingRequest>(call: &mut Call) -> Result<R, Error> {
     let headers = mem::take(call.request.headers_mut());
-    let mut request = ::http::Request::new(call.request.body().as_ref());
+    let mut request = ::http::Request::new(or_object(call.request.body()));
     *request.method_mut() = call.request.method().clone();
     *request.uri_mut() = call.request.uri().clone();
     *request.headers_mut() = headers;
@@ -36,11 +36,15 @@ pub fn parse_body<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
     parse_json(call.request.body())
 }
 
-/// JSON from outside as a type of ours. An empty body is an empty object.
+/// JSON from outside as a type of ours.
 pub fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     check_depth(json)?;
-    let json = if json.is_empty() { b"{}" } else { json };
-    serde_json::from_slice(json).map_err(|error| refuse_json(&error))
+    serde_json::from_slice(or_object(json)).map_err(|error| refuse_json(&error))
+}
+
+/// A body, or an empty object if there is none: clients leave out a body that has nothing to say.
+fn or_object(body: &[u8]) -> &[u8] {
+    if body.is_empty() { b"{}" } else { body }
 }
 
 /// A variable segment of the path as an id.
