@@ -21,6 +21,8 @@ use crate::{
     watchdog::Watchdog,
 };
 
+/// What processes show each other.
+const INTERNAL_SECRET: &str = "internal-secret-of-the-tests-long-enough";
 /// The secret of `/_synapse/admin/v1/register`.
 const REGISTRATION_SECRET: &str = "registration-secret-of-the-tests";
 
@@ -207,6 +209,11 @@ impl Cluster {
         REGISTRATION_SECRET
     }
 
+    /// The secret that processes show each other.
+    pub fn internal_secret(&self) -> &'static str {
+        INTERNAL_SECRET
+    }
+
     /// Waits until every process says that it is ready, and one of them leads.
     pub async fn until_ready(&self) {
         for name in self.names() {
@@ -323,7 +330,7 @@ fn member_program(folder: &Path, name: &str, roles: &[&str], ports: MemberPorts)
         arguments.extend(["--set", address]);
     }
     let environment = [
-        ("PLEXUS_INTERNAL__SECRET", "internal-secret-of-the-tests-long-enough"),
+        ("PLEXUS_INTERNAL__SECRET", INTERNAL_SECRET),
         ("PLEXUS_REGISTRATION__SHARED_SECRET", REGISTRATION_SECRET),
     ];
     Program {
