@@ -235,7 +235,11 @@ impl Cluster {
         let http = self.direct(name);
         eventually(PATIENCE, &format!("{name} to know the others"), async || {
             let answer = http.get(target).await;
-            if answer.is_retryable() { Err(answer.text()) } else { Ok(()) }
+            if answer.is_retryable() {
+                Err(answer.text())
+            } else {
+                Ok(())
+            }
         })
         .await;
     }
@@ -276,14 +280,13 @@ impl Cluster {
 
     /// The ends of all logs, for a failed test.
     pub fn tails(&self) -> String {
-        let mut text = String::new();
-        for process in self.members.iter().map(|member| &member.process).chain(&self.helpers) {
-            text += &format!("--- {} ---\n{}\n", process.name(), process.tail());
-        }
+        let processes = self.members.iter().map(|member| &member.process).chain(&self.helpers);
+        let mut tails: Vec<(&str, String)> = processes.map(|process| (process.name(), process.tail())).collect();
         if let Some(postgres) = &self.postgres {
-            text += &format!("--- postgres ---\n{}\n", tail(&postgres.folder().join("log")));
+            tails.push(("postgres", tail(&postgres.folder().join("log"))));
         }
-        text
+        let tails = tails.iter().map(|(name, tail)| format!("--- {name} ---\n{tail}"));
+        tails.collect::<Vec<_>>().join("\n")
     }
 
     /// Where the server keeps its files.

@@ -58,7 +58,10 @@ impl Http {
     pub fn with_header(&self, name: &str, value: &str) -> Self {
         let mut headers = self.headers.clone();
         headers.push((name.to_owned(), value.to_owned()));
-        Self { url: self.url.clone(), headers }
+        Self {
+            url: self.url.clone(),
+            headers,
+        }
     }
 
     /// The same user at another address.

@@ -28,6 +28,16 @@ impl Shared {
         Self {
             topology,
             cluster: OnceCell::const_new(),
+            turn: None,
+        }
+    }
+
+    /// The same, for scenarios that kill processes and so have to take turns.
+    pub const fn by_turns(topology: Topology) -> Self {
+        Self {
+            topology,
+            cluster: OnceCell::const_new(),
+            turn: Some(Mutex::const_new(())),
         }
     }
 

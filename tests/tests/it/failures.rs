@@ -35,7 +35,11 @@ fn a_room_created_across_a_failover_is_one_room() {
             });
         }
         // Some are done by now, some half way through the master, some have not reached it.
-        let first = creating.join_next().await.expect("there are many").expect("it is created");
+        let first = creating
+            .join_next()
+            .await
+            .expect("there are many")
+            .expect("it is created");
         cluster.process(&leader).kill();
         let mut created = creating.join_all().await;
         created.push(first);
@@ -43,7 +47,10 @@ fn a_room_created_across_a_failover_is_one_room() {
             let joined = user.http.get("/_matrix/client/v3/joined_rooms").await.ok();
             assert_eq!(joined["joined_rooms"], json!([room]));
             let timeline = Timeline::start(&user, &room).await;
-            let creations = timeline.events().iter().filter(|event| event["type"] == "m.room.create");
+            let creations = timeline
+                .events()
+                .iter()
+                .filter(|event| event["type"] == "m.room.create");
             assert!(creations.count() <= 1, "{:?}", timeline.events());
         }
         cluster.process(&leader).start_again();
@@ -61,13 +68,21 @@ fn a_logout_that_redis_does_not_carry_is_heard_all_the_same() {
             user.at(&cluster.direct(name)).http.get(WHOAMI).await.ok();
         }
         redis.cut();
-        user.at(&cluster.direct("reader1")).http.post("/_matrix/client/v3/logout", &json!({})).await.ok();
+        user.at(&cluster.direct("reader1"))
+            .http
+            .post("/_matrix/client/v3/logout", &json!({}))
+            .await
+            .ok();
         for name in others {
             // Within seconds every process has noticed that Redis is silent, and listens to the master instead.
             let here = user.at(&cluster.direct(name));
             let refused = async || {
                 let answer = here.http.get(WHOAMI).await;
-                if answer.status == 401 { Ok(answer) } else { Err(answer.text()) }
+                if answer.status == 401 {
+                    Ok(answer)
+                } else {
+                    Err(answer.text())
+                }
             };
             eventually(Duration::from_secs(5), &format!("{name} to hear of it"), refused)
                 .await
@@ -103,12 +118,22 @@ fn a_forwarded_request_is_never_forwarded_again() {
         trusted.get("/_matrix/client/v3/sync?timeout=0").await.ok();
         // As anybody else might.
         for http in [inside.clone(), inside.with_header("x-plexus-secret", "guessed")] {
-            http.get("/_matrix/client/v3/sync?timeout=0").await.expect_error(403, "M_FORBIDDEN");
+            http.get("/_matrix/client/v3/sync?timeout=0")
+                .await
+                .expect_error(403, "M_FORBIDDEN");
         }
         // The header means nothing from outside, and does not stop a request from being forwarded.
         let outside = user.at(&cluster.direct("sync1")).http;
-        outside.with_header("x-plexus-secret", cluster.internal_secret()).post(CREATE, &json!({})).await.ok();
-        outside.with_header("x-plexus-request-id", "chosen").post(CREATE, &json!({})).await.ok();
+        outside
+            .with_header("x-plexus-secret", cluster.internal_secret())
+            .post(CREATE, &json!({}))
+            .await
+            .ok();
+        outside
+            .with_header("x-plexus-request-id", "chosen")
+            .post(CREATE, &json!({}))
+            .await
+            .ok();
     });
 }
 
@@ -158,7 +183,10 @@ fn an_older_backup_gives_nobody_an_error_or_hides_what_is_new() {
         for line in 0..10 {
             alice.say(&room, &format!("lost {line}")).await;
         }
-        let ahead = bob.sync(None, 0, "").await.ok()["next_batch"].as_str().expect("a token").to_owned();
+        let ahead = bob.sync(None, 0, "").await.ok()["next_batch"]
+            .as_str()
+            .expect("a token")
+            .to_owned();
         assert!(server.process().stop().await.success(), "{}", server.process().output());
         fs::remove_dir_all(&data).expect("it is closed");
         copy_folder(&backup, &data);
@@ -191,7 +219,10 @@ fn without_a_master_reads_go_on_and_writes_wait() {
         let user = User::register(&cluster.http(), "alice").await;
         let room = user.create_public_room().await;
         let said = user.say(&room, "before").await;
-        let since = user.sync(None, 0, "").await.ok()["next_batch"].as_str().expect("a token").to_owned();
+        let since = user.sync(None, 0, "").await.ok()["next_batch"]
+            .as_str()
+            .expect("a token")
+            .to_owned();
         for name in ["master1", "master2"] {
             cluster.process(name).kill();
         }
@@ -205,7 +236,11 @@ fn without_a_master_reads_go_on_and_writes_wait() {
         let later = async {
             let waiting = user.put_message(&room, "across", "while nobody leads").await;
             let answer = waiting.expect("the reader is there");
-            if answer.is_retryable() { user.say(&room, "again").await } else { said_id(&answer.ok()) }
+            if answer.is_retryable() {
+                user.say(&room, "again").await
+            } else {
+                said_id(&answer.ok())
+            }
         };
         let starting = async {
             cluster.process("master2").start_again();
@@ -213,14 +248,21 @@ fn without_a_master_reads_go_on_and_writes_wait() {
         };
         let (later, _) = tokio::join!(later, starting);
         let timeline = Timeline::start(&user, &room).await;
-        assert!(timeline.message_ids().contains(&later.as_str()), "{:?}", timeline.bodies());
+        assert!(
+            timeline.message_ids().contains(&later.as_str()),
+            "{:?}",
+            timeline.bodies()
+        );
         cluster.process("master1").start_again();
         cluster.until_ready().await;
     });
 }
 
 fn said_id(answer: &serde_json::Value) -> String {
-    answer["event_id"].as_str().expect("a send gives an event id").to_owned()
+    answer["event_id"]
+        .as_str()
+        .expect("a send gives an event id")
+        .to_owned()
 }
 
 /// Every process tells how it is, however much happens to others.
@@ -244,7 +286,11 @@ async fn until_another_leads(cluster: &Cluster, old: &str) {
     let http = cluster.internal(next);
     eventually(PATIENCE, &format!("{next} to lead"), async || {
         let pulse = http.get("/ready").await;
-        if pulse.json()["leading"] == true { Ok(()) } else { Err(pulse.text()) }
+        if pulse.json()["leading"] == true {
+            Ok(())
+        } else {
+            Err(pulse.text())
+        }
     })
     .await;
 }
