@@ -54,6 +54,18 @@ impl App {
         internal_secret: String,
         pages: Pages,
     ) -> Result<Self, matchit::InsertError> {
+        Self::with_routes(ctx, families, targets, internal_secret, pages, ROUTES)
+    }
+
+    /// A process with another table.
+    pub(crate) fn with_routes(
+        ctx: Ctx,
+        families: Vec<Family>,
+        targets: Option<Targets>,
+        internal_secret: String,
+        pages: Pages,
+        routes: &'static [Route],
+    ) -> Result<Self, matchit::InsertError> {
         Ok(Self {
             ctx,
             families,
@@ -61,8 +73,8 @@ impl App {
             internal_secret,
             pages,
             in_flight: AtomicUsize::new(0),
-            router: Router::new(ROUTES)?,
-            route_metrics: ROUTES.iter().map(RouteMetrics::of).collect(),
+            router: Router::new(routes)?,
+            route_metrics: routes.iter().map(RouteMetrics::of).collect(),
             unmatched_metrics: RouteMetrics::unmatched(),
         })
     }

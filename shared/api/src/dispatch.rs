@@ -1,9 +1,10 @@
 //! The way of every request: match, forward or authenticate, read, handle, answer.
 
-use std::{sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use ::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
@@ -99,8 +100,17 @@ async fn run(
     };
     let body = body::read(payload, route.body_cap).await?;
     let request = http::request_head(request, method)?.map(|()| body);
-    let call = Call { app: Arc::clone(app), route, request, path, requester, token_hash };
-    (route.handler)(call).await
+    let call = Call {
+        app: Arc::clone(app),
+        route,
+        request,
+        path,
+        requester,
+        token_hash,
+    };
+    // A panic, in ruma's parsers say, is one request's fault and must not cost its connection without a word.
+    let handled = AssertUnwindSafe((route.handler)(call)).catch_unwind().await;
+    handled.unwrap_or_else(|_| Err(Error::internal("the handler panicked")))
 }
 
 fn answer(metrics: &RouteMetrics, started: Instant, result: Result<http::Reply, Error>) -> HttpResponse {
@@ -143,3 +153,6 @@ fn request_id(plane: Plane, request: &HttpRequest) -> String {
         (Plane::Internal | Plane::Public, _) => format!("{:016x}", rand::rng().random::<u64>()),
     }
 }
+
+#[cfg(test)]
+mod tests;

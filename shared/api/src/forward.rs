@@ -6,7 +6,7 @@ mod body;
 mod headers;
 mod pin;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use ::http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use actix_web::{HttpRequest, HttpResponse, body::SizedStream, web};
@@ -60,7 +60,7 @@ pub struct Forwarder {
 
 impl Forwarder {
     /// A forwarder for the thread that calls this.
-    pub fn new() -> Self {
+    pub fn of_this_thread() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -110,7 +110,7 @@ async fn relay(
         .targets
         .as_ref()
         .map_or_else(Vec::new, |targets| targets(route.family));
-    let key = auth::access_token(request).map_or_else(|| request_id.to_owned(), |token| token.into_owned());
+    let key = auth::access_token(request).map_or_else(|| request_id.to_owned(), Cow::into_owned);
     let upload = Upload::start(request, payload, route.body_cap);
     for target in pin::by_preference(targets, &key).into_iter().take(TARGETS_TRIED_MAX) {
         match send(app, forwarder, &target, request_id, request, upload.clone()).await {
@@ -204,3 +204,6 @@ fn incoming(response: ::http::Response<Incoming>) -> HttpResponse {
         None => builder.streaming(pieces),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub mod http;
 pub mod metrics;
 pub mod routes;
 pub mod serve;
+#[cfg(test)]
+mod testing;
 
 pub use app::App;
 pub use serve::{Listeners, Servers, serve};

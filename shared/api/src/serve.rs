@@ -74,7 +74,7 @@ fn listen(app: &Arc<App>, plane: Plane, listener: TcpListener, threads: usize) -
     let app = Arc::clone(app);
     // Runs once in each thread, so that the connections of a forwarder belong to the runtime that uses them.
     let factory = move || {
-        let (app, forwarder) = (Arc::clone(&app), Forwarder::new());
+        let (app, forwarder) = (Arc::clone(&app), Forwarder::of_this_thread());
         let handle = move |request: HttpRequest, payload: web::Payload| {
             dispatch::handle(Arc::clone(&app), plane, forwarder.clone(), request, payload)
         };

@@ -41,7 +41,8 @@ pub(crate) struct Hooks {
     /// A term of the ephemeral chain begins here, or its whole state follows: what was known before it is void.
     pub(crate) forget_ephemeral: Box<dyn Fn(Epoch) + Send + Sync>,
     /// Fetches what follows a place.
-    pub(crate) updates: Box<dyn Fn(WriterId, Epoch, Sequence) -> BoxFuture<'static, Result<Updates, FillError>> + Send + Sync>,
+    pub(crate) updates:
+        Box<dyn Fn(WriterId, Epoch, Sequence) -> BoxFuture<'static, Result<Updates, FillError>> + Send + Sync>,
 }
 
 impl fmt::Debug for Hooks {
@@ -105,7 +106,10 @@ struct Reader {
 
 impl Reader {
     fn new(writer: WriterId, epoch: Epoch, at: Sequence) -> Self {
-        Self { chain: Chain::new(kind(writer), epoch, at), waiters: Waiters::default() }
+        Self {
+            chain: Chain::new(kind(writer), epoch, at),
+            waiters: Waiters::default(),
+        }
     }
 }
 
@@ -151,7 +155,13 @@ impl Receiver {
             Verdict::Gap => reader.chain.keep(Arc::clone(frame)),
             Verdict::Rewound => {
                 let at = reader.chain.at;
-                self.fail(&mut state, Fault::Rewound { writer: frame.writer.0, at });
+                self.fail(
+                    &mut state,
+                    Fault::Rewound {
+                        writer: frame.writer.0,
+                        at,
+                    },
+                );
             }
         }
         count(verdict);
@@ -166,6 +176,7 @@ impl Receiver {
         }
         let reader = state.reader(writer);
         let before = (reader.chain.at_epoch, reader.chain.at);
+        reader.chain.hear_of(updates.head);
         if updates.whole && updates.head > before {
             self.begin_from_whole(reader, frames);
         }
@@ -253,7 +264,9 @@ impl Receiver {
 
     /// Waits until this process has reached a place on a chain.
     pub(crate) async fn reached(&self, writer: WriterId, place: Place) {
-        let Some(waiting) = self.wait_for(writer, place) else { return };
+        let Some(waiting) = self.wait_for(writer, place) else {
+            return;
+        };
         waiting.done().await;
     }
 
@@ -264,7 +277,12 @@ impl Receiver {
             return None;
         }
         let (key, woken) = reader.waiters.add(place);
-        Some(Waiting { receiver: self, writer, key, woken })
+        Some(Waiting {
+            receiver: self,
+            writer,
+            key,
+            woken,
+        })
     }
 
     fn apply_with_kept(&self, reader: &mut Reader, frame: &Arc<Frame>) {
@@ -295,7 +313,12 @@ impl Receiver {
 
     /// The chain no longer reaches back to this process: what it has cached may be anything.
     fn restart(&self, reader: &mut Reader, writer: WriterId, (epoch, at): Place) {
-        tracing::warn!(log.writer = writer.0, log.from = reader.chain.at, log.to = at, "the log no longer reaches back to this process, dropping caches");
+        tracing::warn!(
+            log.writer = writer.0,
+            log.from = reader.chain.at,
+            log.to = at,
+            "the log no longer reaches back to this process, dropping caches"
+        );
         counter!(metrics::LOG_RESTARTS, "chain" => metrics::chain(writer)).increment(1);
         (self.hooks.drop_caches)();
         reader.chain.restart(epoch, at);
@@ -359,7 +382,11 @@ impl Drop for Waiting<'_> {
 }
 
 fn kind(writer: WriterId) -> Kind {
-    if writer == EPHEMERAL { Kind::Ephemeral } else { Kind::Stored }
+    if writer == EPHEMERAL {
+        Kind::Ephemeral
+    } else {
+        Kind::Stored
+    }
 }
 
 /// What waiters compare with: the epoch counts only where it begins a new numbering.

@@ -73,10 +73,7 @@ pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self::new(|| {
-            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
-        })
+        Self::new(system_now_ms)
     }
 
     /// A clock that tells what `now_ms` says.
@@ -94,4 +91,10 @@ impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Clock({})", self.now_ms())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock that is handed to everybody else")]
+fn system_now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

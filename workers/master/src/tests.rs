@@ -3,5 +3,6 @@
 mod bench_room;
 mod faults;
 mod rooms;
+mod unknown_commit;
 
 pub(crate) use self::bench_room::{Server, room_events};

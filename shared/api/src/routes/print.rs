@@ -111,7 +111,10 @@ mod tests {
     #[test]
     fn the_nginx_map_names_sync_and_pins_by_token() {
         let map = nginx(ROUTES);
-        assert!(map.contains("\"~^/_matrix/client/v3/sync(\\?|$)\" plexus_sync;"), "{map}");
+        assert!(
+            map.contains("\"~^/_matrix/client/v3/sync(\\?|$)\" plexus_sync;"),
+            "{map}"
+        );
         assert!(map.contains("\"~^/_matrix/client/r0/sync(\\?|$)\" plexus_sync;"));
         assert!(map.contains("map $http_authorization $plexus_pin"));
         assert!(map.contains("$arg_access_token"));

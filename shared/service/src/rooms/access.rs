@@ -46,27 +46,18 @@ pub async fn view_room(ctx: &Ctx, requester: &Requester, room_id: &RoomId) -> Re
         Some(newest) => last_time_in(ctx, requester, &room, newest).await?,
         None => (None, None),
     };
-    if let Some(readable_to) = readable_to {
-        let root = root_at(ctx, &room, readable_to).await?;
-        return Ok(View {
-            room,
-            up_to: readable_to,
-            root,
-            membership,
-            last_join,
-        });
+    let up_to = readable_to.unwrap_or(up_to);
+    let state = root_at(ctx, &room, up_to).await?;
+    if readable_to.is_none() && history_visibility(ctx, &room, state).await? != HistoryVisibility::WorldReadable {
+        return Err(not_in_room());
     }
-    let root = root_at(ctx, &room, up_to).await?;
-    if history_visibility(ctx, &room, root).await? == HistoryVisibility::WorldReadable {
-        return Ok(View {
-            room,
-            up_to,
-            root,
-            membership,
-            last_join,
-        });
-    }
-    Err(not_in_room())
+    Ok(View {
+        room,
+        up_to,
+        root: state,
+        membership,
+        last_join,
+    })
 }
 
 /// For somebody who is not in the room now: until when he was, and when he last joined before that.
@@ -164,10 +155,10 @@ async fn root_at(ctx: &Ctx, room: &RoomInfo, up_to: Sequence) -> Result<NodeId, 
     Ok(ctx.store.room_root_at(room.nid, up_to).await?.unwrap_or_default())
 }
 
-async fn history_visibility(ctx: &Ctx, room: &RoomInfo, root: NodeId) -> Result<HistoryVisibility, ServiceError> {
+async fn history_visibility(ctx: &Ctx, room: &RoomInfo, state: NodeId) -> Result<HistoryVisibility, ServiceError> {
     let event = ctx
         .store
-        .state_event(room.nid, root, "m.room.history_visibility", "")
+        .state_event(room.nid, state, "m.room.history_visibility", "")
         .await?;
     let word = event.and_then(|event| event.body.content_string("history_visibility"));
     Ok(word.map_or_else(HistoryVisibility::default, |word| {

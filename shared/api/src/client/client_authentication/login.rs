@@ -1,47 +1,64 @@
 //! `POST /login`: a session for a password.
 
 use plexus_service::users::{login::log_in_with_password, sessions::DeviceWish};
-use ruma::api::client::{
-    session::login::v3::{LoginInfo, Password, Request, Response},
-    uiaa::{MatrixUserIdentifier, UserIdentifier},
-};
+use ruma::{OwnedDeviceId, api::client::session::login::v3::Request};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::{
-    call::{Call, typed},
+    call::Call,
     error::Error,
+    extract::request::parse_body,
+    http::{Reply, json_reply},
     routes::{Auth, Route},
 };
 
-pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("login", Auth::None, |call| Box::pin(typed(call, handle)));
+pub(in crate::client) const ROUTE: Route = Route::of::<Request>("login", Auth::None, |call| Box::pin(handle(call)));
 
-async fn handle(call: Call, request: Request) -> Result<Response, Error> {
-    let LoginInfo::Password(password) = request.login_info else {
-        return Err(Error::unknown_login_type());
-    };
-    let (user, password) = credentials(password)?;
-    let wish = DeviceWish {
-        device_id: request.device_id,
-        display_name: request.initial_device_display_name,
-    };
-    let (user_id, session) = log_in_with_password(call.ctx(), &user, password, wish).await?;
-    #[expect(deprecated, reason = "older clients read home_server")]
-    {
-        let home_server = Some(user_id.server_name().to_owned());
-        let mut response = Response::new(user_id, session.access_token, session.device_id);
-        response.home_server = home_server;
-        Ok(response)
-    }
+/// ruma's type panics on a body without `type`.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: String,
+    identifier: Option<Identifier>,
+    /// Where older clients name the user.
+    user: Option<String>,
+    password: Option<String>,
+    device_id: Option<OwnedDeviceId>,
+    initial_device_display_name: Option<String>,
 }
 
-/// The name and the password; the name in `identifier`, or in `user` as older clients have it.
-#[expect(deprecated, reason = "older clients name the user by user")]
-fn credentials(login: Password) -> Result<(String, String), Error> {
-    let user = match login.identifier {
-        Some(UserIdentifier::Matrix(MatrixUserIdentifier { user, .. })) => Some(user),
+#[derive(Deserialize)]
+struct Identifier {
+    #[serde(rename = "type")]
+    kind: String,
+    user: Option<String>,
+}
+
+async fn handle(call: Call) -> Result<Reply, Error> {
+    let body: Body = parse_body(&call)?;
+    if body.kind != "m.login.password" {
+        return Err(Error::unknown_login_type());
+    }
+    let user = match body.identifier {
+        Some(identifier) if identifier.kind == "m.id.user" => identifier.user,
         Some(_) => return Err(Error::forbidden("users are known by their Matrix id only")),
-        None => login.user,
+        None => body.user,
     };
-    let user = user.ok_or_else(|| Error::missing_param("missing identifier"))?;
-    Ok((user, login.password))
+    let user = user.ok_or_else(|| Error::missing_param("missing the user's name"))?;
+    let password = body
+        .password
+        .ok_or_else(|| Error::missing_param("missing field `password`"))?;
+    let wish = DeviceWish {
+        device_id: body.device_id,
+        display_name: body.initial_device_display_name,
+    };
+    let (user_id, session) = log_in_with_password(call.ctx(), &user, password, wish).await?;
+    let reply = json!({
+        "user_id": user_id,
+        "access_token": session.access_token,
+        "device_id": session.device_id,
+        "home_server": user_id.server_name(),
+    });
+    Ok(json_reply(reply.to_string()))
 }

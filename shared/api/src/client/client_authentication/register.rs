@@ -64,13 +64,12 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
 fn check_stages(auth: Option<&AuthData>) -> Result<(), Error> {
     match auth {
         Some(AuthData::Dummy(_)) => Ok(()),
-        None => Err(Error::interactive_auth(flows(random_text(SESSION_CHARS)))),
+        None => Err(Error::interactive_auth(flows(&random_text(SESSION_CHARS)))),
         Some(other) => {
-            let mut body = flows(
-                other
-                    .session()
-                    .map_or_else(|| random_text(SESSION_CHARS), str::to_owned),
-            );
+            let session = other
+                .session()
+                .map_or_else(|| random_text(SESSION_CHARS), str::to_owned);
+            let mut body = flows(&session);
             body["errcode"] = "M_FORBIDDEN".into();
             body["error"] = "this stage is not part of any flow".into();
             Err(Error::interactive_auth(body))
@@ -78,7 +77,7 @@ fn check_stages(auth: Option<&AuthData>) -> Result<(), Error> {
     }
 }
 
-fn flows(session: String) -> Value {
+fn flows(session: &str) -> Value {
     json!({"flows": [{"stages": ["m.login.dummy"]}], "params": {}, "session": session})
 }
 

@@ -13,8 +13,10 @@ use crate::{
     routes::{Auth, Family, Route},
 };
 
-pub(in crate::client) const ROUTE: Route =
-    Route { family: Family::Sync, ..Route::of::<Request>("sync", Auth::User, |call| Box::pin(handle(call))) };
+pub(in crate::client) const ROUTE: Route = Route {
+    family: Family::Sync,
+    ..Route::of::<Request>("sync", Auth::User, |call| Box::pin(handle(call)))
+};
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let query = Query::parse(call.query())?;

@@ -18,7 +18,7 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
         ReceiptType::Read => ReceiptKind::Read,
         ReceiptType::ReadPrivate => ReceiptKind::ReadPrivate,
         // m.fully_read is account data, which this server does not have yet.
-        other => {
+        other @ (ReceiptType::FullyRead | _) => {
             return Err(Error::invalid_param(format!(
                 "the receipt type {other} is not supported"
             )));

@@ -19,10 +19,10 @@ pub(in crate::client) const ROUTE: Route = Route {
         || Method::GET,
         &[PATH],
         Auth::None,
-        |call| Box::pin(handle(call)),
+        |call| Box::pin(async move { handle(&call) }),
     )
 };
 
-async fn handle(call: Call) -> Result<Reply, Error> {
+fn handle(call: &Call) -> Result<Reply, Error> {
     Ok(json_reply(json!({"nonce": give_nonce(call.ctx())?}).to_string()))
 }

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::routes::{Auth, BODY_CAP, Family, ROUTES};
 
-fn find<'a>(router: &Router, method: &Method, path: &'a str) -> Result<(&'static str, Vec<String>), &'a str> {
+fn find(router: &Router, method: &Method, path: &str) -> Result<(&'static str, Vec<String>), &'static str> {
     match router.find(method, path) {
         Found::Route { route, segments, .. } => Ok((route.name, segments)),
         Found::OtherMethods => Err("405"),
@@ -21,8 +21,10 @@ fn every_path_of_every_route_leads_to_it() {
         assert!(!route.all_paths().is_empty(), "{} has no path", route.name);
         assert!(route.body_cap >= BODY_CAP);
         for path in route.all_paths() {
-            let filled: Vec<&str> =
-                path.split('/').map(|segment| if segment.starts_with('{') { "value" } else { segment }).collect();
+            let filled: Vec<&str> = path
+                .split('/')
+                .map(|segment| if segment.starts_with('{') { "value" } else { segment })
+                .collect();
             let found = find(&router, &route.method(), &filled.join("/"));
             assert_eq!(found.map(|(name, _)| name), Ok(route.name), "{path}");
         }
@@ -53,14 +55,29 @@ fn methods_and_paths_that_are_not_there() {
 #[test]
 fn segments_are_decoded_once_and_after_the_match() {
     let router = Router::new(ROUTES).expect("a valid table");
-    let segments = |path| find(&router, &Method::GET, path).map(|(_, segments)| segments);
+    let segments = |path: &str| find(&router, &Method::GET, path).map(|(_, segments)| segments);
     let state = "/_matrix/client/v3/rooms/!r:h/state";
-    assert_eq!(segments(&format!("{state}/m.x/a%2Fb")), Ok(vec!["!r:h".into(), "m.x".into(), "a/b".into()]));
-    assert_eq!(segments(&format!("{state}/m.x/a%252Fb")), Ok(vec!["!r:h".into(), "m.x".into(), "a%2Fb".into()]));
-    assert_eq!(segments(&format!("{state}/m.x/")), Ok(vec!["!r:h".into(), "m.x".into()]));
+    assert_eq!(
+        segments(&format!("{state}/m.x/a%2Fb")),
+        Ok(vec!["!r:h".into(), "m.x".into(), "a/b".into()])
+    );
+    assert_eq!(
+        segments(&format!("{state}/m.x/a%252Fb")),
+        Ok(vec!["!r:h".into(), "m.x".into(), "a%2Fb".into()])
+    );
+    assert_eq!(
+        segments(&format!("{state}/m.x/")),
+        Ok(vec!["!r:h".into(), "m.x".into()])
+    );
     assert_eq!(segments(&format!("{state}/m.x")), Ok(vec!["!r:h".into(), "m.x".into()]));
-    assert_eq!(segments("/_matrix/client/v3/rooms/%21r%3Ah/members"), Ok(vec!["!r:h".into()]));
-    assert_eq!(segments("/_matrix/client/v3/profile/%40%C3%A4%3Ah/displayname").map(|s| s[0].clone()), Ok("@ä:h".into()));
+    assert_eq!(
+        segments("/_matrix/client/v3/rooms/%21r%3Ah/members"),
+        Ok(vec!["!r:h".into()])
+    );
+    assert_eq!(
+        segments("/_matrix/client/v3/profile/%40%C3%A4%3Ah/displayname").map(|s| s[0].clone()),
+        Ok("@ä:h".into())
+    );
 }
 
 #[test]
@@ -69,7 +86,11 @@ fn families_and_authentication_are_as_intended() {
     assert_eq!(of("sync").family, Family::Sync);
     assert_eq!(of("admin_register").family, Family::Admin);
     assert_eq!(of("send").family, Family::Client);
-    let open: Vec<&str> = ROUTES.iter().filter(|route| route.auth == Auth::None).map(|route| route.name).collect();
+    let open: Vec<&str> = ROUTES
+        .iter()
+        .filter(|route| route.auth == Auth::None)
+        .map(|route| route.name)
+        .collect();
     let expected = [
         "versions",
         "login_flows",

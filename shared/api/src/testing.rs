@@ -1,0 +1,175 @@
+//! What the tests of this crate share: a server on an empty database, and a client that writes its requests byte by byte.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use plexus_core::room_version::RoomVersion;
+use plexus_replication::{Bus, MasterTarget, Replica, ReplicaParts, Tasks};
+use plexus_service::{
+    Clock, Ctx, Registration, ServiceConfig,
+    users::{admin_register::Nonces, passwords::Passwords},
+};
+use plexus_storage::Store;
+use plexus_testkit::{TestDatabase, sqlite_database};
+use ruma::owned_server_name;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    runtime::Handle,
+    sync::watch,
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    App,
+    app::Page,
+    forward::Targets,
+    routes::{Family, Route},
+    serve::{Listeners, serve},
+};
+
+/// How long anything in these tests may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// The secret of every deployment here.
+pub(crate) const SECRET: &str = "the secret of the tests";
+
+/// A running process: its listeners, and the database behind it.
+pub(crate) struct Process {
+    pub(crate) public: SocketAddr,
+    pub(crate) internal: SocketAddr,
+    _database: TestDatabase,
+    _cancel: tokio_util::sync::DropGuard,
+}
+
+/// Starts a process without a master: reads work, Commands do not.
+pub(crate) async fn start(families: &[Family], targets: Option<Targets>, routes: &'static [Route]) -> Process {
+    let database = sqlite_database().await;
+    let cancel = CancellationToken::new();
+    let ctx = ctx(&database, &cancel).await;
+    let pages = Arc::new(|path: &str| {
+        let page = |body: &str| Page {
+            status: 200,
+            content_type: "text/plain",
+            body: body.to_owned(),
+        };
+        matches!(path, "/health" | "/ready").then(|| page(path))
+    });
+    let app =
+        App::with_routes(ctx, families.to_vec(), targets, SECRET.to_owned(), pages, routes).expect("valid routes");
+    let bind = || TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (public, internal) = (bind(), bind());
+    let addresses = (
+        public.local_addr().expect("bound"),
+        internal.local_addr().expect("bound"),
+    );
+    let listeners = Listeners {
+        public,
+        internal: Some(internal),
+        threads: 1,
+    };
+    let servers = serve(&Arc::new(app), listeners).expect("listens");
+    for server in [Some(servers.public), servers.internal].into_iter().flatten() {
+        let cancel = cancel.clone();
+        let handle = server.handle();
+        TaskTracker::new().spawn(async move {
+            tokio::select! {
+                _ = server => {}
+                () = cancel.cancelled() => handle.stop(false).await,
+            }
+        });
+    }
+    Process {
+        public: addresses.0,
+        internal: addresses.1,
+        _database: database,
+        _cancel: cancel.drop_guard(),
+    }
+}
+
+async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
+    let store = Store::new(database.db.clone());
+    let parts = ReplicaParts {
+        store: store.clone(),
+        bus: Bus::Local,
+        master: watch::channel(MasterTarget::Nobody).1,
+        secret: None,
+        tasks: Tasks::new(TaskTracker::new(), cancel.clone(), Handle::current()),
+    };
+    let config = ServiceConfig {
+        server_name: owned_server_name!("here"),
+        default_room_version: RoomVersion::V12,
+        registration: Registration {
+            open: true,
+            shared_secret: None,
+        },
+        generation: "g".to_owned(),
+    };
+    Ctx {
+        store,
+        replica: Replica::start(parts).await.expect("starts"),
+        config: Arc::new(config),
+        clock: Clock::new(|| 0),
+        passwords: Passwords::new(Handle::current()),
+        nonces: Nonces::default(),
+        sent_members: plexus_service::sync::SentMembers::default(),
+    }
+}
+
+/// Sends bytes on a connection of their own and reads the answer to its end.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    stream.write_all(request.as_bytes()).await.expect("writes");
+    let mut answer = Vec::new();
+    timeout(DEADLINE, stream.read_to_end(&mut answer))
+        .await
+        .expect("in time")
+        .expect("reads");
+    Answer::parse(&answer)
+}
+
+/// A request without a body, after which the server closes the connection.
+pub(crate) async fn request(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+    text.push_str("\r\n");
+    exchange(address, &text).await
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) = text
+            .split_once("\r\n\r\n")
+            .unwrap_or_else(|| panic!("no whole head: {text}"));
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .expect("a status line");
+        Self {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// The errcode in the body.
+    pub(crate) fn errcode(&self) -> String {
+        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
+        body["errcode"].as_str().unwrap_or_default().to_owned()
+    }
+}
