@@ -53,10 +53,11 @@ impl Http {
         self.with_header(header::AUTHORIZATION.as_str(), &format!("Bearer {token}"))
     }
 
-    /// The same with one more header.
+    /// The same with a header, instead of one of that name.
     #[must_use]
     pub fn with_header(&self, name: &str, value: &str) -> Self {
         let mut headers = self.headers.clone();
+        headers.retain(|(other, _)| other != name);
         headers.push((name.to_owned(), value.to_owned()));
         Self {
             url: self.url.clone(),
