@@ -21,6 +21,8 @@ use crate::{
     watchdog::Watchdog,
 };
 
+/// What processes show each other.
+const INTERNAL_SECRET: &str = "internal-secret-of-the-tests-long-enough";
 /// The secret of `/_synapse/admin/v1/register`.
 const REGISTRATION_SECRET: &str = "registration-secret-of-the-tests";
 
@@ -207,6 +209,11 @@ impl Cluster {
         REGISTRATION_SECRET
     }
 
+    /// The secret that processes show each other.
+    pub fn internal_secret(&self) -> &'static str {
+        INTERNAL_SECRET
+    }
+
     /// Waits until every process says that it is ready, and one of them leads.
     pub async fn until_ready(&self) {
         for name in self.names() {
@@ -228,7 +235,11 @@ impl Cluster {
         let http = self.direct(name);
         eventually(PATIENCE, &format!("{name} to know the others"), async || {
             let answer = http.get(target).await;
-            if answer.is_retryable() { Err(answer.text()) } else { Ok(()) }
+            if answer.is_retryable() {
+                Err(answer.text())
+            } else {
+                Ok(())
+            }
         })
         .await;
     }
@@ -269,14 +280,13 @@ impl Cluster {
 
     /// The ends of all logs, for a failed test.
     pub fn tails(&self) -> String {
-        let mut text = String::new();
-        for process in self.members.iter().map(|member| &member.process).chain(&self.helpers) {
-            text += &format!("--- {} ---\n{}\n", process.name(), process.tail());
-        }
+        let processes = self.members.iter().map(|member| &member.process).chain(&self.helpers);
+        let mut tails: Vec<(&str, String)> = processes.map(|process| (process.name(), process.tail())).collect();
         if let Some(postgres) = &self.postgres {
-            text += &format!("--- postgres ---\n{}\n", tail(&postgres.folder().join("log")));
+            tails.push(("postgres", tail(&postgres.folder().join("log"))));
         }
-        text
+        let tails = tails.iter().map(|(name, tail)| format!("--- {name} ---\n{tail}"));
+        tails.collect::<Vec<_>>().join("\n")
     }
 
     /// Where the server keeps its files.
@@ -323,7 +333,7 @@ fn member_program(folder: &Path, name: &str, roles: &[&str], ports: MemberPorts)
         arguments.extend(["--set", address]);
     }
     let environment = [
-        ("PLEXUS_INTERNAL__SECRET", "internal-secret-of-the-tests-long-enough"),
+        ("PLEXUS_INTERNAL__SECRET", INTERNAL_SECRET),
         ("PLEXUS_REGISTRATION__SHARED_SECRET", REGISTRATION_SECRET),
     ];
     Program {
