@@ -1,8 +1,5 @@
 use plexus_core::{
     event::EventBody,
-    room_version::{ReferenceFormat, RoomVersion},
-};
-use plexus_core::{
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Epoch,
     room_version::{ReferenceFormat, RoomVersion},
