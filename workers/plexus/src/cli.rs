@@ -78,6 +78,8 @@ pub(crate) struct Serve {
 pub(crate) enum Db {
     /// Brings the database's tables to the form this version needs.
     Migrate(Configured),
+    /// Says that the database was restored from a backup, or copied: clients forget what they were told by the other one and begin their sync anew.
+    Restored(Configured),
 }
 
 #[derive(Debug, Args)]
