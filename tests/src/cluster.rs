@@ -21,8 +21,10 @@ use crate::{
     watchdog::Watchdog,
 };
 
+/// What processes show each other.
+const INTERNAL_SECRET: &str = "internal-secret-of-the-tests-long-enough";
 /// The secret of `/_synapse/admin/v1/register`.
-const REGISTRATION_SECRET: &str = "registration secret of the tests";
+const REGISTRATION_SECRET: &str = "registration-secret-of-the-tests";
 
 /// The two ways to run a server. Every scenario holds on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,12 +209,39 @@ impl Cluster {
         REGISTRATION_SECRET
     }
 
+    /// The secret that processes show each other.
+    pub fn internal_secret(&self) -> &'static str {
+        INTERNAL_SECRET
+    }
+
     /// Waits until every process says that it is ready, and one of them leads.
     pub async fn until_ready(&self) {
         for name in self.names() {
             self.until_process_ready(name).await;
         }
         self.leader().await;
+        if self.topology == Topology::Split {
+            for name in ["reader1", "reader2"] {
+                self.until_forwarded(name, "/_matrix/client/v3/sync").await;
+            }
+            for name in ["sync1", "sync2"] {
+                self.until_forwarded(name, "/_matrix/client/v3/login").await;
+            }
+        }
+    }
+
+    /// Waits until a process has learnt from the registry who serves what it does not.
+    async fn until_forwarded(&self, name: &str, target: &str) {
+        let http = self.direct(name);
+        eventually(PATIENCE, &format!("{name} to know the others"), async || {
+            let answer = http.get(target).await;
+            if answer.is_retryable() {
+                Err(answer.text())
+            } else {
+                Ok(())
+            }
+        })
+        .await;
     }
 
     /// Waits until a process says that it is ready.
@@ -251,14 +280,13 @@ impl Cluster {
 
     /// The ends of all logs, for a failed test.
     pub fn tails(&self) -> String {
-        let mut text = String::new();
-        for process in self.members.iter().map(|member| &member.process).chain(&self.helpers) {
-            text += &format!("--- {} ---\n{}\n", process.name(), process.tail());
-        }
+        let processes = self.members.iter().map(|member| &member.process).chain(&self.helpers);
+        let mut tails: Vec<(&str, String)> = processes.map(|process| (process.name(), process.tail())).collect();
         if let Some(postgres) = &self.postgres {
-            text += &format!("--- postgres ---\n{}\n", tail(&postgres.folder().join("log")));
+            tails.push(("postgres", tail(&postgres.folder().join("log"))));
         }
-        text
+        let tails = tails.iter().map(|(name, tail)| format!("--- {name} ---\n{tail}"));
+        tails.collect::<Vec<_>>().join("\n")
     }
 
     /// Where the server keeps its files.
@@ -305,7 +333,7 @@ fn member_program(folder: &Path, name: &str, roles: &[&str], ports: MemberPorts)
         arguments.extend(["--set", address]);
     }
     let environment = [
-        ("PLEXUS_INTERNAL__SECRET", "internal secret of the tests, long enough"),
+        ("PLEXUS_INTERNAL__SECRET", INTERNAL_SECRET),
         ("PLEXUS_REGISTRATION__SHARED_SECRET", REGISTRATION_SECRET),
     ];
     Program {

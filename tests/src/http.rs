@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug)]
 pub struct Http {
     url: String,
-    token: Option<String>,
+    headers: Vec<(String, String)>,
 }
 
 /// A response.
@@ -43,16 +43,25 @@ impl Http {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
-            token: None,
+            headers: Vec::new(),
         }
     }
 
     /// The same address with an access token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
+        self.with_header(header::AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    /// The same with a header, instead of one of that name.
+    #[must_use]
+    pub fn with_header(&self, name: &str, value: &str) -> Self {
+        let mut headers = self.headers.clone();
+        headers.retain(|(other, _)| other != name);
+        headers.push((name.to_owned(), value.to_owned()));
         Self {
             url: self.url.clone(),
-            token: Some(token.to_owned()),
+            headers,
         }
     }
 
@@ -61,7 +70,7 @@ impl Http {
     pub fn at(&self, url: &str) -> Self {
         Self {
             url: url.to_owned(),
-            token: self.token.clone(),
+            headers: self.headers.clone(),
         }
     }
 
@@ -77,8 +86,8 @@ impl Http {
             .method(method)
             .uri(format!("{}{target}", self.url))
             .header(header::CONTENT_TYPE, "application/json");
-        if let Some(token) = &self.token {
-            builder = builder.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        for (name, value) in &self.headers {
+            builder = builder.header(name, value);
         }
         let sent = builder.body(Full::new(body.into())).expect("tests make valid requests");
         let no_answer = |why: &dyn std::fmt::Display| NoAnswer(format!("{request}: {why}"));

@@ -21,18 +21,18 @@ pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, readers: &[u16]
         ("not_plexus_sync", readers),
     ];
     for (name, members) in wanted {
-        let servers: String = members
-            .iter()
-            .map(|port| format!(" server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;"))
-            .collect();
-        writeln!(upstreams, "upstream {name} {{ hash $plexus_pin consistent;{servers} }}")
-            .expect("a string takes everything");
+        write!(upstreams, "upstream {name} {{ hash $plexus_pin consistent;").expect("a string takes everything");
+        for port in members {
+            write!(upstreams, " server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;")
+                .expect("a string takes everything");
+        }
+        upstreams.push_str(" }\n");
     }
     let Ports { right, wrong } = ports;
     let folder_name = folder.display();
     let text = format!(
         "daemon off;
-worker_processes 1;
+master_process off;
 {user}pid {folder_name}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 4096; }}

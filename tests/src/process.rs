@@ -61,6 +61,24 @@ impl Process {
         self.lock().as_ref().map(Child::id)
     }
 
+    /// The memory it occupies, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let pid = self
+            .pid()
+            .unwrap_or_else(|| panic!("{} is not running", self.program.name));
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells about processes");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("a process has memory");
+        let kilobytes: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("a number");
+        kilobytes * 1024
+    }
+
     /// Starts it once more; it must not be running.
     pub fn start_again(&self) {
         let mut child = self.lock();

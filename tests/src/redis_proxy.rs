@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
+    task::JoinSet,
 };
 
 use crate::redis::{frame_length, is_message};
@@ -32,6 +33,7 @@ pub struct Mischief {
 #[derive(Debug)]
 pub struct RedisProxy {
     mischief: watch::Sender<Mischief>,
+    _serving: JoinSet<()>,
 }
 
 impl RedisProxy {
@@ -39,8 +41,12 @@ impl RedisProxy {
     pub(crate) async fn start(port: u16, redis: PathBuf) -> Self {
         let (mischief, seen) = watch::channel(Mischief::default());
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port was free");
-        tokio::spawn(accept(listener, redis, seen));
-        Self { mischief }
+        let mut serving = JoinSet::new();
+        serving.spawn(accept(listener, redis, seen));
+        Self {
+            mischief,
+            _serving: serving,
+        }
     }
 
     /// Changes what happens to messages from now on.
@@ -62,31 +68,26 @@ impl RedisProxy {
     }
 }
 
-async fn accept(listener: TcpListener, redis: PathBuf, mut mischief: watch::Receiver<Mischief>) {
+async fn accept(listener: TcpListener, redis: PathBuf, mischief: watch::Receiver<Mischief>) {
     let messages = Arc::new(AtomicU64::new(0));
+    let mut connections = JoinSet::new();
     loop {
-        let client = tokio::select! {
-            client = listener.accept() => client,
-            () = gone(&mut mischief) => return,
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
         };
-        let Ok((client, _)) = client else { continue };
-        let (redis, messages, mut mischief) = (redis.clone(), Arc::clone(&messages), mischief.clone());
         if mischief.borrow().cut {
             continue;
         }
-        tokio::spawn(async move {
-            let cutting = mischief.clone();
+        while connections.try_join_next().is_some() {}
+        let (redis, messages, mut mischief) = (redis.clone(), Arc::clone(&messages), mischief.clone());
+        connections.spawn(async move {
+            let passing = pass(client, redis, mischief.clone(), &messages);
             tokio::select! {
-                result = pass(client, redis, cutting, &messages) => drop(result),
+                result = passing => drop(result),
                 _cut = mischief.wait_for(|mischief| mischief.cut) => {}
             }
         });
     }
-}
-
-/// Waits until the proxy is dropped.
-async fn gone(mischief: &mut watch::Receiver<Mischief>) {
-    while mischief.changed().await.is_ok() {}
 }
 
 async fn pass(

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tokio::{runtime::Runtime, sync::OnceCell};
+use tokio::{
+    runtime::Runtime,
+    sync::{Mutex, OnceCell},
+};
 
 use crate::cluster::{Cluster, Topology};
 
@@ -15,6 +18,8 @@ use crate::cluster::{Cluster, Topology};
 pub struct Shared {
     topology: Topology,
     cluster: OnceCell<Arc<Cluster>>,
+    /// Held by a scenario that must not meet another one, because it harms the cluster.
+    turn: Option<Mutex<()>>,
 }
 
 impl Shared {
@@ -23,6 +28,16 @@ impl Shared {
         Self {
             topology,
             cluster: OnceCell::const_new(),
+            turn: None,
+        }
+    }
+
+    /// The same, for scenarios that kill processes and so have to take turns.
+    pub const fn by_turns(topology: Topology) -> Self {
+        Self {
+            topology,
+            cluster: OnceCell::const_new(),
+            turn: Some(Mutex::const_new(())),
         }
     }
 
@@ -30,6 +45,10 @@ impl Shared {
     pub fn run<F: Future<Output = ()>>(&self, scenario: impl FnOnce(Arc<Cluster>) -> F) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             run(async {
+                let _turn = match &self.turn {
+                    Some(turn) => Some(turn.lock().await),
+                    None => None,
+                };
                 let start = async || Arc::new(Cluster::start(self.topology).await);
                 scenario(Arc::clone(self.cluster.get_or_init(start).await)).await;
             });

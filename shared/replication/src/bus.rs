@@ -27,7 +27,10 @@ pub use self::redis::RedisBus;
 use self::redis::RedisOutlet;
 
 /// Silence after which the bus counts as away: two heartbeats missed, and half of one for being late.
-const SILENCE_MAX: Duration = HEARTBEAT_EVERY.saturating_mul(5).checked_div(2).expect("two is not zero");
+const SILENCE_MAX: Duration = HEARTBEAT_EVERY
+    .saturating_mul(5)
+    .checked_div(2)
+    .expect("two is not zero");
 /// Pause before another `Subscribe`.
 const SUBSCRIBE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -102,7 +105,11 @@ async fn stand_in(link: Arc<Link>, mut hearing: watch::Receiver<Option<Instant>>
         let heard = *hearing.borrow_and_update();
         let silent_from = heard.unwrap_or(started) + SILENCE_MAX;
         let bus_exists = hearing.has_changed().is_ok();
-        gauge!(metrics::BUS_UP).set(if bus_exists && silent_from > Instant::now() { 1.0 } else { 0.0 });
+        gauge!(metrics::BUS_UP).set(if bus_exists && silent_from > Instant::now() {
+            1.0
+        } else {
+            0.0
+        });
         if !matches!(leader, MasterTarget::At(_)) {
             // The leader's own process needs no bus, and nobody sends without a leader.
             changed(&mut target).await;
@@ -124,13 +131,15 @@ async fn stand_in(link: Arc<Link>, mut hearing: watch::Receiver<Option<Instant>>
 /// Returns once the bus is heard; never, if there is none.
 async fn heard_again(hearing: &mut watch::Receiver<Option<Instant>>) {
     if hearing.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
 /// Receives what the master sends, until it stops.
 async fn subscribe(link: &Link, leader: &MasterTarget) {
-    let Some(mut client) = link.master.client(leader) else { return };
+    let Some(mut client) = link.master.client(leader) else {
+        return;
+    };
     let request = link.master.request(plexus_proto::SubscribeRequest {});
     let mut frames = match client.subscribe(request).await {
         Ok(response) => response.into_inner(),

@@ -56,7 +56,16 @@ pub(crate) struct Chain {
 impl Chain {
     /// A reader that starts at a place.
     pub(crate) fn new(kind: Kind, epoch: Epoch, at: Sequence) -> Self {
-        Self { kind, at, at_epoch: epoch, epoch, head: at, filling: false, asked: false, ahead: BTreeMap::new() }
+        Self {
+            kind,
+            at,
+            at_epoch: epoch,
+            epoch,
+            head: at,
+            filling: false,
+            asked: false,
+            ahead: BTreeMap::new(),
+        }
     }
 
     /// Takes note of a frame's epoch. Whether a new term of an ephemeral chain begins with this frame, so that all that was known is void.
@@ -91,6 +100,13 @@ impl Chain {
             Kind::Stored | Kind::Ephemeral if frame.position <= self.at => Verdict::Late,
             Kind::Stored | Kind::Ephemeral if frame.previous == self.at => Verdict::Next,
             Kind::Stored | Kind::Ephemeral => Verdict::Gap,
+        }
+    }
+
+    /// Takes note of where the chain ends: what was fetched may be only the first page of what is missing.
+    pub(crate) fn hear_of(&mut self, (epoch, head): (Epoch, Sequence)) {
+        if self.kind == Kind::Stored || epoch == self.at_epoch {
+            self.head = self.head.max(head);
         }
     }
 

@@ -38,7 +38,14 @@ pub struct EphemeralRing {
 impl EphemeralRing {
     /// An empty chain.
     pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, head: 0, tail: 0, frames: VecDeque::new(), typing: HashMap::new(), quiet: VecDeque::new() }
+        Self {
+            epoch,
+            head: 0,
+            tail: 0,
+            frames: VecDeque::new(),
+            typing: HashMap::new(),
+            quiet: VecDeque::new(),
+        }
     }
 
     /// The chain's epoch.
@@ -53,7 +60,11 @@ impl EphemeralRing {
 
     /// The same as a message.
     pub fn chain_head(&self) -> proto::ChainHead {
-        proto::ChainHead { writer: EPHEMERAL.0.into(), epoch: self.epoch, position: self.head }
+        proto::ChainHead {
+            writer: EPHEMERAL.0.into(),
+            epoch: self.epoch,
+            position: self.head,
+        }
     }
 
     /// Who is typing in a room.
@@ -97,23 +108,45 @@ impl EphemeralRing {
                 .map(|frame| frames::encode_stored(frame))
                 .collect()
         };
-        proto::UpdatesReply { frames, too_old: false, head: Some(self.chain_head()), whole }
+        proto::UpdatesReply {
+            frames,
+            too_old: false,
+            head: Some(self.chain_head()),
+            whole,
+        }
     }
 
     /// Every room's typing in the order it last changed, numbered so that the last has the head's number: none gets a lower number than its change had,
     /// so a client that has not seen the change is told.
     fn whole_state(&self) -> Frame {
-        let mut rooms: Vec<_> = self.typing.iter().map(|(room, (sequence, users))| (*sequence, *room, users)).collect();
+        let mut rooms: Vec<_> = self
+            .typing
+            .iter()
+            .map(|(room, (sequence, users))| (*sequence, *room, users))
+            .collect();
         rooms.sort_unstable_by_key(|(sequence, _, _)| *sequence);
-        let rows: Vec<Row> =
-            rooms.into_iter().map(|(_, room, users)| Row::Typing { room, users: users.clone() }).collect();
+        let rows: Vec<Row> = rooms
+            .into_iter()
+            .map(|(_, room, users)| Row::Typing {
+                room,
+                users: users.clone(),
+            })
+            .collect();
         let count = Sequence::try_from(rows.len()).expect("fewer rooms than rows on the chain");
-        Frame { writer: EPHEMERAL, epoch: self.epoch, previous: self.head - count, position: self.head, rows }
+        Frame {
+            writer: EPHEMERAL,
+            epoch: self.epoch,
+            previous: self.head - count,
+            position: self.head,
+            rows,
+        }
     }
 
     fn forget_quiet_rooms(&mut self) {
         while self.quiet.len() > QUIET_ROOMS_MAX {
-            let Some((since, room)) = self.quiet.pop_front() else { return };
+            let Some((since, room)) = self.quiet.pop_front() else {
+                return;
+            };
             if self.typing.get(&room).is_some_and(|(changed, _)| *changed == since) {
                 self.typing.remove(&room);
             }

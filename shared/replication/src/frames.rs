@@ -91,7 +91,11 @@ pub fn from_proto(message: proto::Frame) -> Result<Frame, FrameError> {
 
 /// A frame that moves nothing and says where `frame` led.
 pub(crate) fn heartbeat_of(frame: &Frame) -> Frame {
-    Frame { previous: frame.position, rows: Vec::new(), ..*frame }
+    Frame {
+        previous: frame.position,
+        rows: Vec::new(),
+        ..*frame
+    }
 }
 
 fn to_proto(frame: &Frame, bodies: bool) -> proto::Frame {

@@ -37,7 +37,10 @@ impl Heads {
         }
         let covers = self.asked.load(SeqCst);
         let head = question.await;
-        *answered = Some(Answer { covers, head: head.clone() });
+        *answered = Some(Answer {
+            covers,
+            head: head.clone(),
+        });
         head
     }
 }

@@ -42,7 +42,11 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(receiver: Arc<Receiver>, master: Arc<MasterLink>) -> Self {
-        Self { receiver, master, heads: Heads::default() }
+        Self {
+            receiver,
+            master,
+            heads: Heads::default(),
+        }
     }
 
     pub(crate) async fn reached(&self, position: &Position, deadline: Instant) -> Result<(), NotReached> {
@@ -50,6 +54,9 @@ impl Link {
             return Ok(());
         }
         for (writer, sequence) in position.writers() {
+            if !self.receiver.knows(writer) {
+                return Err(NotReached);
+            }
             self.reached_place(writer, (0, sequence), deadline).await?;
         }
         Ok(())
@@ -62,7 +69,9 @@ impl Link {
             async move { client.head(request).await }
         });
         let head = self.heads.get(async { Ok(stored_head(&question.await?)) }).await?;
-        self.reached(&head, deadline).await.map_err(|NotReached| MasterError::Deadline)?;
+        self.reached(&head, deadline)
+            .await
+            .map_err(|NotReached| MasterError::Deadline)?;
         Ok(head)
     }
 
@@ -99,11 +108,17 @@ impl Link {
             })
             .await?;
         let writer = writer_id(done.writer)?;
-        let place = if writer == EPHEMERAL { (done.epoch, done.position) } else { (0, done.position) };
+        let place = if writer == EPHEMERAL {
+            (done.epoch, done.position)
+        } else {
+            (0, done.position)
+        };
         if !done.frame.is_empty() && !self.receiver.has_reached(writer, place) {
             self.offer(done.frame);
         }
-        self.reached_place(writer, place, deadline).await.map_err(|NotReached| MasterError::Deadline)?;
+        self.reached_place(writer, place, deadline)
+            .await
+            .map_err(|NotReached| MasterError::Deadline)?;
         Ok(done.result.unwrap_or_default())
     }
 
@@ -121,7 +136,9 @@ impl Link {
 
     /// The same for a frame that is already a message.
     pub(crate) fn offer_message(&self, message: proto::Frame) -> bool {
-        let Ok(writer) = writer_id(message.writer) else { return false };
+        let Ok(writer) = writer_id(message.writer) else {
+            return false;
+        };
         let in_this_process = matches!(*self.master.target_now(), MasterTarget::Here(_));
         // The leader's own process has received its frames before anybody else: spare it the reading.
         if in_this_process && self.receiver.has_applied(writer, message.epoch, message.position) {
@@ -139,7 +156,12 @@ impl Link {
         true
     }
 
-    pub(crate) async fn reached_place(&self, writer: WriterId, place: Place, deadline: Instant) -> Result<(), NotReached> {
+    pub(crate) async fn reached_place(
+        &self,
+        writer: WriterId,
+        place: Place,
+        deadline: Instant,
+    ) -> Result<(), NotReached> {
         if self.receiver.has_reached(writer, place) {
             return Ok(());
         }
@@ -148,7 +170,9 @@ impl Link {
             return Ok(());
         }
         self.receiver.ask(writer);
-        timeout_at(deadline, self.receiver.reached(writer, place)).await.map_err(|_| NotReached)
+        timeout_at(deadline, self.receiver.reached(writer, place))
+            .await
+            .map_err(|_| NotReached)
     }
 }
 
@@ -161,7 +185,11 @@ pub(crate) fn updates_from_master(
 ) -> impl Future<Output = Result<Updates, MasterError>> + Send + 'static {
     let master = Arc::clone(master);
     async move {
-        let message = proto::UpdatesRequest { writer: writer.0.into(), epoch, after };
+        let message = proto::UpdatesRequest {
+            writer: writer.0.into(),
+            epoch,
+            after,
+        };
         let deadline = Instant::now() + COMMAND_DEADLINE;
         let reply = master
             .call(deadline, |mut client| {
@@ -180,13 +208,19 @@ pub(crate) fn updates_from_master(
 }
 
 fn writer_id(writer: u32) -> Result<WriterId, MasterError> {
-    u16::try_from(writer).map(WriterId).map_err(|_| MasterError::Unavailable)
+    u16::try_from(writer)
+        .map(WriterId)
+        .map_err(|_| MasterError::Unavailable)
 }
 
 fn stored_head(reply: &proto::HeadReply) -> Position {
     let mut head = Position::default();
     for chain in &reply.chains {
-        if let Some(writer) = u16::try_from(chain.writer).ok().map(WriterId).filter(|writer| *writer != EPHEMERAL) {
+        if let Some(writer) = u16::try_from(chain.writer)
+            .ok()
+            .map(WriterId)
+            .filter(|writer| *writer != EPHEMERAL)
+        {
             head.advance(writer, chain.position);
         }
     }

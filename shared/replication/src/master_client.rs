@@ -90,13 +90,20 @@ pub(crate) struct MasterLink {
 
 impl fmt::Debug for MasterLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MasterLink").field("target", &*self.target.borrow()).finish_non_exhaustive()
+        f.debug_struct("MasterLink")
+            .field("target", &*self.target.borrow())
+            .finish_non_exhaustive()
     }
 }
 
 impl MasterLink {
     pub(crate) fn new(target: watch::Receiver<MasterTarget>, secret: Option<Secret>, tasks: Tasks) -> Self {
-        Self { target, secret, tasks, remote: Mutex::new(None) }
+        Self {
+            target,
+            secret,
+            tasks,
+            remote: Mutex::new(None),
+        }
     }
 
     /// Follows who leads.
@@ -158,7 +165,11 @@ impl MasterLink {
             }
         };
         let outcome = timeout_at(deadline, trying).await;
-        outcome.unwrap_or(Err(if away { MasterError::Unavailable } else { MasterError::Deadline }))
+        outcome.unwrap_or(Err(if away {
+            MasterError::Unavailable
+        } else {
+            MasterError::Deadline
+        }))
     }
 
     /// A client of the leader, if somebody leads and his address is one.
@@ -197,6 +208,6 @@ impl MasterLink {
 /// Waits until somebody else leads; for ever if nobody will say.
 pub(crate) async fn changed(target: &mut watch::Receiver<MasterTarget>) {
     if target.changed().await.is_err() {
-        future::pending().await
+        future::pending::<()>().await;
     }
 }

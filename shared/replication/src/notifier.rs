@@ -42,8 +42,15 @@ pub(crate) struct Notifier {
 
 impl Default for Notifier {
     fn default() -> Self {
-        let inner = Inner { users: HashMap::new(), rooms: HashMap::new(), restless: HashSet::new(), swept: Instant::now() };
-        Self { inner: Mutex::new(inner) }
+        let inner = Inner {
+            users: HashMap::new(),
+            rooms: HashMap::new(),
+            restless: HashSet::new(),
+            swept: Instant::now(),
+        };
+        Self {
+            inner: Mutex::new(inner),
+        }
     }
 }
 
@@ -113,7 +120,11 @@ impl Drop for Listener {
 
 impl Notifier {
     /// Listens for a user. `rooms` is what he is joined to; it is awaited only if he is not warm.
-    pub(crate) async fn listen<R, E>(&self, user: UserNid, rooms: impl Future<Output = Result<R, E>>) -> Result<Listener, E>
+    pub(crate) async fn listen<R, E>(
+        &self,
+        user: UserNid,
+        rooms: impl Future<Output = Result<R, E>>,
+    ) -> Result<Listener, E>
     where
         R: IntoIterator<Item = RoomNid>,
     {
@@ -148,7 +159,9 @@ impl Notifier {
     /// Nothing that is known of rooms holds any more: everybody wakes, and is woken by every row until his rooms are known again.
     pub(crate) fn forget_rooms(&self) {
         let mut inner = self.lock();
-        let Inner { users, rooms, restless, .. } = &mut *inner;
+        let Inner {
+            users, rooms, restless, ..
+        } = &mut *inner;
         rooms.clear();
         for (user, warm) in users {
             warm.rooms.clear();
@@ -204,7 +217,10 @@ impl Inner {
             return;
         }
         for room in &rooms {
-            self.rooms.entry(*room).or_default().insert(user, Arc::clone(&warm.bell));
+            self.rooms
+                .entry(*room)
+                .or_default()
+                .insert(user, Arc::clone(&warm.bell));
         }
         warm.rooms = rooms;
         self.restless.remove(&user);

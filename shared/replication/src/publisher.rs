@@ -54,7 +54,9 @@ struct Published {
 
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publisher").field("queued", &(LOCAL_QUEUE_MAX - self.queue.capacity())).finish_non_exhaustive()
+        f.debug_struct("Publisher")
+            .field("queued", &(LOCAL_QUEUE_MAX - self.queue.capacity()))
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,12 +71,19 @@ impl Publisher {
         let (queue, local) = mpsc::channel(LOCAL_QUEUE_MAX);
         let (to_wire, wire) = mpsc::channel(WIRE_QUEUE_MAX);
         let (subscribers, _) = broadcast::channel(SUBSCRIBER_QUEUE_MAX);
-        let heads: BTreeMap<WriterId, Frame> =
-            heads.into_iter().map(|(writer, epoch, at)| (writer, heartbeat(writer, epoch, at))).collect();
+        let heads: BTreeMap<WriterId, Frame> = heads
+            .into_iter()
+            .map(|(writer, epoch, at)| (writer, heartbeat(writer, epoch, at)))
+            .collect();
         for head in heads.values() {
             receiver.receive(&Arc::new(head.clone()));
         }
-        let sender = Wire { heads, subscribers: subscribers.clone(), outlet: bus.outlet(), spoken: Vec::new() };
+        let sender = Wire {
+            heads,
+            subscribers: subscribers.clone(),
+            outlet: bus.outlet(),
+            spoken: Vec::new(),
+        };
         tasks.spawn_to_end(receive_locally(local, receiver, to_wire));
         tasks.spawn_to_end(sender.run(wire));
         Self { queue, subscribers }
@@ -83,11 +92,20 @@ impl Publisher {
     /// Takes a committed frame; frames are published in the order of the calls. `then` runs once this process has applied it: what releases the answers
     /// belongs there. Waits only while this process is [`LOCAL_QUEUE_MAX`] frames behind.
     pub async fn publish(&self, frame: Arc<Frame>, then: impl FnOnce() + Send + 'static) {
-        let published = Published { frame, then: Box::new(then) };
+        let published = Published {
+            frame,
+            then: Box::new(then),
+        };
         if let Err(mpsc::error::SendError(published)) = self.queue.send(published).await {
             // The task is gone with the runtime; the commit stands, and so does its answer.
             (published.then)();
         }
+    }
+
+    /// Processes that subscribe at present.
+    #[cfg(test)]
+    pub(crate) fn subscriber_count(&self) -> usize {
+        self.subscribers.receiver_count()
     }
 
     /// Every frame from now on, and heartbeats, for `Subscribe`.
@@ -105,7 +123,11 @@ impl Publisher {
     }
 }
 
-async fn receive_locally(mut queue: mpsc::Receiver<Published>, receiver: Arc<Receiver>, wire: mpsc::Sender<Arc<Frame>>) {
+async fn receive_locally(
+    mut queue: mpsc::Receiver<Published>,
+    receiver: Arc<Receiver>,
+    wire: mpsc::Sender<Arc<Frame>>,
+) {
     while let Some(Published { frame, then }) = queue.recv().await {
         receiver.receive(&frame);
         then();
@@ -171,5 +193,11 @@ impl Wire {
 }
 
 fn heartbeat(writer: WriterId, epoch: Epoch, at: Sequence) -> Frame {
-    Frame { writer, epoch, previous: at, position: at, rows: Vec::new() }
+    Frame {
+        writer,
+        epoch,
+        previous: at,
+        position: at,
+        rows: Vec::new(),
+    }
 }

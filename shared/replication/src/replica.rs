@@ -72,18 +72,28 @@ struct Inner {
 impl Replica {
     /// Starts at the head of the log, with caches that hold nothing, and follows it from there.
     pub async fn start(parts: ReplicaParts) -> Result<Self, StartError> {
-        let ReplicaParts { store, bus, master, secret, tasks } = parts;
+        let ReplicaParts {
+            store,
+            bus,
+            master,
+            secret,
+            tasks,
+        } = parts;
         let mut heads = Vec::with_capacity(STORED_WRITERS.len());
         for writer in STORED_WRITERS {
-            if let Some(head) = log::head(store.db(), writer).await? {
-                heads.push((writer, head.epoch, head.position));
-            }
+            let head = log::head(store.db(), writer).await?;
+            heads.push(head.map_or((writer, 0, 0), |head| (writer, head.epoch, head.position)));
         }
         let master = Arc::new(MasterLink::new(master, secret, tasks.clone()));
         let receiver = Receiver::new(hooks(&store, &master), tasks.clone(), &heads);
         let link = Arc::new(Link::new(receiver, master));
         bus.listen(&link, &tasks);
-        Ok(Self(Arc::new(Inner { store, link, bus, tasks })))
+        Ok(Self(Arc::new(Inner {
+            store,
+            link,
+            bus,
+            tasks,
+        })))
     }
 
     /// What the database holds.
@@ -147,18 +157,29 @@ pub async fn log_updates(db: &Database, writer: WriterId, after: Sequence) -> Re
     Ok(proto::UpdatesReply {
         frames: updates.frames,
         too_old: updates.too_old,
-        head: Some(proto::ChainHead { writer: writer.0.into(), epoch, position }),
+        head: Some(proto::ChainHead {
+            writer: writer.0.into(),
+            epoch,
+            position,
+        }),
         whole: false,
     })
 }
 
 async fn stored_updates(db: &Database, writer: WriterId, after: Sequence) -> Result<Updates, DbError> {
     // The head first: what is committed before it is read is found below, so that a frame which is not found is a frame that is gone.
-    let head = log::head(db, writer).await?.map_or((0, 0), |head| (head.epoch, head.position));
+    let head = log::head(db, writer)
+        .await?
+        .map_or((0, 0), |head| (head.epoch, head.position));
     let stored = log::frames_after(db, writer, after, UPDATES_FRAMES_MAX).await?;
     let too_old = stored.first().map_or(head.1 > after, |first| first.previous != after);
     let frames = stored.into_iter().map(|stored| stored.frame).collect();
-    Ok(Updates { frames, too_old, whole: false, head })
+    Ok(Updates {
+        frames,
+        too_old,
+        whole: false,
+        head,
+    })
 }
 
 fn hooks(store: &Store, master: &Arc<MasterLink>) -> Hooks {
@@ -175,7 +196,9 @@ fn hooks(store: &Store, master: &Arc<MasterLink>) -> Hooks {
                     let updates = link::updates_from_master(&master, writer, epoch, after).await;
                     updates.map_err(|error| FillError(error.to_string()))
                 } else {
-                    stored_updates(&db, writer, after).await.map_err(|error| FillError(error.to_string()))
+                    stored_updates(&db, writer, after)
+                        .await
+                        .map_err(|error| FillError(error.to_string()))
                 }
             })
         }),

@@ -33,9 +33,22 @@ pub enum MasterError {
 
 /// A Matrix error as a gRPC status, for the master's handlers.
 pub fn matrix_status(status: u16, errcode: &str, error: &str) -> Status {
-    let error = &error[..error.floor_char_boundary(ERROR_BYTES_MAX)];
-    let details = proto::MatrixError { status: status.into(), errcode: errcode.into(), error: error.into() };
+    let error = cut(error, ERROR_BYTES_MAX);
+    let details = proto::MatrixError {
+        status: status.into(),
+        errcode: errcode.into(),
+        error: error.into(),
+    };
     Status::with_details(Code::FailedPrecondition, errcode, Bytes::from(details.encode_to_vec()))
+}
+
+/// As many whole characters as fit.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// What a status means to whoever called.
@@ -54,20 +67,19 @@ pub(crate) fn refusal(status: &Status) -> Refusal {
     }
     // Only a status that was made on this side has a source: the connection broke, whatever code tonic gives that.
     let broken = std::error::Error::source(status).is_some();
-    match status.code() {
-        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::ResourceExhausted => {
-            Refusal::Retry
-        }
-        _ if broken => Refusal::Retry,
-        code => {
-            tracing::error!(grpc.code = ?code, grpc.message = status.message(), "the master failed");
-            Refusal::Final(MasterError::Matrix {
-                status: 500,
-                errcode: "M_UNKNOWN".into(),
-                error: "Internal server error".into(),
-            })
-        }
+    let away = matches!(
+        status.code(),
+        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::ResourceExhausted
+    );
+    if broken || away {
+        return Refusal::Retry;
     }
+    tracing::error!(grpc.code = ?status.code(), grpc.message = status.message(), "the master failed");
+    Refusal::Final(MasterError::Matrix {
+        status: 500,
+        errcode: "M_UNKNOWN".into(),
+        error: "Internal server error".into(),
+    })
 }
 
 fn matrix_error(status: &Status) -> Option<MasterError> {
@@ -76,7 +88,11 @@ fn matrix_error(status: &Status) -> Option<MasterError> {
     }
     let details = proto::MatrixError::decode(status.details()).ok()?;
     let status = u16::try_from(details.status).ok()?;
-    Some(MasterError::Matrix { status, errcode: details.errcode, error: details.error })
+    Some(MasterError::Matrix {
+        status,
+        errcode: details.errcode,
+        error: details.error,
+    })
 }
 
 #[cfg(test)]
@@ -98,7 +114,8 @@ mod tests {
     #[test]
     fn too_long_a_text_is_cut_between_characters() {
         let error = "é".repeat(ERROR_BYTES_MAX);
-        let Refusal::Final(MasterError::Matrix { error: cut, .. }) = refusal(&matrix_status(400, "M_BAD_JSON", &error)) else {
+        let Refusal::Final(MasterError::Matrix { error: cut, .. }) = refusal(&matrix_status(400, "M_BAD_JSON", &error))
+        else {
             panic!("not a Matrix error");
         };
         assert_eq!(cut.len(), ERROR_BYTES_MAX);
@@ -107,11 +124,26 @@ mod tests {
 
     #[test]
     fn only_what_may_not_have_happened_is_tried_again() {
-        for status in [Status::unavailable("x"), Status::cancelled("x"), Status::unknown("x"), Status::deadline_exceeded("x")] {
+        for status in [
+            Status::unavailable("x"),
+            Status::cancelled("x"),
+            Status::unknown("x"),
+            Status::deadline_exceeded("x"),
+        ] {
             assert_eq!(refusal(&status), Refusal::Retry, "{status}");
         }
-        for status in [Status::internal("x"), Status::invalid_argument("x"), Status::unauthenticated("x")] {
-            assert!(matches!(refusal(&status), Refusal::Final(MasterError::Matrix { status: 500, .. })), "{status}");
+        for status in [
+            Status::internal("x"),
+            Status::invalid_argument("x"),
+            Status::unauthenticated("x"),
+        ] {
+            assert!(
+                matches!(
+                    refusal(&status),
+                    Refusal::Final(MasterError::Matrix { status: 500, .. })
+                ),
+                "{status}"
+            );
         }
         let broken = Status::from_error(Box::new(std::io::Error::other("connection reset")));
         assert_eq!(refusal(&broken), Refusal::Retry);

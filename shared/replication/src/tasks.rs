@@ -16,7 +16,11 @@ pub struct Tasks {
 impl Tasks {
     /// Tasks on `handle`'s runtime, ended by `cancel` and awaited through `tracker`.
     pub fn new(tracker: TaskTracker, cancel: CancellationToken, handle: Handle) -> Self {
-        Self { tracker, cancel, handle }
+        Self {
+            tracker,
+            cancel,
+            handle,
+        }
     }
 
     /// Runs `task` until it returns or everything ends.

@@ -1,5 +1,7 @@
 //! A log in memory and readers that write down what they are given.
 
+pub(crate) mod master;
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -43,7 +45,13 @@ pub(crate) fn row(user: i64) -> Row {
 
 pub(crate) fn frame(writer: WriterId, epoch: Epoch, previous: Sequence, rows: Vec<Row>) -> Arc<Frame> {
     let position = previous + Sequence::try_from(rows.len()).unwrap();
-    Arc::new(Frame { writer, epoch, previous, position, rows })
+    Arc::new(Frame {
+        writer,
+        epoch,
+        previous,
+        position,
+        rows,
+    })
 }
 
 /// A condition, with a deadline.
@@ -112,7 +120,9 @@ impl Log {
         let mut chains = self.chains.lock().unwrap();
         let frames = &chains.entry(writer).or_default().frames;
         let rows = frames.iter().flat_map(|frame| {
-            frame.numbered_rows().map(|(sequence, row)| (frame.writer, frame.epoch, sequence, row.clone()))
+            frame
+                .numbered_rows()
+                .map(|(sequence, row)| (frame.writer, frame.epoch, sequence, row.clone()))
         });
         rows.filter(|(_, _, sequence, _)| *sequence > after).collect()
     }
@@ -126,11 +136,20 @@ impl Log {
         }
         let mut chains = self.chains.lock().unwrap();
         let chain = chains.entry(writer).or_default();
-        let kept = chain.frames[chain.pruned..].iter().filter(|frame| frame.position > after);
+        let kept = chain.frames[chain.pruned..]
+            .iter()
+            .filter(|frame| frame.position > after);
         let frames: Vec<_> = kept.take(limit).collect();
-        let too_old = frames.first().map_or(chain.head().1 > after, |first| first.previous != after);
+        let too_old = frames
+            .first()
+            .map_or(chain.head().1 > after, |first| first.previous != after);
         let frames = frames.into_iter().map(|frame| frames::encode_stored(frame)).collect();
-        Ok(Updates { frames, too_old, whole: false, head: chain.head() })
+        Ok(Updates {
+            frames,
+            too_old,
+            whole: false,
+            head: chain.head(),
+        })
     }
 }
 
@@ -155,8 +174,11 @@ impl Reader {
         let applied = Arc::new(Mutex::new(Applied::new()));
         let caches_dropped = Arc::new(AtomicUsize::new(0));
         let ephemeral_epochs = Arc::new(Mutex::new(Vec::new()));
-        let (written, dropped, epochs) =
-            (Arc::clone(&applied), Arc::clone(&caches_dropped), Arc::clone(&ephemeral_epochs));
+        let (written, dropped, epochs) = (
+            Arc::clone(&applied),
+            Arc::clone(&caches_dropped),
+            Arc::clone(&ephemeral_epochs),
+        );
         let hooks = Hooks {
             apply: Box::new(move |writer, epoch, sequence, row| {
                 written.lock().unwrap().push((writer, epoch, sequence, row.clone()));
@@ -168,13 +190,18 @@ impl Reader {
             updates: Box::new(move |writer, epoch, after| Box::pin(updates(writer, epoch, after))),
         };
         let receiver = Receiver::new(hooks, tasks(), heads);
-        Self { receiver, applied, caches_dropped, ephemeral_epochs }
+        Self {
+            receiver,
+            applied,
+            caches_dropped,
+            ephemeral_epochs,
+        }
     }
 
     /// A reader of a log from its start.
     pub(crate) fn of(log: &Arc<Log>) -> Self {
         let log = Arc::clone(log);
-        Self::new(&[], move |writer, _, after| {
+        Self::new(&[(W1, 0, 0), (W2, 0, 0)], move |writer, _, after| {
             let updates = log.updates(writer, after, 2);
             async { updates }
         })
@@ -182,15 +209,26 @@ impl Reader {
 
     /// The sequences applied of one chain.
     pub(crate) fn sequences(&self, writer: WriterId) -> Vec<Sequence> {
-        self.given(writer).into_iter().map(|(_, _, sequence, _)| sequence).collect()
+        self.given(writer)
+            .into_iter()
+            .map(|(_, _, sequence, _)| sequence)
+            .collect()
     }
 
     pub(crate) fn given(&self, writer: WriterId) -> Applied {
-        self.applied.lock().unwrap().iter().filter(|given| given.0 == writer).cloned().collect()
+        self.applied
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|given| given.0 == writer)
+            .cloned()
+            .collect()
     }
 
     pub(crate) async fn reaches(&self, writer: WriterId, at: Sequence) {
         let reached = self.receiver.reached(writer, (0, at));
-        tokio::time::timeout(PATIENCE_MAX, reached).await.expect("the reader gets there");
+        tokio::time::timeout(PATIENCE_MAX, reached)
+            .await
+            .expect("the reader gets there");
     }
 }

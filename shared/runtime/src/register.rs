@@ -51,9 +51,14 @@ pub enum RegisterError {
     /// The running server cannot be asked.
     #[error("a server is running on this data, but it cannot be asked: {0}")]
     Http(String),
-    /// The running server refused.
-    #[error("the server refused: {0}")]
-    Refused(String),
+    /// The server refused.
+    #[error("there is no new account for {name}: {reason}")]
+    Refused {
+        /// Who should have had one.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// Makes the account and returns its user id. `master` is the role to take when nobody leads.
@@ -82,8 +87,14 @@ pub async fn register_user(config: &Config, master: Role, user: NewUser) -> Resu
     node.stop().await;
     match made {
         Ok(user_id) => Ok(user_id.to_string()),
-        Err(ServiceError::Refused { message, .. }) => Err(RegisterError::Refused(message)),
-        Err(ServiceError::Matrix { error, .. }) => Err(RegisterError::Refused(error)),
+        Err(ServiceError::Refused { message, .. }) => Err(RegisterError::Refused {
+            name: user.name,
+            reason: message,
+        }),
+        Err(ServiceError::Matrix { error, .. }) => Err(RegisterError::Refused {
+            name: user.name,
+            reason: error,
+        }),
         Err(error) => Err(RegisterError::Service(error)),
     }
 }

@@ -151,9 +151,14 @@ fn peer(process: &Process, known: &[Role]) -> Peer {
 
 #[cfg(test)]
 mod tests {
+    use plexus_replication::{Bus, MasterTarget, ReplicaParts, Tasks};
+    use plexus_storage::{Store, db::Database};
+    use tokio::{runtime::Handle, sync::watch};
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
     use super::*;
 
-    const KNOWN: &[Role] = &[
+    static KNOWN: &[Role] = &[
         Role {
             name: "client-reader",
             families: &[Family::Client, Family::Admin],
@@ -183,5 +188,45 @@ mod tests {
         assert_eq!(peer(&process, KNOWN).families, [Family::Sync]);
         process.roles = String::new();
         assert!(peer(&process, KNOWN).families.is_empty());
+    }
+
+    async fn enter(db: &Database, role: usize, name: &str) -> Registry {
+        let tasks = Tasks::new(TaskTracker::new(), CancellationToken::new(), Handle::current());
+        let (_, master) = watch::channel(MasterTarget::Nobody);
+        let parts = ReplicaParts {
+            store: Store::new(db.clone()),
+            bus: Bus::Local,
+            master,
+            secret: None,
+            tasks,
+        };
+        let replica = Replica::start(parts).await.expect("the log can be read");
+        let address = format!("{name}:9009");
+        Registry::enter(name, &KNOWN[role..=role], KNOWN, address, replica)
+            .await
+            .expect("the table is there")
+    }
+
+    #[tokio::test]
+    async fn processes_find_each_other_and_forget_who_left() {
+        let database = plexus_testkit::sqlite_database().await;
+        let reader = enter(&database.db, 0, "reader1").await;
+        let sync = enter(&database.db, 1, "sync1").await;
+        let target = |name: &str| Target {
+            name: name.to_owned(),
+            address: format!("{name}:9009"),
+        };
+        assert_eq!(sync.targets()(Family::Client), [target("reader1")]);
+        assert!(
+            sync.targets()(Family::Sync).is_empty(),
+            "a process is no target of its own"
+        );
+        // The first one does not know the second before it looks again: until then a request goes nowhere, which costs a retry.
+        assert!(reader.targets()(Family::Sync).is_empty());
+        reader.renew().await.expect("renewed");
+        assert_eq!(reader.targets()(Family::Sync), [target("sync1")]);
+        sync.leave().await;
+        reader.renew().await.expect("renewed");
+        assert!(reader.targets()(Family::Sync).is_empty());
     }
 }

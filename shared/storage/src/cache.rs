@@ -90,6 +90,8 @@ impl<K, V> Weighter<K, V> for Weighing<K, V> {
 /// A load under way is in `loads` for as long as no row has touched its key. A reader may join such a load, however late he comes: what the load reads
 /// includes everything that had been applied when it began, and nothing of that key has been applied since. A row that touches the key takes the load out
 /// of the map: those who wait for it still use its result, which is as new as they may ask for, the next reader begins another, and nobody keeps it.
+///
+/// Who begins a load has to be polled or dropped: the others wait for him. So a read must not be left lying while its task awaits another one.
 pub(crate) struct Changing<K, V> {
     kept: Cache<K, V>,
     // Held for a few instructions and never while anything is awaited, hence the standard library's.

@@ -1,7 +1,7 @@
 //! When something last happened in each room, in memory: tells most rooms of a sync apart as unchanged.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,6 +11,53 @@ use crate::Store;
 
 /// Most rooms that are remembered; beyond, the half that has been quiet for longer is forgotten.
 const ROOMS_MAX: usize = 200_000;
+
+/// Most changes that are remembered in their order: a sync that was told something lately need not ask about each of its rooms.
+const RECENT_MAX: usize = 4_096;
+
+/// The rooms of the latest changes, in order.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    /// All changes after this place are in `changes`.
+    floor: Sequence,
+    changes: VecDeque<(Sequence, RoomNid)>,
+}
+
+impl Recent {
+    /// Knows of no change, nor that there was none.
+    pub(crate) const fn new() -> Self {
+        Self {
+            floor: UNKNOWN,
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// A room changed, later than every other.
+    pub(crate) fn push(&mut self, room: RoomNid, position: Sequence) {
+        self.floor = self.floor.min(position - 1);
+        self.changes.push_back((position, room));
+        if self.changes.len() > RECENT_MAX
+            && let Some((oldest, _)) = self.changes.pop_front()
+        {
+            self.floor = oldest;
+        }
+    }
+
+    /// The rooms that changed after a place, each once; none if some of them may be forgotten.
+    pub(crate) fn after(&self, after: Sequence) -> Option<Vec<RoomNid>> {
+        if after < self.floor {
+            return None;
+        }
+        let latest_first = self.changes.iter().rev();
+        let mut rooms: Vec<RoomNid> = latest_first
+            .take_while(|(position, _)| *position > after)
+            .map(|(_, room)| *room)
+            .collect();
+        rooms.sort_unstable();
+        rooms.dedup();
+        Some(rooms)
+    }
+}
 
 /// The last change of each room.
 #[derive(Debug)]
@@ -24,6 +71,17 @@ struct State {
     /// Up to this place, changes are not remembered: a room that is not in `last` may have changed there, and has not changed since.
     floor: Sequence,
     last: HashMap<RoomNid, Sequence>,
+    recent: Recent,
+}
+
+impl State {
+    fn unknown() -> Self {
+        Self {
+            floor: UNKNOWN,
+            last: HashMap::new(),
+            recent: Recent::new(),
+        }
+    }
 }
 
 /// A process that has heard nothing yet knows nothing.
@@ -33,10 +91,7 @@ impl Changes {
     pub(crate) fn new() -> Self {
         Self {
             rooms_max: ROOMS_MAX,
-            state: Mutex::new(State {
-                floor: UNKNOWN,
-                last: HashMap::new(),
-            }),
+            state: Mutex::new(State::unknown()),
         }
     }
 
@@ -44,6 +99,7 @@ impl Changes {
     pub(crate) fn reach(&self, position: Sequence) {
         let mut state = self.lock();
         state.floor = state.floor.min(position - 1);
+        state.recent.floor = state.recent.floor.min(position - 1);
     }
 
     /// The row at `position` changes a room.
@@ -51,6 +107,7 @@ impl Changes {
         let mut state = self.lock();
         state.floor = state.floor.min(position - 1);
         state.last.insert(room, position);
+        state.recent.push(room, position);
         if state.last.len() > self.rooms_max {
             let mut all: Vec<Sequence> = state.last.values().copied().collect();
             let middle = all.len() / 2;
@@ -69,10 +126,12 @@ impl Changes {
     /// Changes may have been missed.
     pub(crate) fn forget_all(&self) {
         let mut state = self.lock();
-        *state = State {
-            floor: UNKNOWN,
-            last: HashMap::new(),
-        };
+        *state = State::unknown();
+    }
+
+    /// The rooms that changed after a place, if all of them are remembered.
+    pub(crate) fn after(&self, after: Sequence) -> Option<Vec<RoomNid>> {
+        self.lock().recent.after(after)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -85,6 +144,11 @@ impl Store {
     /// them, and even later than where this process is, when it does not know.
     pub fn last_change(&self, room: RoomNid) -> Sequence {
         self.caches().changes.last(room)
+    }
+
+    /// The rooms in which something has happened after a place: an event, a redaction or a receipt. None if that was too long ago to be remembered.
+    pub fn rooms_changed(&self, after: Sequence) -> Option<Vec<RoomNid>> {
+        self.caches().changes.after(after)
     }
 }
 
@@ -118,5 +182,26 @@ mod tests {
         assert_eq!(changes.last(RoomNid(1)), 106);
         assert_eq!(changes.last(RoomNid(99)), 106);
         assert!(changes.lock().last.len() <= 10);
+    }
+
+    #[test]
+    fn the_latest_changes_are_remembered_in_order() {
+        let changes = Changes::new();
+        assert_eq!(changes.after(7), None, "nothing is known");
+        changes.change(RoomNid(2), 8);
+        changes.change(RoomNid(1), 9);
+        changes.change(RoomNid(2), 10);
+        assert_eq!(changes.after(6), None, "there may have been one at 7");
+        assert_eq!(changes.after(7), Some(vec![RoomNid(1), RoomNid(2)]));
+        assert_eq!(changes.after(9), Some(vec![RoomNid(2)]));
+        assert_eq!(changes.after(10), Some(vec![]));
+        let beyond = Sequence::try_from(RECENT_MAX).expect("small") + 10;
+        for position in 11..=beyond {
+            changes.change(RoomNid(3), position);
+        }
+        assert_eq!(changes.after(9), None);
+        assert_eq!(changes.after(10), Some(vec![RoomNid(3)]));
+        changes.forget_all();
+        assert_eq!(changes.after(beyond), None);
     }
 }

@@ -61,11 +61,18 @@ impl RoomReceipts {
     /// A receipt that was replaced after `up_to` is not among them: its reader has moved on, and the next answer says where to.
     pub fn between(&self, after: Sequence, up_to: Sequence) -> impl Iterator<Item = (Sequence, &Arc<StoredReceipt>)> {
         let range = self.by_position.range(after.saturating_add(1)..);
-        range.take_while(move |(position, _)| **position <= up_to).map(|(position, receipt)| (*position, receipt))
+        range
+            .take_while(move |(position, _)| **position <= up_to)
+            .map(|(position, receipt)| (*position, receipt))
     }
 
     /// The receipt of one reader.
-    pub fn get(&self, user: UserNid, kind: ReceiptKind, thread: Option<&str>) -> Option<(Sequence, &Arc<StoredReceipt>)> {
+    pub fn get(
+        &self,
+        user: UserNid,
+        kind: ReceiptKind,
+        thread: Option<&str>,
+    ) -> Option<(Sequence, &Arc<StoredReceipt>)> {
         let position = self.positions.get(&(user, kind, thread.map(str::to_owned)))?;
         self.by_position.get(position).map(|receipt| (*position, receipt))
     }
@@ -114,7 +121,9 @@ pub fn upsert(receipt: &ReceiptRow, position: Value) -> Statement {
 pub(crate) type Receipts = Changing<RoomNid, Arc<RoomReceipts>>;
 
 pub(crate) fn cache() -> Receipts {
-    Changing::new(bounded(CACHE_BYTES, 5_000, |_, receipts| receipts.weight + size_of::<RoomReceipts>() as u64))
+    Changing::new(bounded(CACHE_BYTES, 5_000, |_, receipts| {
+        receipts.weight + size_of::<RoomReceipts>() as u64
+    }))
 }
 
 impl Receipts {
@@ -136,7 +145,10 @@ impl Receipts {
 impl Store {
     /// The receipts of a room, as new as this process knows.
     pub async fn receipts(&self, room: RoomNid) -> Result<Arc<RoomReceipts>, StoreError> {
-        self.caches().receipts.get_or_load(&room, || self.load_receipts(room)).await
+        self.caches()
+            .receipts
+            .get_or_load(&room, || self.load_receipts(room))
+            .await
     }
 
     async fn load_receipts(&self, room: RoomNid) -> Result<Arc<RoomReceipts>, StoreError> {
@@ -157,7 +169,9 @@ fn read(row: &DbRow) -> Result<StoredReceipt, StoreError> {
     Ok(StoredReceipt {
         user: UserNid(row.int(1)?),
         kind: kind.ok_or_else(|| StoreError::corrupt("receipts", format!("kind {code}")))?,
-        thread: Some(row.text(3)?).filter(|thread| !thread.is_empty()).map(str::to_owned),
+        thread: Some(row.text(3)?)
+            .filter(|thread| !thread.is_empty())
+            .map(str::to_owned),
         event_id,
         ts_ms: row.int(5)?,
     })

@@ -10,7 +10,7 @@ use plexus_core::{
     position::{Epoch, Sequence},
 };
 
-use crate::Store;
+use crate::{Store, changes::Recent};
 
 /// Most rooms that are remembered; beyond, the rooms where typing has stopped longest ago are forgotten, and then any that are old.
 const ROOMS_MAX: usize = 20_000;
@@ -22,10 +22,11 @@ pub(crate) struct Typing {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     epoch: Epoch,
     rooms: HashMap<RoomNid, TypingUsers>,
+    recent: Recent,
 }
 
 /// Who is typing in a room.
@@ -41,7 +42,7 @@ impl Typing {
     pub(crate) fn new() -> Self {
         Self {
             rooms_max: ROOMS_MAX,
-            state: Mutex::default(),
+            state: Mutex::new(State::new(0)),
         }
     }
 
@@ -49,6 +50,7 @@ impl Typing {
     pub(crate) fn change(&self, epoch: Epoch, position: Sequence, room: RoomNid, users: &[UserNid]) {
         let mut state = self.lock();
         state.enter(epoch);
+        state.recent.push(room, position);
         state.rooms.insert(
             room,
             TypingUsers {
@@ -81,10 +83,17 @@ impl Typing {
 }
 
 impl State {
+    fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            rooms: HashMap::new(),
+            recent: Recent::new(),
+        }
+    }
+
     fn enter(&mut self, epoch: Epoch) {
         if self.epoch != epoch {
-            self.epoch = epoch;
-            self.rooms.clear();
+            *self = Self::new(epoch);
         }
     }
 }
@@ -99,6 +108,11 @@ impl Store {
             .get(&room)
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// The rooms in which typing has changed after a place on the ephemeral chain. None if that was too long ago to be remembered.
+    pub fn rooms_typed(&self, after: Sequence) -> Option<Vec<RoomNid>> {
+        self.caches().typing.lock().recent.after(after)
     }
 
     /// The ephemeral chain is in this epoch. To be called when it is entered without rows; a row enters its epoch by itself.

@@ -19,7 +19,7 @@ echo "$server"
 while read -r _; do :; done
 kill -INT "$server" 2>/dev/null
 wait "$server"
-rm -rf "$2/data"
+rm -rf "$2"
 "#;
 
 /// How a [`Cluster`] differs from the usual one.

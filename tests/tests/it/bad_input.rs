@@ -24,13 +24,11 @@ async fn bodies_that_are_no_json(cluster: Arc<Cluster>) {
     let deep = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
     let deep_array = "[".repeat(100_000);
     let broken = [
-        "",
         "{",
         "nonsense",
         "{\"a\":1,}",
         "\"text",
         "{\"a\": \u{0}}",
-        "{} {}",
         deep_array.as_str(),
     ];
     for body in broken {
@@ -46,6 +44,8 @@ async fn bodies_that_are_no_json(cluster: Arc<Cluster>) {
         );
     }
     let send = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/deep", encode(&room));
+    let trailing = alice.http.send(Method::POST, CREATE, "{} {}").await;
+    assert_eq!(trailing.status, 400, "{}", trailing.text());
     for (target, method) in [(CREATE, Method::POST), (&send, Method::PUT)] {
         let answer = alice.http.send(method.clone(), target, deep.clone()).await;
         assert!((400..500).contains(&answer.status), "{target}: {}", answer.text());

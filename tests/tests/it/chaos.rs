@@ -18,9 +18,9 @@ const SENDERS: usize = 5;
 /// Members who only listen.
 const LISTENERS: usize = 3;
 
-static ALL_IN_ONE: Shared = Shared::new(Topology::AllInOne);
-static SPLIT: Shared = Shared::new(Topology::Split);
-static PAUSED: Shared = Shared::new(Topology::Split);
+static ALL_IN_ONE: Shared = Shared::by_turns(Topology::AllInOne);
+static SPLIT: Shared = Shared::by_turns(Topology::Split);
+static PAUSED: Shared = Shared::by_turns(Topology::Split);
 
 #[test]
 fn the_one_process_is_killed_again_and_again() {

@@ -4,6 +4,7 @@ mod architecture;
 mod bad_input;
 mod chaos;
 mod clients;
+mod failures;
 mod first_start;
 mod proxy;
 mod rules;

@@ -124,6 +124,10 @@ fn each_statement_begins_with_its_name_and_keeps_to_the_subset() {
             .and_then(|name| name.to_str())
             .unwrap_or_default()
             .to_owned();
+        if file == "dialect.rs" {
+            // It rewrites SQL, and its tests have some of every kind.
+            continue;
+        }
         for (at, _) in text.match_indices("\"-- ") {
             let literal = &text[at + 1..];
             let literal = &literal[..literal.find("\";").unwrap_or(literal.len().min(2000))];

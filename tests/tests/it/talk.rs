@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use plexus_tests::{Cluster, Http, PATIENCE, Timeline, User, encode, eventually, fresh_name};
 use serde_json::{Value, json};
+use sha1::Sha1;
 
 super::scenarios! {
     two_people_hold_a_conversation,
@@ -373,13 +375,36 @@ async fn every_room_version_can_be_made(cluster: Arc<Cluster>) {
 
 async fn administrators_are_made_with_the_shared_secret(cluster: Arc<Cluster>) {
     let http = cluster.http();
-    let nonce = http.get("/_synapse/admin/v1/register").await.ok();
-    let wrong = json!({
-        "nonce": nonce["nonce"], "username": fresh_name("admin"), "password": "x", "admin": true, "mac": "00",
-    });
-    http.post("/_synapse/admin/v1/register", &wrong)
+    let register = async |secret: &str, name: &str| {
+        let nonce = http.get("/_synapse/admin/v1/register").await.ok();
+        let nonce = nonce["nonce"].as_str().expect("a nonce").to_owned();
+        let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("any key fits");
+        mac.update(format!("{nonce}\0{name}\0secret word\0admin").as_bytes());
+        let digits = |text: String, byte: &u8| format!("{text}{byte:02x}");
+        let mac = mac.finalize().into_bytes().iter().fold(String::new(), digits);
+        let body = json!({
+            "nonce": nonce, "username": name, "password": "secret word", "admin": true, "mac": mac,
+        });
+        (http.post("/_synapse/admin/v1/register", &body).await, body)
+    };
+    let name = fresh_name("admin");
+    register("guessed", &name).await.0.expect_error(403, "M_FORBIDDEN");
+    let (answer, body) = register(cluster.registration_secret(), &name).await;
+    let token = answer.ok()["access_token"].as_str().expect("a session").to_owned();
+    let who = http
+        .with_token(&token)
+        .get("/_matrix/client/v3/account/whoami")
         .await
-        .expect_error(403, "M_FORBIDDEN");
+        .ok();
+    assert!(
+        who["user_id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with(&format!("@{name}:"))),
+        "{who}"
+    );
+    // A nonce works once.
+    let again = http.post("/_synapse/admin/v1/register", &body).await;
+    assert_eq!(again.status, 400, "{}", again.text());
 }
 
 fn next_batch(answer: &Value) -> String {

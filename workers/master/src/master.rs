@@ -81,7 +81,7 @@ impl Master {
 
     /// Waits for the lease. Returns with it when it was asked for: it lasts from then.
     async fn acquire(&self, shutdown: &CancellationToken) -> Option<(Epoch, Instant)> {
-        loop {
+        while !shutdown.is_cancelled() {
             let asked = Instant::now();
             let got = leases::acquire(self.replica.store().db(), WriterId::MASTER, &self.config.holder, self.ttl_ms()).await;
             match got {
@@ -90,10 +90,11 @@ impl Master {
                 Err(error) => tracing::warn!(%error, "the lease cannot be read"),
             }
             tokio::select! {
-                () = shutdown.cancelled() => return None,
+                () = shutdown.cancelled() => {}
                 () = tokio::time::sleep(self.config.lease_ttl / 8) => {}
             }
         }
+        None
     }
 
     async fn lead(&self, leader: Arc<Leader>, asked: Instant, shutdown: &CancellationToken) {

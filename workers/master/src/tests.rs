@@ -1,7 +1,9 @@
 //! The master as its callers see it, over both engines: Commands in, results and log rows out, whatever happens in between.
 
 mod bench_room;
+mod costs;
 mod faults;
 mod rooms;
+mod unknown_commit;
 
 pub(crate) use self::bench_room::{Server, room_events};

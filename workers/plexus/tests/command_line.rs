@@ -168,7 +168,7 @@ fn accounts_are_made_while_the_server_runs_and_while_it_does_not() {
     let refused = register(folder.path(), &["alice"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        said(&refused).contains("plexus: the server refused: "),
+        said(&refused).contains("plexus: there is no new account for alice: "),
         "{}",
         said(&refused)
     );

@@ -31,11 +31,19 @@ pub struct RedisBus {
 
 impl RedisBus {
     pub(super) fn new(url: &str, server_name: &str) -> Result<Self, BusError> {
-        Ok(Self { client: Client::open(url)?, channel: format!("plexus:{server_name}:log").into() })
+        Ok(Self {
+            client: Client::open(url)?,
+            channel: format!("plexus:{server_name}:log").into(),
+        })
     }
 
     pub(super) fn outlet(&self) -> RedisOutlet {
-        RedisOutlet { bus: self.clone(), connection: None, next_try: Instant::now(), pause: RECONNECT_MIN }
+        RedisOutlet {
+            bus: self.clone(),
+            connection: None,
+            next_try: Instant::now(),
+            pause: RECONNECT_MIN,
+        }
     }
 
     /// Gives every message to `receive`, over as many connections as it takes.
@@ -59,7 +67,9 @@ impl RedisBus {
             subscription.subscribe(&*self.channel).await?;
             Ok::<_, RedisError>(subscription)
         };
-        let mut subscription = timeout(CONNECT_TIMEOUT, subscribing).await.unwrap_or_else(|_| Err(timed_out()))?;
+        let mut subscription = timeout(CONNECT_TIMEOUT, subscribing)
+            .await
+            .unwrap_or_else(|_| Err(timed_out()))?;
         let mut messages = subscription.on_message();
         let mut heard = false;
         while let Ok(Some(message)) = timeout(SUBSCRIPTION_SILENCE_MAX, messages.next()).await {
@@ -104,14 +114,22 @@ impl RedisOutlet {
                 return Ok(false);
             }
             let connecting = self.bus.client.get_multiplexed_async_connection();
-            self.connection = Some(timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(timed_out()))?);
+            self.connection = Some(
+                timeout(CONNECT_TIMEOUT, connecting)
+                    .await
+                    .unwrap_or_else(|_| Err(timed_out()))?,
+            );
         }
-        let Some(connection) = &mut self.connection else { return Ok(false) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(false);
+        };
         let mut pipe = redis::pipe();
         for frame in &frames {
             pipe.cmd("PUBLISH").arg(&*self.bus.channel).arg(&frame[..]).ignore();
         }
-        timeout(PUBLISH_TIMEOUT, pipe.query_async::<()>(connection)).await.unwrap_or_else(|_| Err(timed_out()))?;
+        timeout(PUBLISH_TIMEOUT, pipe.query_async::<()>(connection))
+            .await
+            .unwrap_or_else(|_| Err(timed_out()))?;
         Ok(true)
     }
 }

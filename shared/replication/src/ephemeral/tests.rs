@@ -4,11 +4,21 @@ const ROOM: RoomNid = RoomNid(1);
 
 fn rows(reply: &proto::UpdatesReply) -> Vec<(Sequence, Row)> {
     let frames = reply.frames.iter().map(|bytes| frames::decode(bytes.clone()).unwrap());
-    frames.flat_map(|frame| frame.numbered_rows().map(|(at, row)| (at, row.clone())).collect::<Vec<_>>()).collect()
+    frames
+        .flat_map(|frame| {
+            frame
+                .numbered_rows()
+                .map(|(at, row)| (at, row.clone()))
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 fn typing(room: RoomNid, users: &[i64]) -> Row {
-    Row::Typing { room, users: users.iter().copied().map(UserNid).collect() }
+    Row::Typing {
+        room,
+        users: users.iter().copied().map(UserNid).collect(),
+    }
 }
 
 #[test]
@@ -51,5 +61,9 @@ fn the_ring_and_the_quiet_rooms_are_bounded() {
     assert!(ring.updates(1, 0).whole, "the first frame is gone");
     assert!(!ring.updates(1, 1).whole);
     assert_eq!(ring.typing.len(), QUIET_ROOMS_MAX + 1);
-    assert_eq!(rows(&ring.updates(0, 0))[0].1, typing(ROOM, &[1]), "a room where somebody types is never forgotten");
+    assert_eq!(
+        rows(&ring.updates(0, 0))[0].1,
+        typing(ROOM, &[1]),
+        "a room where somebody types is never forgotten"
+    );
 }

@@ -29,7 +29,9 @@ pub(super) fn to_proto(body: &Arc<EventBody>) -> Option<proto::EventBody> {
 
 /// `None` if this release cannot read the body; whoever needs it loads it and meets the error there.
 pub(super) fn from_proto(body: proto::EventBody) -> Option<EventBody> {
-    let version = RoomVersion::ALL.into_iter().find(|version| version_code(*version) == body.room_version)?;
+    let version = RoomVersion::ALL
+        .into_iter()
+        .find(|version| version_code(*version) == body.room_version)?;
     let event_id = EventId::parse(body.event_id).ok()?;
     EventBody::load(event_id, version.rules(), body.json.into()).ok()
 }

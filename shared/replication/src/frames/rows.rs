@@ -31,13 +31,21 @@ impl RowError {
 pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
     let kind = match row {
         Row::Event(event) => Kind::Event(event_to_proto(event, bodies)),
-        Row::Redaction { room, event, redacted_by } => {
-            Kind::Redaction(proto::RedactionRow { room: room.0, event: event.0, redacted_by: redacted_by.0 })
-        }
+        Row::Redaction {
+            room,
+            event,
+            redacted_by,
+        } => Kind::Redaction(proto::RedactionRow {
+            room: room.0,
+            event: event.0,
+            redacted_by: redacted_by.0,
+        }),
         Row::Account { user } => Kind::Account(proto::AccountRow { user: user.0 }),
-        Row::Device { user, device, deleted } => {
-            Kind::Device(proto::DeviceRow { user: user.0, device: device.as_str().into(), deleted: *deleted })
-        }
+        Row::Device { user, device, deleted } => Kind::Device(proto::DeviceRow {
+            user: user.0,
+            device: device.as_str().into(),
+            deleted: *deleted,
+        }),
         Row::Profile { user } => Kind::Profile(proto::ProfileRow { user: user.0 }),
         Row::Receipt(receipt) => Kind::Receipt(proto::ReceiptRow {
             room: receipt.room.0,
@@ -47,9 +55,10 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             event_id: receipt.event_id.as_str().into(),
             ts_ms: receipt.ts_ms,
         }),
-        Row::Typing { room, users } => {
-            Kind::Typing(proto::TypingRow { room: room.0, users: users.iter().map(|user| user.0).collect() })
-        }
+        Row::Typing { room, users } => Kind::Typing(proto::TypingRow {
+            room: room.0,
+            users: users.iter().map(|user| user.0).collect(),
+        }),
     };
     proto::Row { kind: Some(kind) }
 }
@@ -63,11 +72,17 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
             event: EventNid(row.event),
             redacted_by: EventNid(row.redacted_by),
         },
-        Kind::Account(row) => Row::Account { user: UserNid(row.user) },
-        Kind::Device(row) => {
-            Row::Device { user: UserNid(row.user), device: row.device.into(), deleted: row.deleted }
-        }
-        Kind::Profile(row) => Row::Profile { user: UserNid(row.user) },
+        Kind::Account(row) => Row::Account {
+            user: UserNid(row.user),
+        },
+        Kind::Device(row) => Row::Device {
+            user: UserNid(row.user),
+            device: row.device.into(),
+            deleted: row.deleted,
+        },
+        Kind::Profile(row) => Row::Profile {
+            user: UserNid(row.user),
+        },
         Kind::Receipt(row) => Row::Receipt(ReceiptRow {
             room: RoomNid(row.room),
             user: UserNid(row.user),
@@ -76,9 +91,10 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
             event_id: EventId::parse(row.event_id).map_err(|_| RowError::Invalid("a receipt's event id"))?,
             ts_ms: row.ts_ms,
         }),
-        Kind::Typing(row) => {
-            Row::Typing { room: RoomNid(row.room), users: row.users.into_iter().map(UserNid).collect() }
-        }
+        Kind::Typing(row) => Row::Typing {
+            room: RoomNid(row.room),
+            users: row.users.into_iter().map(UserNid).collect(),
+        },
     })
 }
 
@@ -91,9 +107,10 @@ fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
         state_key: row.state_key.map(|nid| nid.0),
         state_before: row.state_before.0,
         room_root: row.room_root.0,
-        membership: row
-            .membership
-            .map(|(user, membership)| proto::MembershipChange { user: user.0, membership: membership.code() }),
+        membership: row.membership.map(|(user, membership)| proto::MembershipChange {
+            user: user.0,
+            membership: membership.code(),
+        }),
         body: row.body.as_ref().filter(|_| bodies).and_then(body::to_proto),
         transaction: row.transaction.as_deref().map(|transaction| proto::Transaction {
             device_id: transaction.device.as_str().into(),
@@ -120,10 +137,11 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
         room_root: NodeId(row.room_root),
         membership,
         transaction: row.transaction.map(|transaction| {
-            Arc::new(Transaction { device: transaction.device_id.into(), id: transaction.id })
+            Arc::new(Transaction {
+                device: transaction.device_id.into(),
+                id: transaction.id,
+            })
         }),
         body: row.body.and_then(body::from_proto).map(Arc::new),
     })
 }
-
-

@@ -1,18 +1,19 @@
 use plexus_core::{
+    event::EventBody,
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Epoch,
+    room_version::{ReferenceFormat, RoomVersion},
     row::{EventRow, Membership, ReceiptKind, ReceiptRow, Row, Transaction},
 };
-use plexus_core::{event::EventBody, room_version::RoomVersion};
 use ruma::{event_id, owned_device_id, owned_event_id};
 
 use super::*;
 use crate::EPHEMERAL;
 
 fn body(version: RoomVersion, text: &str) -> Arc<EventBody> {
-    let references = match version {
-        RoomVersion::V1 | RoomVersion::V2 => r#"[["$before:example.org",{"sha256":"abc"}]]"#,
-        _ => r#"["$before"]"#,
+    let references = match version.rules().references {
+        ReferenceFormat::HashedPairs => r#"[["$before:example.org",{"sha256":"abc"}]]"#,
+        ReferenceFormat::Ids => r#"["$before"]"#,
     };
     let json = format!(
         concat!(
@@ -37,14 +38,23 @@ fn event(body: Option<Arc<EventBody>>) -> Row {
         state_before: NodeId(6),
         room_root: NodeId(7),
         membership: Some((UserNid(8), Membership::Knock)),
-        transaction: Some(Arc::new(Transaction { device: owned_device_id!("PHONE"), id: "t1".into() })),
+        transaction: Some(Arc::new(Transaction {
+            device: owned_device_id!("PHONE"),
+            id: "t1".into(),
+        })),
         body,
     })
 }
 
 fn frame(rows: Vec<Row>) -> Frame {
     let position = 40 + Sequence::try_from(rows.len()).unwrap();
-    Frame { writer: WriterId(3), epoch: 9 as Epoch, previous: 40, position, rows }
+    Frame {
+        writer: WriterId(3),
+        epoch: 9 as Epoch,
+        previous: 40,
+        position,
+        rows,
+    }
 }
 
 fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
@@ -60,13 +70,24 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
     };
     vec![
         event(body),
-        Row::Redaction { room: RoomNid(1), event: EventNid(2), redacted_by: EventNid(3) },
+        Row::Redaction {
+            room: RoomNid(1),
+            event: EventNid(2),
+            redacted_by: EventNid(3),
+        },
         Row::Account { user: UserNid(1) },
-        Row::Device { user: UserNid(1), device: owned_device_id!("PHONE"), deleted: true },
+        Row::Device {
+            user: UserNid(1),
+            device: owned_device_id!("PHONE"),
+            deleted: true,
+        },
         Row::Profile { user: UserNid(1) },
         receipt(ReceiptKind::Read, None),
         receipt(ReceiptKind::ReadPrivate, Some("main")),
-        Row::Typing { room: RoomNid(1), users: vec![UserNid(1), UserNid(2)] },
+        Row::Typing {
+            room: RoomNid(1),
+            users: vec![UserNid(1), UserNid(2)],
+        },
     ]
 }
 
@@ -76,7 +97,10 @@ fn every_kind_of_row_comes_out_as_it_went_in() {
     assert_eq!(*decode(encode_stored(&stored)).unwrap(), stored);
     let published = frame(every_kind(Some(body(RoomVersion::V12, "hello"))));
     assert_eq!(*decode(encode_published(&published)).unwrap(), published);
-    let ephemeral = Frame { writer: EPHEMERAL, ..stored };
+    let ephemeral = Frame {
+        writer: EPHEMERAL,
+        ..stored
+    };
     assert_eq!(*decode(encode_stored(&ephemeral)).unwrap(), ephemeral);
 }
 
@@ -99,7 +123,10 @@ fn large_bodies_stay_behind_then_all_bodies_and_then_all_rows() {
     let large = body(RoomVersion::V12, &"x".repeat(BODY_BYTES_MAX));
     let small = body(RoomVersion::V12, "hello");
     let mixed = frame(vec![event(Some(large)), event(Some(Arc::clone(&small)))]);
-    assert_eq!(*decode(encode_published(&mixed)).unwrap(), frame(vec![event(None), event(Some(small))]));
+    assert_eq!(
+        *decode(encode_published(&mixed)).unwrap(),
+        frame(vec![event(None), event(Some(small))])
+    );
 
     let medium = body(RoomVersion::V12, &"x".repeat(10_000));
     let many = frame(vec![event(Some(medium)); 30]);
@@ -117,26 +144,59 @@ fn what_this_release_does_not_know_is_told_apart_from_garbage() {
 
     let mut newer = good.clone();
     newer.rows[2].kind = None;
-    assert!(matches!(from_proto(newer), Err(FrameError::UnknownRow { writer: 3, sequence: 43 })));
+    assert!(matches!(
+        from_proto(newer),
+        Err(FrameError::UnknownRow {
+            writer: 3,
+            sequence: 43
+        })
+    ));
 
     let mut newer = good.clone();
     if let Some(proto::row::Kind::Receipt(receipt)) = &mut newer.rows[5].kind {
         receipt.kind = 77;
     }
-    assert!(matches!(from_proto(newer), Err(FrameError::UnknownRow { writer: 3, sequence: 46 })));
+    assert!(matches!(
+        from_proto(newer),
+        Err(FrameError::UnknownRow {
+            writer: 3,
+            sequence: 46
+        })
+    ));
 
     let mut newer = good.clone();
     if let Some(proto::row::Kind::Event(event)) = &mut newer.rows[0].kind {
-        event.membership = Some(proto::MembershipChange { user: 1, membership: 99 });
+        event.membership = Some(proto::MembershipChange {
+            user: 1,
+            membership: 99,
+        });
     }
-    assert!(matches!(from_proto(newer), Err(FrameError::UnknownRow { writer: 3, sequence: 41 })));
+    assert!(matches!(
+        from_proto(newer),
+        Err(FrameError::UnknownRow {
+            writer: 3,
+            sequence: 41
+        })
+    ));
 
     let mut short = good.clone();
     short.rows.pop();
     assert!(matches!(from_proto(short), Err(FrameError::Invalid(_))));
-    assert!(matches!(from_proto(proto::Frame { previous: i64::MIN, ..good.clone() }), Err(FrameError::Invalid(_))));
-    assert!(matches!(from_proto(proto::Frame { writer: 70_000, ..good }), Err(FrameError::Invalid(_))));
-    assert!(matches!(decode(Bytes::from_static(b"\xff\xff\xff")), Err(FrameError::Corrupt(_))));
+    assert!(matches!(
+        from_proto(proto::Frame {
+            previous: i64::MIN,
+            ..good.clone()
+        }),
+        Err(FrameError::Invalid(_))
+    ));
+    assert!(matches!(
+        from_proto(proto::Frame { writer: 70_000, ..good }),
+        Err(FrameError::Invalid(_))
+    ));
+    assert!(matches!(
+        decode(Bytes::from_static(b"\xff\xff\xff")),
+        Err(FrameError::Corrupt(_))
+    ));
 }
 
 #[test]

@@ -26,7 +26,10 @@ fn event(room: RoomNid, membership: Option<(UserNid, Membership)>) -> Row {
 }
 
 async fn listen(notifier: &Notifier, user: UserNid, rooms: &[RoomNid]) -> Listener {
-    notifier.listen(user, async { Ok::<_, Infallible>(rooms.to_vec()) }).await.unwrap()
+    notifier
+        .listen(user, async { Ok::<_, Infallible>(rooms.to_vec()) })
+        .await
+        .unwrap()
 }
 
 /// Whether the listener has been woken; it listens on after.
@@ -41,10 +44,21 @@ async fn a_row_wakes_those_it_touches_and_nobody_else() {
     let mut bob = listen(&notifier, BOB, &[OTHER]).await;
     let in_room = [
         event(ROOM, None),
-        Row::Redaction { room: ROOM, event: EventNid(1), redacted_by: EventNid(2) },
-        Row::Typing { room: ROOM, users: vec![] },
+        Row::Redaction {
+            room: ROOM,
+            event: EventNid(1),
+            redacted_by: EventNid(2),
+        },
+        Row::Typing {
+            room: ROOM,
+            users: vec![],
+        },
         Row::Account { user: ALICE },
-        Row::Device { user: ALICE, device: "PHONE".into(), deleted: true },
+        Row::Device {
+            user: ALICE,
+            device: "PHONE".into(),
+            deleted: true,
+        },
         Row::Profile { user: ALICE },
     ];
     for row in in_room {
@@ -105,7 +119,10 @@ async fn memberships_that_change_while_rooms_are_loaded_count() {
     let notifier = Notifier::default();
     let mut alice = notifier
         .listen(ALICE, async {
-            notifier.touch(&[event(ROOM, Some((ALICE, Membership::Join))), event(OTHER, Some((ALICE, Membership::Leave)))]);
+            notifier.touch(&[
+                event(ROOM, Some((ALICE, Membership::Join))),
+                event(OTHER, Some((ALICE, Membership::Leave))),
+            ]);
             // Read before those rows were committed.
             Ok::<_, Infallible>([OTHER])
         })
@@ -121,7 +138,13 @@ async fn memberships_that_change_while_rooms_are_loaded_count() {
 #[tokio::test]
 async fn a_load_that_fails_leaves_the_user_cold() {
     let notifier = Notifier::default();
-    assert_eq!(notifier.listen(ALICE, async { Err::<Vec<_>, _>("no database") }).await.unwrap_err(), "no database");
+    assert_eq!(
+        notifier
+            .listen(ALICE, async { Err::<Vec<_>, _>("no database") })
+            .await
+            .unwrap_err(),
+        "no database"
+    );
     let mut alice = listen(&notifier, ALICE, &[ROOM]).await;
     notifier.touch(&[event(ROOM, None)]);
     assert!(woken(&mut alice).await);
@@ -163,7 +186,11 @@ async fn who_has_not_listened_for_long_is_forgotten() {
         inner.sweep();
     };
     sweep();
-    assert_eq!(notifier.lock().users.len(), 2, "both have listened since the last sweep");
+    assert_eq!(
+        notifier.lock().users.len(),
+        2,
+        "both have listened since the last sweep"
+    );
     sweep();
     let inner = notifier.lock();
     assert!(inner.users.contains_key(&ALICE) && !inner.users.contains_key(&BOB));

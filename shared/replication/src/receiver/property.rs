@@ -78,7 +78,11 @@ impl Process {
                 updates
             }
         });
-        Self { reader, started: heads.map(|(_, _, at)| at), under_way: Vec::new() }
+        Self {
+            reader,
+            started: heads.map(|(_, _, at)| at),
+            under_way: Vec::new(),
+        }
     }
 
     fn arrive(&mut self, which: usize, again: bool) {
@@ -115,7 +119,11 @@ impl World {
     fn new() -> Self {
         let log = Arc::new(Log::default());
         let processes = (0..READERS).map(|_| Process::start(&log)).collect();
-        Self { log, processes, users: 0 }
+        Self {
+            log,
+            processes,
+            users: 0,
+        }
     }
 
     fn send(&mut self, frame: &Arc<Frame>) {
@@ -151,7 +159,10 @@ impl World {
             Step::Restart { reader } => {
                 // What was sent to it before may still reach it after.
                 let under_way = std::mem::take(&mut self.processes[reader].under_way);
-                self.processes[reader] = Process { under_way, ..Process::start(&self.log) };
+                self.processes[reader] = Process {
+                    under_way,
+                    ..Process::start(&self.log)
+                };
             }
             Step::Ask { reader, writer } => self.processes[reader].reader.receiver.ask(WRITERS[writer]),
             Step::FailFetches { count } => self.log.failing.store(count, SeqCst),

@@ -1,6 +1,9 @@
 use std::sync::{OnceLock, atomic::Ordering::SeqCst};
 
-use plexus_core::ids::{RoomNid, UserNid};
+use plexus_core::{
+    ids::{RoomNid, UserNid},
+    row::Row,
+};
 use plexus_proto as proto;
 use prost::Message;
 
@@ -11,7 +14,9 @@ use crate::{
 };
 
 fn ask_nobody() -> Reader {
-    Reader::new(&[], |_, _, _| async { Err(FillError("nobody is asked in this test".into())) })
+    Reader::new(&[], |_, _, _| async {
+        Err(FillError("nobody is asked in this test".into()))
+    })
 }
 
 #[tokio::test]
@@ -143,7 +148,11 @@ async fn what_comes_while_a_fill_is_under_way_is_kept_and_bounded() {
     }
     reader.receiver.receive(&frames[0]);
     let kept = i64::try_from(crate::chain::AHEAD_FRAMES_MAX).unwrap();
-    assert_eq!(reader.receiver.position().get(W1), 1 + kept, "the nearest are kept, in order");
+    assert_eq!(
+        reader.receiver.position().get(W1),
+        1 + kept,
+        "the nearest are kept, in order"
+    );
     reader.reaches(W1, 400).await;
     assert_eq!(reader.given(W1), log.rows(W1, 0));
 }
@@ -187,27 +196,54 @@ async fn a_history_that_was_put_back_is_a_fault() {
     reader.receiver.receive(&frame(W1, 1, 0, vec![row(1), row(2), row(3)]));
     // A backup that ended at 1 was restored, and a new master goes on from there.
     reader.receiver.receive(&frame(W1, 2, 1, vec![row(9)]));
-    assert_eq!(reader.receiver.readiness(), Readiness::Faulty(Fault::Rewound { writer: 1, at: 3 }));
+    assert_eq!(
+        reader.receiver.readiness(),
+        Readiness::Faulty(Fault::Rewound { writer: 1, at: 3 })
+    );
     assert_eq!(reader.caches_dropped.load(SeqCst), 1);
     reader.receiver.receive(&frame(W1, 2, 3, vec![row(10)]));
-    assert_eq!(reader.sequences(W1), [1, 2, 3], "nothing is applied to the wrong history");
+    assert_eq!(
+        reader.sequences(W1),
+        [1, 2, 3],
+        "nothing is applied to the wrong history"
+    );
 }
 
 #[tokio::test]
 async fn a_row_of_an_unknown_kind_makes_the_process_unready() {
     let known = frame(W1, 1, 0, vec![row(1)]);
-    let mut newer = proto::Frame { writer: 1, epoch: 1, previous: 1, position: 2, rows: Vec::new() };
+    let mut newer = proto::Frame {
+        writer: 1,
+        epoch: 1,
+        previous: 1,
+        position: 2,
+        rows: Vec::new(),
+    };
     newer.rows.push(proto::Row { kind: None });
     let page = vec![crate::frames::encode_stored(&known), newer.encode_to_vec().into()];
     let reader = Reader::new(&[], move |_, _, _| {
         let frames = page.clone();
-        async { Ok(Updates { frames, too_old: false, whole: false, head: (1, 2) }) }
+        async {
+            Ok(Updates {
+                frames,
+                too_old: false,
+                whole: false,
+                head: (1, 2),
+            })
+        }
     });
     reader.receiver.receive(&frame(W1, 1, 2, vec![]));
     eventually("the row is met", || reader.receiver.readiness() != Readiness::Ready).await;
-    assert_eq!(reader.receiver.readiness(), Readiness::Faulty(Fault::UnknownRow { writer: 1, at: 1 }));
+    assert_eq!(
+        reader.receiver.readiness(),
+        Readiness::Faulty(Fault::UnknownRow { writer: 1, at: 1 })
+    );
     assert_eq!(reader.sequences(W1), [1], "what is before it is applied");
-    assert_eq!(*reader.receiver.position(), Position::at(W1, 1), "and the position does not pass it");
+    assert_eq!(
+        *reader.receiver.position(),
+        Position::at(W1, 1),
+        "and the position does not pass it"
+    );
     assert_eq!(reader.caches_dropped.load(SeqCst), 1);
 }
 
@@ -233,13 +269,21 @@ fn reader_of(ring: &Arc<Mutex<EphemeralRing>>) -> Reader {
         let reply = ring.lock().unwrap().updates(epoch, after);
         let head = reply.head.unwrap();
         async move {
-            Ok(Updates { frames: reply.frames, too_old: false, whole: reply.whole, head: (head.epoch, head.position) })
+            Ok(Updates {
+                frames: reply.frames,
+                too_old: false,
+                whole: reply.whole,
+                head: (head.epoch, head.position),
+            })
         }
     })
 }
 
 fn typing(room: i64, user: i64) -> Row {
-    Row::Typing { room: RoomNid(room), users: vec![UserNid(user)] }
+    Row::Typing {
+        room: RoomNid(room),
+        users: vec![UserNid(user)],
+    }
 }
 
 #[tokio::test]
@@ -252,7 +296,11 @@ async fn a_new_term_of_the_ephemeral_chain_begins_from_nothing() {
     reader.receiver.receive(&ring.set_typing(RoomNid(2), vec![UserNid(8)]));
     assert_eq!(reader.receiver.place(EPHEMERAL), (5, 1));
     assert_eq!(*reader.ephemeral_epochs.lock().unwrap(), [4, 5]);
-    assert_eq!(*reader.receiver.position(), Position::default(), "it is no part of the position");
+    assert_eq!(
+        *reader.receiver.position(),
+        Position::default(),
+        "it is no part of the position"
+    );
 }
 
 #[tokio::test]
@@ -265,7 +313,11 @@ async fn a_reader_that_joins_in_the_middle_takes_the_whole_ephemeral_state() {
     let reader = reader_of(&ring);
     reader.receiver.receive(&frames[2]);
     eventually("the state is there", || reader.receiver.place(EPHEMERAL) == (4, 3)).await;
-    let given: Vec<_> = reader.given(EPHEMERAL).into_iter().map(|(_, _, sequence, row)| (sequence, row)).collect();
+    let given: Vec<_> = reader
+        .given(EPHEMERAL)
+        .into_iter()
+        .map(|(_, _, sequence, row)| (sequence, row))
+        .collect();
     assert_eq!(given, [(2, typing(2, 8)), (3, typing(1, 9))]);
     // From here on it follows frame by frame.
     let next = ring.lock().unwrap().set_typing(RoomNid(3), vec![]);

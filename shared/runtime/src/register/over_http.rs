@@ -14,7 +14,7 @@ use super::{NewUser, RegisterError};
 use crate::{
     config::{Config, Secret},
     run::address_file,
-    secrets::registration_secret_path,
+    secrets::{hex, registration_secret_path},
 };
 
 /// How long the server may take for one answer: hashing a password takes a while on a busy machine.
@@ -29,7 +29,11 @@ const PATH: &str = "/_synapse/admin/v1/register";
 pub(super) async fn register(config: &Config, user: &NewUser) -> Result<String, RegisterError> {
     let url = server_url(config)?;
     let secret = secret(config)?;
-    let given = ask(Method::GET, &url, None).await?;
+    let refused = |reason| RegisterError::Refused {
+        name: user.name.clone(),
+        reason,
+    };
+    let given = ask(Method::GET, &url, None).await?.map_err(refused)?;
     let nonce = text(&given, "nonce")?;
     let body = json!({
         "nonce": nonce,
@@ -38,7 +42,7 @@ pub(super) async fn register(config: &Config, user: &NewUser) -> Result<String, 
         "admin": user.admin,
         "mac": mac(&secret, nonce, user),
     });
-    let made = ask(Method::POST, &url, Some(&body)).await?;
+    let made = ask(Method::POST, &url, Some(&body)).await?.map_err(refused)?;
     Ok(text(&made, "user_id")?.to_owned())
 }
 
@@ -65,14 +69,11 @@ fn mac(secret: &Secret, nonce: &str, user: &NewUser) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes keys of any length");
     let role = if user.admin { "admin" } else { "notadmin" };
     mac.update([nonce, &user.name, &user.password, role].join("\0").as_bytes());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&mac.finalize().into_bytes())
 }
 
-async fn ask(method: Method, url: &str, body: Option<&Value>) -> Result<Value, RegisterError> {
+/// Asks the server. The inner error is its refusal, in its words.
+async fn ask(method: Method, url: &str, body: Option<&Value>) -> Result<Result<Value, String>, RegisterError> {
     let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
     let request = Request::builder()
         .method(method)
@@ -94,13 +95,13 @@ async fn ask(method: Method, url: &str, body: Option<&Value>) -> Result<Value, R
     let (status, body) = answered.map_err(|_| http(format!("{url}: no answer in {} s", ANSWER_MAX.as_secs())))??;
     let answer: Value = serde_json::from_slice(&body).map_err(|_| http(format!("{url}: status {status}, not JSON")))?;
     if status.is_success() {
-        return Ok(answer);
+        return Ok(Ok(answer));
     }
     let error = answer
         .get("error")
         .and_then(Value::as_str)
         .unwrap_or("without a reason");
-    Err(RegisterError::Refused(error.to_owned()))
+    Ok(Err(error.to_owned()))
 }
 
 /// The innermost cause, which says more than "client error (Connect)".

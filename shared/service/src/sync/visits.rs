@@ -51,8 +51,15 @@ pub(super) async fn choose(scope: &Scope<'_>) -> Result<Vec<Visit>, ServiceError
         .store
         .user_rooms_at(scope.requester.user, scope.window.up_to)
         .await?;
+    let candidates: Vec<(RoomNid, RoomMembership)> = match touched(scope) {
+        Some(touched) => touched
+            .into_iter()
+            .filter_map(|room| Some((room, rooms.get(room)?)))
+            .collect(),
+        None => rooms.iter().collect(),
+    };
     let mut visits = Vec::new();
-    for (room, member) in rooms.iter() {
+    for (room, member) in candidates {
         if let Some(kind) = kind(scope, room, member).await? {
             let info = scope.ctx.store.room_by_nid(room).await?;
             let room = info.ok_or_else(|| ServiceError::internal(format!("room {} is not in rooms", room.0)))?;
@@ -62,6 +69,23 @@ pub(super) async fn choose(scope: &Scope<'_>) -> Result<Vec<Visit>, ServiceError
         }
     }
     Ok(visits)
+}
+
+/// The rooms in which anything at all has happened in the window, the user's or not; none if that is not remembered, or if it is not what matters. A device
+/// that was told something a moment ago is answered without a look at the rooms where nothing has happened.
+fn touched(scope: &Scope<'_>) -> Option<Vec<RoomNid>> {
+    if scope.full_state {
+        return None;
+    }
+    let mut rooms = scope.ctx.store.rooms_changed(scope.window.after())?;
+    match scope.window.typing() {
+        Typing::Nothing => {}
+        Typing::After(told) => rooms.extend(scope.ctx.store.rooms_typed(told)?),
+        Typing::Current | Typing::All => return None,
+    }
+    rooms.sort_unstable();
+    rooms.dedup();
+    Some(rooms)
 }
 
 /// As what the room is told of; none if there is nothing to tell.

@@ -1,5 +1,8 @@
 //! Tokens from elsewhere.
 
+use std::pin::pin;
+
+use futures_util::poll;
 use plexus_core::position::{Position, WriterId};
 use plexus_service::{ServiceError, sync::SyncRequest};
 use serde_json::json;
@@ -56,4 +59,28 @@ async fn a_token_from_the_future_is_moved_back_to_the_head() {
         ["later"],
         "nothing is skipped on the way there"
     );
+}
+
+#[tokio::test]
+async fn a_token_that_is_ahead_of_this_process_is_waited_for() {
+    let mut world = World::new().await;
+    let alice = world.user("alice").await;
+    let room = world.room(&alice).await;
+    let first = world.sync(&alice, SyncRequest::default()).await;
+    world.hold();
+    world.message(room, &alice, "told elsewhere").await;
+    let elsewhere = from(format!("s{GENERATION}_{}_e0~0_0", world.position()));
+    let frames = world.release();
+    let mut answer = pin!(world.try_sync(&alice, elsewhere));
+    assert!(
+        poll!(&mut answer).is_pending(),
+        "it must not answer from before the token"
+    );
+    for frame in &frames {
+        world.ctx.replica.receive(frame);
+    }
+    let answer = answer.await.expect("it has caught up");
+    assert_eq!(answer["rooms"], json!({}), "it was told before");
+    let missed = world.next(&alice, &first).await;
+    assert_eq!(told(&missed["rooms"]["join"][world.room_id(room)]), ["told elsewhere"]);
 }

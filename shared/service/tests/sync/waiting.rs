@@ -28,16 +28,10 @@ async fn who_waits_is_told_as_soon_as_there_is_news() {
     let room = world.room(&alice).await;
     world.join(room, &bob).await;
     let first = world.sync(&alice, SyncRequest::default()).await;
-    let (ctx, requester, request) = (world.ctx.clone(), alice.clone(), waiting(since(&first)));
-    let answer = tokio::spawn(async move { plexus_service::sync::sync(&ctx, &requester, request).await });
-    tokio::task::yield_now().await;
-    world.message(room, &bob, "wake up").await;
-    let answer = timeout(DEADLINE, answer)
-        .await
-        .expect("in time")
-        .expect("no panic")
-        .expect("an answer");
-    let answer: serde_json::Value = serde_json::from_slice(&answer.0).expect("JSON");
+    let ctx = world.ctx.clone();
+    let answer = timeout(DEADLINE, sync(&ctx, &alice, waiting(since(&first))));
+    let (answer, _) = tokio::join!(answer, world.message(room, &bob, "wake up"));
+    let answer = read(answer);
     assert_eq!(told(&answer["rooms"]["join"][world.room_id(room)]), ["wake up"]);
 }
 
@@ -47,16 +41,10 @@ async fn an_invitation_wakes_who_is_in_no_room() {
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
     let room = world.room(&bob).await;
     let first = world.sync(&alice, SyncRequest::default()).await;
-    let (ctx, requester, request) = (world.ctx.clone(), alice.clone(), waiting(since(&first)));
-    let answer = tokio::spawn(async move { plexus_service::sync::sync(&ctx, &requester, request).await });
-    tokio::task::yield_now().await;
-    world.member(room, &bob, &alice, Membership::Invite, json!({})).await;
-    let answer = timeout(DEADLINE, answer)
-        .await
-        .expect("in time")
-        .expect("no panic")
-        .expect("an answer");
-    let answer: serde_json::Value = serde_json::from_slice(&answer.0).expect("JSON");
+    let ctx = world.ctx.clone();
+    let answer = timeout(DEADLINE, sync(&ctx, &alice, waiting(since(&first))));
+    let (answer, _) = tokio::join!(answer, world.member(room, &bob, &alice, Membership::Invite, json!({})));
+    let answer = read(answer);
     assert!(answer["rooms"]["invite"][world.room_id(room)].is_object());
 }
 

@@ -104,6 +104,15 @@ async fn a_commit_whose_outcome_nobody_knows_is_told_apart() {
     assert_eq!(names.len(), 1);
 }
 
+/// A process that is stopped inside of a transaction must not keep others out for ever.
+#[tokio::test]
+async fn a_session_that_falls_silent_in_a_transaction_is_ended() {
+    let test = postgres_database().await;
+    let sql = "-- test::timeout\nSELECT current_setting('idle_in_transaction_session_timeout')";
+    let rows = test.db.query(sql, &[]).await.unwrap();
+    assert_eq!(rows[0].text(0).unwrap(), "2s");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conflicting_transactions_are_tried_again() {
     let test = postgres_database().await;

@@ -6,6 +6,7 @@
 )]
 
 mod events;
+mod model;
 mod plans;
 mod sessions;
 mod state;

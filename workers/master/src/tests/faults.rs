@@ -1,12 +1,12 @@
 //! What is promised when things go wrong.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use plexus_core::{room_version::RoomVersion, row::Row};
+use plexus_core::{position::WriterId, room_version::RoomVersion, row::Row};
 use plexus_proto::{CreateRoom, command::Kind};
 use plexus_replication::MasterError;
-use plexus_storage::db::Statement;
+use plexus_storage::{db::Statement, leases};
 use plexus_testkit::databases;
 
 use super::{Server, room_events};
@@ -81,22 +81,22 @@ async fn the_same_command_twenty_times_at_once_runs_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposed_master_commits_nothing() {
     for database in databases().await {
-        let old = Server::start(&database, "same holder").await;
+        let old = Server::start(&database, "old").await;
         old.register(ALICE).await;
         let room = old.create_room("room", ALICE, RoomVersion::V12).await;
         // As if `old` had been stopped for longer than its lease: it does not know yet.
-        let new = Server::start(&database, "same holder").await;
-        let leader = old.master.leader_for_tests();
-        let lost = old.master.leading();
-        let send = crate::lanes::LaneKey::Room(room.as_str().try_into().expect("an id"));
-        drop((leader, send));
-        let outcome = tokio::time::timeout(std::time::Duration::from_millis(500), old.send("late", &room, ALICE, "late")).await;
-        assert!(!matches!(outcome, Ok(Ok(_))), "{outcome:?}");
-        assert!(new.send("new", &room, ALICE, "new").await.is_ok());
-        let texts = new.log().await;
-        let events = texts.iter().flat_map(|frame| &frame.rows).filter(|row| matches!(row, Row::Event(_))).count();
+        let epoch = old.master.leader_for_tests().epoch;
+        leases::release(&old.db, WriterId::MASTER, "old", epoch).await.unwrap();
+        let new = Server::start(&database, "new").await;
+        let still_leading = old.master.leading();
+        assert!(still_leading());
+        let outcome = tokio::time::timeout(Duration::from_millis(500), old.send("late", &room, ALICE, "late")).await;
+        assert!(outcome.is_err(), "{outcome:?}");
+        new.send("new", &room, ALICE, "new").await.unwrap();
+        let log = new.log().await;
+        let events = log.iter().flat_map(|frame| &frame.rows).filter(|row| matches!(row, Row::Event(_))).count();
         assert_eq!(events, 5, "four that make the room, and one message");
-        assert!(!lost(), "it has found out");
+        assert!(!still_leading(), "it has not found out");
         old.kill();
         new.stop().await;
     }

@@ -12,6 +12,9 @@ use super::{super::DbError, transaction::Prepared};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the server lets us be silent inside of a transaction. A master that is stopped there would keep `log_head` locked, and no other could
+/// take over; so this is less than a lease lasts.
+const IDLE_IN_TRANSACTION: &str = "-c idle_in_transaction_session_timeout=2s";
 /// When a silent connection is asked whether it still lives.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// How long sent data may stay unacknowledged before the connection counts as lost.
@@ -29,7 +32,12 @@ impl Connector {
         let mut config: Config = url
             .parse()
             .map_err(|error| DbError::Unsuitable(format!("its url is wrong: {error}")))?;
+        let options = match config.get_options() {
+            Some(own) => format!("{IDLE_IN_TRANSACTION} {own}"),
+            None => IDLE_IN_TRANSACTION.to_owned(),
+        };
         config
+            .options(options)
             .application_name("plexus")
             .connect_timeout(CONNECT_TIMEOUT)
             .keepalives(true)
