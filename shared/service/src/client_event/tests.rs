@@ -66,7 +66,7 @@ fn unsigned_has_what_is_known() {
     let old = event(RoomVersion::V10, &json!({"content": {"name": "old"}, "state_key": ""}));
     let because = event(
         RoomVersion::V10,
-        json!({"type": "m.room.redaction", "content": {}, "redacts": "$event"}),
+        &json!({"type": "m.room.redaction", "content": {}, "redacts": "$event"}),
     );
     let new = event(RoomVersion::V10, &json!({"state_key": ""}));
     let full = ClientEvent {
