@@ -60,7 +60,12 @@ pub(crate) struct Lanes(Mutex<HashMap<LaneKey, mpsc::Sender<Job>>>);
 
 impl Lanes {
     /// Runs a Command in its lane.
-    pub(crate) async fn run(&self, leader: &Arc<Leader>, key: LaneKey, command: Command) -> Result<CommandDone, CommandError> {
+    pub(crate) async fn run(
+        &self,
+        leader: &Arc<Leader>,
+        key: LaneKey,
+        command: Command,
+    ) -> Result<CommandDone, CommandError> {
         let (reply, done) = oneshot::channel();
         self.enqueue(leader, key, Job { command, reply })?;
         done.await.unwrap_or(Err(CommandError::NotLeader))
@@ -98,7 +103,11 @@ async fn run_lane(leader: Arc<Leader>, key: LaneKey, mut jobs: mpsc::Receiver<Jo
     let mut state = LaneState::default();
     let mut turn = Vec::new();
     loop {
-        let idle = if key.is_used_once() || leader.lanes.crowded() { Duration::ZERO } else { LANE_IDLE };
+        let idle = if key.is_used_once() || leader.lanes.crowded() {
+            Duration::ZERO
+        } else {
+            LANE_IDLE
+        };
         let received = tokio::select! {
             biased;
             () = leader.deposed.cancelled() => return,
