@@ -167,7 +167,7 @@ impl Leader {
             return Ok(None);
         };
         let result = CommandResult::decode(result).map_err(|_| CommandError::Damaged("a command's result"))?;
-        Ok(Some(self.done_at(position, result)))
+        Ok(Some(done_at(position, result)))
     }
 
     /// Adds the Command's result to what it commits, so that a retry finds it.
@@ -180,18 +180,7 @@ impl Leader {
 
     /// The answer to a Command that had nothing to change.
     pub(crate) fn nothing_changed(&self, result: CommandResult) -> CommandDone {
-        self.done_at(self.replica.position().get(WriterId::MASTER), result)
-    }
-
-    fn done_at(&self, position: i64, result: CommandResult) -> CommandDone {
-        let writer = u32::from(WriterId::MASTER.0);
-        CommandDone {
-            result: Some(result),
-            frame: Bytes::new(),
-            writer,
-            position,
-            epoch: 0,
-        }
+        done_at(self.replica.position().get(WriterId::MASTER), result)
     }
 
     /// A follow-up Command, to be written to `tasks` with the change that asks for it.
@@ -213,6 +202,18 @@ impl Leader {
     #[expect(clippy::unused_self, reason = "randomness is the leader's to give")]
     pub(crate) fn new_event_localpart(&self) -> String {
         format!("{:032x}", rand::random::<u128>())
+    }
+}
+
+/// An answer without a frame: whoever gets it asks for what he missed.
+fn done_at(position: Sequence, result: CommandResult) -> CommandDone {
+    let writer = u32::from(WriterId::MASTER.0);
+    CommandDone {
+        result: Some(result),
+        frame: Bytes::new(),
+        writer,
+        position,
+        epoch: 0,
     }
 }
 

@@ -100,7 +100,7 @@ fn new_room_id(
             };
             let body = event
                 .seal(version.rules(), &leader.signing_key, &leader.server_name)
-                .map_err(sealing_error)?;
+                .map_err(|error| sealing_error(&error))?;
             Ok(body.room_id().to_owned())
         }
     }

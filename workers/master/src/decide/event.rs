@@ -153,11 +153,11 @@ async fn seal(
     };
     let body = new_event
         .seal(rules, &leader.signing_key, &leader.server_name)
-        .map_err(sealing_error)?;
+        .map_err(|error| sealing_error(&error))?;
     Ok((body, state))
 }
 
-pub(super) fn sealing_error(error: EventError) -> CommandError {
+pub(super) fn sealing_error(error: &EventError) -> CommandError {
     match error {
         EventError::TooLarge { .. } | EventError::FieldTooLong { .. } => too_large(error.to_string()),
         EventError::Json(_) | EventError::Invalid("content") => bad_json(error.to_string()),
