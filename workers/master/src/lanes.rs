@@ -73,6 +73,10 @@ impl Lanes {
 
     fn enqueue(&self, leader: &Arc<Leader>, key: LaneKey, job: Job) -> Result<(), CommandError> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A lane whose task has died takes its pending head with it, and no more: the next one loads the room anew.
+        if lanes.get(&key).is_some_and(mpsc::Sender::is_closed) {
+            lanes.remove(&key);
+        }
         let queue = lanes.entry(key.clone()).or_insert_with(|| {
             let (queue, jobs) = mpsc::channel(LANE_QUEUE_MAX);
             leader.tasks.spawn(run_lane(Arc::clone(leader), key, jobs));

@@ -58,7 +58,10 @@ pub(crate) struct Leader {
     pub(crate) sequencer: SequencerHandle,
     pub(crate) lanes: Lanes,
     pub(crate) typing: Typing,
+    /// What runs for the whole term: the lanes, the sequencer, the sweepers.
     pub(crate) tasks: TaskTracker,
+    /// The Commands under way.
+    pub(crate) commands: TaskTracker,
     pub(crate) deposed: CancellationToken,
     pub(crate) clock: Clock,
     pub(crate) signing_key: Arc<SigningKey>,
@@ -88,6 +91,7 @@ impl Leader {
             lanes: Lanes::default(),
             typing: Typing::new(epoch),
             tasks: TaskTracker::new(),
+            commands: TaskTracker::new(),
             deposed: CancellationToken::new(),
             clock: identity.clock.clone(),
             signing_key: Arc::clone(&identity.signing_key),
@@ -116,13 +120,17 @@ impl Leader {
         Ok(leader)
     }
 
-    /// Ends the term: nothing is begun any more; what was begun is given a moment.
+    /// Ends the term, once the Commands under way are done. Nobody may begin one any more.
     pub(crate) async fn stop(&self) {
+        self.commands.close();
+        tokio::select! {
+            () = self.commands.wait() => {}
+            () = self.deposed.cancelled() => {}
+            () = tokio::time::sleep(WIND_DOWN) => tracing::warn!("commands were still running when the term ended"),
+        }
         self.deposed.cancel();
         self.tasks.close();
-        if tokio::time::timeout(WIND_DOWN, self.tasks.wait()).await.is_err() {
-            tracing::warn!("commands were still running when the term ended");
-        }
+        self.tasks.wait().await;
     }
 
     /// Runs a Command, or returns the result it had before.

@@ -46,7 +46,7 @@ impl master_server::Master for MasterService {
         let started = Instant::now();
         let leader = self.leader()?;
         // A caller that goes away drops this future, and a Command must not be dropped half way.
-        let running = leader.tasks.spawn({
+        let running = leader.commands.spawn({
             let leader = Arc::clone(&leader);
             async move { leader.run(command).await }
         });
