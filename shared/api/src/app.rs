@@ -9,6 +9,7 @@ use std::{
 };
 
 use plexus_service::Ctx;
+use tokio::sync::watch;
 
 use crate::{
     forward::Targets,
@@ -29,6 +30,7 @@ pub struct App {
     pub pages: Pages,
     /// Requests being answered now, without long polls, which end by themselves.
     pub(crate) in_flight: AtomicUsize,
+    stopping: watch::Sender<bool>,
     pub(crate) router: Router,
     pub(crate) route_metrics: Vec<RouteMetrics>,
     pub(crate) unmatched_metrics: RouteMetrics,
@@ -73,6 +75,7 @@ impl App {
             internal_secret,
             pages,
             in_flight: AtomicUsize::new(0),
+            stopping: watch::Sender::new(false),
             router: Router::new(routes)?,
             route_metrics: routes.iter().map(RouteMetrics::of).collect(),
             unmatched_metrics: RouteMetrics::unmatched(),
@@ -82,6 +85,18 @@ impl App {
     /// How many requests are being answered now; long polls do not count. A process that stops waits for 0.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Ends the waits of long polls: they are answered with nothing new. For a process about to stop.
+    pub fn stop_waiting(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Resolves once [`stop_waiting`](Self::stop_waiting) has been called.
+    pub(crate) async fn stopped_waiting(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender lives in self, so that waiting cannot fail.
+        let _known = stopping.wait_for(|stopping| *stopping).await;
     }
 
     /// Whether a route's requests are handled here.

@@ -99,7 +99,7 @@ async fn run(
         }
     };
     let body = body::read(payload, route.body_cap).await?;
-    let request = http::request_head(request, method)?.map(|()| body);
+    let request = http::request(request, method, body)?;
     let call = Call {
         app: Arc::clone(app),
         route,

@@ -163,9 +163,9 @@ fn outgoing(
         .build()
         .map_err(Error::internal)?;
     let mut outgoing = Request::new(upload);
-    *outgoing.method_mut() = method.clone();
+    *outgoing.method_mut() = method;
     *outgoing.uri_mut() = uri;
-    *outgoing.headers_mut() = headers::to_pass_on(http::request_head(request, method)?.headers());
+    *outgoing.headers_mut() = headers::to_pass_on(&http::request_headers(request)?);
     let secret = HeaderValue::from_str(&app.internal_secret).map_err(Error::internal)?;
     let request_id = HeaderValue::from_str(request_id).map_err(Error::internal)?;
     outgoing

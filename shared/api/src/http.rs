@@ -1,7 +1,13 @@
 //! The one place where actix (http 0.2) and ruma (http 1) meet.
 
-use ::http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::StatusCode as ActixStatus};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::{
+        StatusCode as ActixStatus,
+        header::{self as actix_header, HeaderName as ActixName, HeaderValue as ActixValue},
+    },
+};
 use bytes::Bytes;
 
 use crate::error::Error;
@@ -36,22 +42,35 @@ pub fn raw_target(request: &HttpRequest) -> &str {
     request.uri().path_and_query().map_or("/", |target| target.as_str())
 }
 
-/// The request without its body, in ruma's terms.
-pub fn request_head(request: &HttpRequest, method: Method) -> Result<Request<()>, Error> {
-    let uri = Uri::try_from(raw_target(request)).map_err(|_| Error::invalid_param("the request target is no URI"))?;
-    let mut head = Request::new(());
-    *head.method_mut() = method;
-    *head.uri_mut() = uri;
-    head.headers_mut().reserve(request.headers().len());
+/// A request in ruma's terms, without its headers but for the one that says what its body is.
+///
+/// No endpoint reads others from here, and copying them costs more than the rest of a small request.
+pub fn request(request: &HttpRequest, method: Method, body: Bytes) -> Result<Request<Bytes>, Error> {
+    let mut converted = Request::new(body);
+    *converted.method_mut() = method;
+    let invalid = |_| Error::invalid_param("the request target is no URI");
+    *converted.uri_mut() = Uri::try_from(raw_target(request)).map_err(invalid)?;
+    if let Some(content_type) = request.headers().get(actix_header::CONTENT_TYPE) {
+        converted
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header_value(content_type.as_bytes())?);
+    }
+    Ok(converted)
+}
+
+/// All headers of a request, in hyper's terms.
+pub fn request_headers(request: &HttpRequest) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::with_capacity(request.headers().len());
     for (name, value) in request.headers() {
         let name = HeaderName::from_bytes(name.as_str().as_bytes());
-        let value = HeaderValue::from_bytes(value.as_bytes());
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(Error::invalid_param("a header is malformed"));
-        };
-        head.headers_mut().append(name, value);
+        let name = name.map_err(|_| Error::invalid_param("a header is malformed"))?;
+        headers.append(name, header_value(value.as_bytes())?);
     }
-    Ok(head)
+    Ok(headers)
+}
+
+fn header_value(bytes: &[u8]) -> Result<HeaderValue, Error> {
+    HeaderValue::from_bytes(bytes).map_err(|_| Error::invalid_param("a header is malformed"))
 }
 
 /// The response in actix's terms, with the headers that let browsers read it.
@@ -65,21 +84,25 @@ pub fn response(reply: Reply) -> HttpResponse {
 }
 
 /// A response begun with `status` and the headers that let browsers read it.
+///
+/// They are on every response, <https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients>.
 pub fn builder(status: StatusCode) -> HttpResponseBuilder {
     let status = ActixStatus::from_u16(status.as_u16()).unwrap_or(ActixStatus::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     for (name, value) in CORS {
-        response.insert_header((*name, *value));
+        response.insert_header((name, ActixValue::from_static(value)));
     }
     response
 }
 
-/// What the specification wants on every response, <https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients>.
-pub const CORS: &[(&str, &str)] = &[
-    ("access-control-allow-origin", "*"),
-    ("access-control-allow-methods", "GET, POST, PUT, DELETE, OPTIONS"),
+const CORS: [(ActixName, &str); 3] = [
+    (actix_header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     (
-        "access-control-allow-headers",
+        actix_header::ACCESS_CONTROL_ALLOW_METHODS,
+        "GET, POST, PUT, DELETE, OPTIONS",
+    ),
+    (
+        actix_header::ACCESS_CONTROL_ALLOW_HEADERS,
         "X-Requested-With, Content-Type, Authorization",
     ),
 ];

@@ -197,7 +197,10 @@ impl RoomEventFilter {
 impl EventFilter {
     /// Whether an event is shown. An event without a sender (typing, receipts) is shown if no senders are asked for.
     pub fn shows(&self, kind: &str, sender: Option<&str>) -> bool {
-        let wanted = self.senders.as_ref().is_none_or(|senders| sender.is_some_and(|sender| senders.contains(sender)));
+        let wanted = self
+            .senders
+            .as_ref()
+            .is_none_or(|senders| sender.is_some_and(|sender| senders.contains(sender)));
         self.shows_type(kind) && wanted && !sender.is_some_and(|sender| self.not_senders.contains(sender))
     }
 

@@ -60,9 +60,7 @@ impl Position {
 
     /// Whether this position is at or past `other` on every chain.
     pub fn has_reached(&self, other: &Self) -> bool {
-        other
-            .writers()
-            .all(|(writer, sequence)| self.get(writer) >= sequence)
+        other.writers().all(|(writer, sequence)| self.get(writer) >= sequence)
     }
 
     /// The lower of the two on every chain.

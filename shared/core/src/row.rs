@@ -150,6 +150,8 @@ impl ReceiptKind {
 
     /// Reads the number the database and the log hold.
     pub fn from_code(code: i64) -> Option<Self> {
-        [Self::Read, Self::ReadPrivate].into_iter().find(|kind| kind.code() == code)
+        [Self::Read, Self::ReadPrivate]
+            .into_iter()
+            .find(|kind| kind.code() == code)
     }
 }

@@ -131,7 +131,7 @@ async fn stand_in(link: Arc<Link>, mut hearing: watch::Receiver<Option<Instant>>
 /// Returns once the bus is heard; never, if there is none.
 async fn heard_again(hearing: &mut watch::Receiver<Option<Instant>>) {
     if hearing.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

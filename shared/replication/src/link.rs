@@ -54,6 +54,9 @@ impl Link {
             return Ok(());
         }
         for (writer, sequence) in position.writers() {
+            if !self.receiver.knows(writer) {
+                return Err(NotReached);
+            }
             self.reached_place(writer, (0, sequence), deadline).await?;
         }
         Ok(())

@@ -208,6 +208,6 @@ impl MasterLink {
 /// Waits until somebody else leads; for ever if nobody will say.
 pub(crate) async fn changed(target: &mut watch::Receiver<MasterTarget>) {
     if target.changed().await.is_err() {
-        future::pending().await
+        future::pending::<()>().await;
     }
 }

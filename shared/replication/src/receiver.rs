@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -14,7 +13,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use plexus_core::{
     position::{Epoch, Position, Sequence, WriterId},
-    row::{Frame, Row},
+    row::Frame,
 };
 
 use crate::{
@@ -27,59 +26,15 @@ use crate::{
     waiters::{Place, Waiters},
 };
 
+mod fault;
+mod hooks;
 #[cfg(test)]
 mod property;
 #[cfg(test)]
 mod tests;
 
-/// What a receiver does to the world.
-pub(crate) struct Hooks {
-    /// Corrects the caches for one row.
-    pub(crate) apply: Box<dyn Fn(WriterId, Epoch, Sequence, &Row) + Send + Sync>,
-    /// Drops every cache that rows would have corrected.
-    pub(crate) drop_caches: Box<dyn Fn() + Send + Sync>,
-    /// A term of the ephemeral chain begins here, or its whole state follows: what was known before it is void.
-    pub(crate) forget_ephemeral: Box<dyn Fn(Epoch) + Send + Sync>,
-    /// Fetches what follows a place.
-    pub(crate) updates:
-        Box<dyn Fn(WriterId, Epoch, Sequence) -> BoxFuture<'static, Result<Updates, FillError>> + Send + Sync>,
-}
-
-impl fmt::Debug for Hooks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hooks")
-    }
-}
-
-/// A fault of this process's own. It stays: only another release, or a fresh start, mends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The log holds a row this release does not know, right after this place. A newer release wrote it.
-    #[error("the log holds a row after {at} of writer {writer} that this release does not know")]
-    UnknownRow {
-        /// Whose chain.
-        writer: u16,
-        /// The last place understood.
-        at: Sequence,
-    },
-    /// The log does not continue from what was applied: the database was put back to an earlier state under a running process.
-    #[error("the log of writer {writer} went back behind {at}: the database was restored, restart this process")]
-    Rewound {
-        /// Whose chain.
-        writer: u16,
-        /// The place reached before.
-        at: Sequence,
-    },
-}
-
-/// Whether this process may be sent requests. A master that is away is no fault of a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// No fault of its own.
-    Ready,
-    /// It cannot go on along the log.
-    Faulty(Fault),
-}
+pub use self::fault::{Fault, Readiness};
+pub(crate) use self::hooks::Hooks;
 
 /// The receiver of one process.
 #[derive(Debug)]
@@ -260,6 +215,11 @@ impl Receiver {
 
     pub(crate) fn readiness(&self) -> Readiness {
         self.lock().fault.map_or(Readiness::Ready, Readiness::Faulty)
+    }
+
+    /// Whether there is such a chain, as far as this process knows. Names of chains come from outside too, and are not to be believed.
+    pub(crate) fn knows(&self, writer: WriterId) -> bool {
+        self.lock().readers.contains_key(&writer)
     }
 
     /// Waits until this process has reached a place on a chain.

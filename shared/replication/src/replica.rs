@@ -81,9 +81,8 @@ impl Replica {
         } = parts;
         let mut heads = Vec::with_capacity(STORED_WRITERS.len());
         for writer in STORED_WRITERS {
-            if let Some(head) = log::head(store.db(), writer).await? {
-                heads.push((writer, head.epoch, head.position));
-            }
+            let head = log::head(store.db(), writer).await?;
+            heads.push(head.map_or((writer, 0, 0), |head| (writer, head.epoch, head.position)));
         }
         let master = Arc::new(MasterLink::new(master, secret, tasks.clone()));
         let receiver = Receiver::new(hooks(&store, &master), tasks.clone(), &heads);

@@ -33,13 +33,22 @@ pub enum MasterError {
 
 /// A Matrix error as a gRPC status, for the master's handlers.
 pub fn matrix_status(status: u16, errcode: &str, error: &str) -> Status {
-    let error = &error[..error.floor_char_boundary(ERROR_BYTES_MAX)];
+    let error = cut(error, ERROR_BYTES_MAX);
     let details = proto::MatrixError {
         status: status.into(),
         errcode: errcode.into(),
         error: error.into(),
     };
     Status::with_details(Code::FailedPrecondition, errcode, Bytes::from(details.encode_to_vec()))
+}
+
+/// As many whole characters as fit.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// What a status means to whoever called.
@@ -58,20 +67,19 @@ pub(crate) fn refusal(status: &Status) -> Refusal {
     }
     // Only a status that was made on this side has a source: the connection broke, whatever code tonic gives that.
     let broken = std::error::Error::source(status).is_some();
-    match status.code() {
-        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::ResourceExhausted => {
-            Refusal::Retry
-        }
-        _ if broken => Refusal::Retry,
-        code => {
-            tracing::error!(grpc.code = ?code, grpc.message = status.message(), "the master failed");
-            Refusal::Final(MasterError::Matrix {
-                status: 500,
-                errcode: "M_UNKNOWN".into(),
-                error: "Internal server error".into(),
-            })
-        }
+    let away = matches!(
+        status.code(),
+        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::ResourceExhausted
+    );
+    if broken || away {
+        return Refusal::Retry;
     }
+    tracing::error!(grpc.code = ?status.code(), grpc.message = status.message(), "the master failed");
+    Refusal::Final(MasterError::Matrix {
+        status: 500,
+        errcode: "M_UNKNOWN".into(),
+        error: "Internal server error".into(),
+    })
 }
 
 fn matrix_error(status: &Status) -> Option<MasterError> {

@@ -201,7 +201,7 @@ impl Reader {
     /// A reader of a log from its start.
     pub(crate) fn of(log: &Arc<Log>) -> Self {
         let log = Arc::clone(log);
-        Self::new(&[], move |writer, _, after| {
+        Self::new(&[(W1, 0, 0), (W2, 0, 0)], move |writer, _, after| {
             let updates = log.updates(writer, after, 2);
             async { updates }
         })

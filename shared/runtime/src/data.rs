@@ -74,8 +74,18 @@ pub(crate) async fn check_owner(db: &Database, config: &Config) -> Result<String
             configured: configured.to_owned(),
         });
     }
-    let fresh = format!("{:0width$x}", rand::random::<u32>(), width = GENERATION_DIGITS);
-    Ok(facts::get_or_insert(db, facts::GENERATION, &fresh).await?)
+    Ok(facts::get_or_insert(db, facts::GENERATION, &random_generation()).await?)
+}
+
+/// Gives the database a new generation, so that tokens of the one it was copied or restored from mean nothing here: `plexus db restored`.
+pub async fn new_generation(config: &Config) -> Result<(), RunError> {
+    let db = connect(config).await?;
+    require_schema(&db).await?;
+    Ok(facts::set(&db, facts::GENERATION, &random_generation()).await?)
+}
+
+fn random_generation() -> String {
+    format!("{:0width$x}", rand::random::<u32>(), width = GENERATION_DIGITS)
 }
 
 /// Reads the signing key, making it if this process is alone, and makes sure that it is the one in use.

@@ -22,7 +22,7 @@ mod secrets;
 pub mod telemetry;
 
 pub use self::{
-    data::migrate_database,
+    data::{migrate_database, new_generation},
     error::RunError,
     register::{NewUser, RegisterError, register_user},
     role::{Leading, MasterParts, MasterRole, Role, StartMaster, families},

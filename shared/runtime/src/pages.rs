@@ -110,7 +110,8 @@ pub(crate) async fn serve_metrics(listener: TcpListener, pages: Pages, tasks: Ta
         };
         let pages = Arc::clone(&pages);
         tasks.spawn(async move {
-            let answer = service_fn(move |request| std::future::ready(metrics_page(&pages, &request)));
+            let answer =
+                service_fn(move |request| std::future::ready(Ok::<_, Infallible>(metrics_page(&pages, &request))));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), answer);
@@ -122,7 +123,7 @@ pub(crate) async fn serve_metrics(listener: TcpListener, pages: Pages, tasks: Ta
     }
 }
 
-fn metrics_page(pages: &Pages, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+fn metrics_page(pages: &Pages, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let page = if path == "/metrics" { pages(path) } else { None };
     let page = page.unwrap_or(Page {
@@ -134,5 +135,5 @@ fn metrics_page(pages: &Pages, request: &Request<Incoming>) -> Result<Response<F
         .status(page.status)
         .header(http::header::CONTENT_TYPE, page.content_type);
     let response = response.body(Full::from(page.body));
-    Ok(response.expect("the status and the type are constants that HTTP allows"))
+    response.expect("the status and the type are constants that HTTP allows")
 }

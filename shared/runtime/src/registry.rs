@@ -159,8 +159,16 @@ mod tests {
     use super::*;
 
     static KNOWN: &[Role] = &[
-        Role { name: "client-reader", families: &[Family::Client, Family::Admin], master: None },
-        Role { name: "sync", families: &[Family::Sync], master: None },
+        Role {
+            name: "client-reader",
+            families: &[Family::Client, Family::Admin],
+            master: None,
+        },
+        Role {
+            name: "sync",
+            families: &[Family::Sync],
+            master: None,
+        },
     ];
 
     #[test]
@@ -172,7 +180,10 @@ mod tests {
             rows_known: ROWS_KNOWN,
             position: String::new(),
         };
-        assert_eq!(peer(&process, KNOWN).families, [Family::Client, Family::Sync, Family::Admin]);
+        assert_eq!(
+            peer(&process, KNOWN).families,
+            [Family::Client, Family::Sync, Family::Admin]
+        );
         process.roles = "teleport,sync".to_owned();
         assert_eq!(peer(&process, KNOWN).families, [Family::Sync]);
         process.roles = String::new();
@@ -182,10 +193,18 @@ mod tests {
     async fn enter(db: &Database, role: usize, name: &str) -> Registry {
         let tasks = Tasks::new(TaskTracker::new(), CancellationToken::new(), Handle::current());
         let (_, master) = watch::channel(MasterTarget::Nobody);
-        let parts = ReplicaParts { store: Store::new(db.clone()), bus: Bus::Local, master, secret: None, tasks };
+        let parts = ReplicaParts {
+            store: Store::new(db.clone()),
+            bus: Bus::Local,
+            master,
+            secret: None,
+            tasks,
+        };
         let replica = Replica::start(parts).await.expect("the log can be read");
         let address = format!("{name}:9009");
-        Registry::enter(name, &KNOWN[role..=role], KNOWN, address, replica).await.expect("the table is there")
+        Registry::enter(name, &KNOWN[role..=role], KNOWN, address, replica)
+            .await
+            .expect("the table is there")
     }
 
     #[tokio::test]
@@ -193,9 +212,15 @@ mod tests {
         let database = plexus_testkit::sqlite_database().await;
         let reader = enter(&database.db, 0, "reader1").await;
         let sync = enter(&database.db, 1, "sync1").await;
-        let target = |name: &str| Target { name: name.to_owned(), address: format!("{name}:9009") };
+        let target = |name: &str| Target {
+            name: name.to_owned(),
+            address: format!("{name}:9009"),
+        };
         assert_eq!(sync.targets()(Family::Client), [target("reader1")]);
-        assert!(sync.targets()(Family::Sync).is_empty(), "a process is no target of its own");
+        assert!(
+            sync.targets()(Family::Sync).is_empty(),
+            "a process is no target of its own"
+        );
         // The first one does not know the second before it looks again: until then a request goes nowhere, which costs a retry.
         assert!(reader.targets()(Family::Sync).is_empty());
         reader.renew().await.expect("renewed");

@@ -88,6 +88,7 @@ async fn run_here(start: &Start) -> Result<(), RunError> {
         }
     };
     let Running {
+        app,
         node,
         registry,
         servers,
@@ -96,6 +97,7 @@ async fn run_here(start: &Start) -> Result<(), RunError> {
     } = running;
     let outcome = serve_until_told(servers, signals, || {
         stopping.store(true, Ordering::Relaxed);
+        app.stop_waiting();
         // Beside others, a standby can lead while the last requests here are answered; alone, these still need the master.
         if start.topology == Topology::Split {
             node.hand_over();
@@ -113,6 +115,7 @@ async fn run_here(start: &Start) -> Result<(), RunError> {
 
 /// A process that answers requests.
 struct Running {
+    app: Arc<App>,
     node: Node,
     registry: Option<Registry>,
     servers: Servers,
@@ -157,6 +160,7 @@ async fn start_up(start: &Start) -> Result<Running, RunError> {
     leave_address(&start.config, address)?;
     greet(start, address);
     Ok(Running {
+        app,
         node,
         registry,
         servers,
@@ -243,7 +247,7 @@ fn url_of(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }

@@ -1,6 +1,6 @@
 //! The secrets of a process: configured, or made by itself when it is alone.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use crate::{
     config::{Config, Secret, Topology},
@@ -39,8 +39,15 @@ pub(crate) fn internal_secret(config: &Config) -> Secret {
 
 /// 256 random bits.
 fn random_secret() -> String {
-    rand::random::<[u8; 32]>()
+    hex(&rand::random::<[u8; 32]>())
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }

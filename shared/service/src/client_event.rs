@@ -130,3 +130,6 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
         serde_json::to_writer(out, text).expect("writing a string to a Vec cannot fail");
     }
 }
+
+#[cfg(test)]
+mod tests;

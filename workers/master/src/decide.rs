@@ -25,7 +25,10 @@ pub(crate) struct Decision {
 
 impl Decision {
     fn event(change: ChangeSet, event_id: &ruma::EventId) -> Self {
-        let result = CommandResult { event_id: Some(event_id.to_string()), room_id: None };
+        let result = CommandResult {
+            event_id: Some(event_id.to_string()),
+            room_id: None,
+        };
         Self { change, result }
     }
 
@@ -64,7 +67,11 @@ fn room_lane(room_id: &str) -> Result<LaneKey, CommandError> {
 }
 
 /// Decides one Command on the lane's pending head.
-pub(crate) async fn decide(leader: &Leader, state: &mut LaneState, command: &Command) -> Result<Decision, CommandError> {
+pub(crate) async fn decide(
+    leader: &Leader,
+    state: &mut LaneState,
+    command: &Command,
+) -> Result<Decision, CommandError> {
     let kind = command.kind.as_ref().ok_or(CommandError::Malformed("no kind"))?;
     let mut decision = match kind {
         Kind::Register(c) => account::register(leader, c).await?,

@@ -47,7 +47,11 @@ impl CommandError {
 }
 
 fn refused(status: u32, errcode: &str, error: impl Into<String>) -> CommandError {
-    CommandError::Refused(MatrixError { status, errcode: errcode.to_owned(), error: error.into() })
+    CommandError::Refused(MatrixError {
+        status,
+        errcode: errcode.to_owned(),
+        error: error.into(),
+    })
 }
 
 /// `M_FORBIDDEN`: the rules do not allow it.

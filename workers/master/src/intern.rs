@@ -76,7 +76,10 @@ impl Interner {
         }
         let mut reserved = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let nid = UserNid(reserved.get_or_reserve(id.as_str().to_owned(), &self.next_user));
-        Ok(Interned { nid, upsert: Some(users::insert(nid, id)) })
+        Ok(Interned {
+            nid,
+            upsert: Some(users::insert(nid, id)),
+        })
     }
 
     pub(crate) async fn state_key(&self, kind: &str, key: &str) -> Result<Interned<StateKeyNid>, StoreError> {
@@ -85,7 +88,10 @@ impl Interner {
         }
         let mut reserved = self.state_keys.lock().unwrap_or_else(PoisonError::into_inner);
         let nid = StateKeyNid(reserved.get_or_reserve((kind.to_owned(), key.to_owned()), &self.next_state_key));
-        Ok(Interned { nid, upsert: Some(state_keys::insert(nid, kind, key)) })
+        Ok(Interned {
+            nid,
+            upsert: Some(state_keys::insert(nid, kind, key)),
+        })
     }
 
     /// The number of a pair that may be reserved but not yet committed. Never reserves one.
@@ -107,7 +113,10 @@ struct Reserved<K> {
 
 impl<K> Default for Reserved<K> {
     fn default() -> Self {
-        Self { numbers: HashMap::new(), order: VecDeque::new() }
+        Self {
+            numbers: HashMap::new(),
+            order: VecDeque::new(),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ const LANE_QUEUE_MAX: usize = 1024;
 /// Commands a lane decides in one turn.
 const LANE_TURN_MAX: usize = 128;
 /// How long an idle lane keeps its pending head in memory.
-const LANE_IDLE: Duration = Duration::from_secs(60);
+const LANE_IDLE: Duration = Duration::from_secs(30);
 /// Lanes that may idle. Beyond it a lane ends as soon as its queue is empty.
 const LANES_MAX: usize = 10_000;
 
@@ -38,6 +38,13 @@ pub(crate) enum LaneKey {
     User(OwnedUserId),
     /// A room that has no id yet: nobody else can have a Command for it.
     NewRoom(Vec<u8>),
+}
+
+impl LaneKey {
+    /// Whether no second Command will come for it.
+    fn is_used_once(&self) -> bool {
+        matches!(self, Self::NewRoom(_))
+    }
 }
 
 /// A Command on its way through a lane.
@@ -53,7 +60,12 @@ pub(crate) struct Lanes(Mutex<HashMap<LaneKey, mpsc::Sender<Job>>>);
 
 impl Lanes {
     /// Runs a Command in its lane.
-    pub(crate) async fn run(&self, leader: &Arc<Leader>, key: LaneKey, command: Command) -> Result<CommandDone, CommandError> {
+    pub(crate) async fn run(
+        &self,
+        leader: &Arc<Leader>,
+        key: LaneKey,
+        command: Command,
+    ) -> Result<CommandDone, CommandError> {
         let (reply, done) = oneshot::channel();
         self.enqueue(leader, key, Job { command, reply })?;
         done.await.unwrap_or(Err(CommandError::NotLeader))
@@ -89,9 +101,13 @@ impl Lanes {
 
 async fn run_lane(leader: Arc<Leader>, key: LaneKey, mut jobs: mpsc::Receiver<Job>) {
     let mut state = LaneState::default();
-    let mut turn = Vec::with_capacity(LANE_TURN_MAX);
+    let mut turn = Vec::new();
     loop {
-        let idle = if leader.lanes.crowded() { Duration::ZERO } else { LANE_IDLE };
+        let idle = if key.is_used_once() || leader.lanes.crowded() {
+            Duration::ZERO
+        } else {
+            LANE_IDLE
+        };
         let received = tokio::select! {
             biased;
             () = leader.deposed.cancelled() => return,

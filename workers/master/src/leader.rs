@@ -27,9 +27,10 @@ use crate::{
     error::CommandError,
     intern::Interner,
     lanes::Lanes,
+    prune,
     recent::{Recent, Seen},
     sequencer::{Sequencer, SequencerHandle},
-    prune, tasks,
+    tasks,
     typing::{self, Typing},
 };
 
@@ -73,11 +74,7 @@ pub(crate) struct Leader {
 
 impl Leader {
     /// Takes the chain over from the leader before: from here on, nothing that one does can commit.
-    pub(crate) async fn start(
-        identity: &Identity,
-        replica: &Replica,
-        epoch: Epoch,
-    ) -> Result<Arc<Self>, CommandError> {
+    pub(crate) async fn start(identity: &Identity, replica: &Replica, epoch: Epoch) -> Result<Arc<Self>, CommandError> {
         let writer_id = WriterId::MASTER;
         let store = replica.store().clone();
         let head = take_over(&store, writer_id, epoch).await?;
@@ -103,8 +100,15 @@ impl Leader {
             next_task: next.task.into(),
             store: store.clone(),
         });
-        let sequencer =
-            Sequencer { store, writer, publisher, clock: identity.clock.clone(), writer_id, epoch, head };
+        let sequencer = Sequencer {
+            store,
+            writer,
+            publisher,
+            clock: identity.clock.clone(),
+            writer_id,
+            epoch,
+            head,
+        };
         leader.tasks.spawn(sequencer.run(queue, leader.deposed.clone()));
         leader.tasks.spawn(tasks::run(Arc::clone(&leader)));
         leader.tasks.spawn(prune::run(Arc::clone(&leader)));
@@ -126,7 +130,9 @@ impl Leader {
         if command.id.len() != COMMAND_ID_BYTES {
             return Err(CommandError::Malformed("id"));
         }
-        let Some(lane) = decide::lane_of(&command)? else { return self.set_typing(&command).await };
+        let Some(lane) = decide::lane_of(&command)? else {
+            return self.set_typing(&command).await;
+        };
         let id = command.id.clone();
         loop {
             let seen = self.recent.lock().unwrap_or_else(PoisonError::into_inner).begin(&id);
@@ -138,7 +144,10 @@ impl Leader {
                 }
                 Seen::New => {
                     let done = self.lanes.run(self, lane, command).await;
-                    self.recent.lock().unwrap_or_else(PoisonError::into_inner).end(&id, done.as_ref().ok());
+                    self.recent
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .end(&id, done.as_ref().ok());
                     return done;
                 }
             }
@@ -154,9 +163,11 @@ impl Leader {
 
     /// The stored result of a Command that was committed before.
     pub(crate) async fn stored_result(&self, id: &Bytes) -> Result<Option<CommandDone>, CommandError> {
-        let Some((position, result)) = commands::get(self.store.db(), id).await? else { return Ok(None) };
+        let Some((position, result)) = commands::get(self.store.db(), id).await? else {
+            return Ok(None);
+        };
         let result = CommandResult::decode(result).map_err(|_| CommandError::Damaged("a command's result"))?;
-        Ok(Some(self.done_at(position, result)))
+        Ok(Some(done_at(position, result)))
     }
 
     /// Adds the Command's result to what it commits, so that a retry finds it.
@@ -169,19 +180,22 @@ impl Leader {
 
     /// The answer to a Command that had nothing to change.
     pub(crate) fn nothing_changed(&self, result: CommandResult) -> CommandDone {
-        self.done_at(self.replica.position().get(WriterId::MASTER), result)
-    }
-
-    fn done_at(&self, position: i64, result: CommandResult) -> CommandDone {
-        let writer = u32::from(WriterId::MASTER.0);
-        CommandDone { result: Some(result), frame: Bytes::new(), writer, position, epoch: 0 }
+        done_at(self.replica.position().get(WriterId::MASTER), result)
     }
 
     /// A follow-up Command, to be written to `tasks` with the change that asks for it.
     pub(crate) fn new_task(&self, kind: Kind) -> Task {
         let id = self.next_task.fetch_add(1, Ordering::Relaxed);
-        let command = Command { id: random_id(), kind: Some(kind), task: Some(id) };
-        Task { id, due_ms: self.clock.now_ms(), command: command.encode_to_vec().into() }
+        let command = Command {
+            id: random_id(),
+            kind: Some(kind),
+            task: Some(id),
+        };
+        Task {
+            id,
+            due_ms: self.clock.now_ms(),
+            command: command.encode_to_vec().into(),
+        }
     }
 
     /// The unique part of an event id in room versions 1 and 2.
@@ -191,13 +205,26 @@ impl Leader {
     }
 }
 
+/// An answer without a frame: whoever gets it asks for what he missed.
+fn done_at(position: Sequence, result: CommandResult) -> CommandDone {
+    let writer = u32::from(WriterId::MASTER.0);
+    CommandDone {
+        result: Some(result),
+        frame: Bytes::new(),
+        writer,
+        position,
+        epoch: 0,
+    }
+}
+
 /// Makes the chain this epoch's, and says where it ends.
 async fn take_over(store: &Store, writer: WriterId, epoch: Epoch) -> Result<Sequence, CommandError> {
     if !log::take_over(store.db(), writer, epoch).await? {
         return Err(CommandError::NotLeader);
     }
     let head = log::head(store.db(), writer).await?;
-    head.map(|head| head.position).ok_or(CommandError::Damaged("no head of the log"))
+    head.map(|head| head.position)
+        .ok_or(CommandError::Damaged("no head of the log"))
 }
 
 fn random_id() -> Bytes {

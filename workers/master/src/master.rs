@@ -54,7 +54,11 @@ impl Term {
 impl Master {
     /// A master that does not lead yet.
     pub fn new(config: MasterConfig, replica: Replica) -> Self {
-        Self { config, replica, leading: watch::Sender::new(None) }
+        Self {
+            config,
+            replica,
+            leading: watch::Sender::new(None),
+        }
     }
 
     /// The service workers call. It answers "unavailable" while this process stands by.
@@ -83,7 +87,13 @@ impl Master {
     async fn acquire(&self, shutdown: &CancellationToken) -> Option<(Epoch, Instant)> {
         while !shutdown.is_cancelled() {
             let asked = Instant::now();
-            let got = leases::acquire(self.replica.store().db(), WriterId::MASTER, &self.config.holder, self.ttl_ms()).await;
+            let got = leases::acquire(
+                self.replica.store().db(),
+                WriterId::MASTER,
+                &self.config.holder,
+                self.ttl_ms(),
+            )
+            .await;
             match got {
                 Ok(Some(epoch)) => return Some((epoch, asked)),
                 Ok(None) => {}
@@ -101,7 +111,10 @@ impl Master {
         tracing::info!(epoch = leader.epoch, "leading");
         metrics::leading(true);
         let good_until = watch::Sender::new(asked + self.config.lease_ttl);
-        let term = Arc::new(Term { leader: Arc::clone(&leader), good_until });
+        let term = Arc::new(Term {
+            leader: Arc::clone(&leader),
+            good_until,
+        });
         self.leading.send_replace(Some(Arc::clone(&term)));
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -120,7 +133,15 @@ impl Master {
             tokio::time::sleep(self.config.lease_ttl / 4).await;
             let asked = Instant::now();
             let epoch = term.leader.epoch;
-            match leases::renew(self.replica.store().db(), WriterId::MASTER, &self.config.holder, epoch, self.ttl_ms()).await {
+            match leases::renew(
+                self.replica.store().db(),
+                WriterId::MASTER,
+                &self.config.holder,
+                epoch,
+                self.ttl_ms(),
+            )
+            .await
+            {
                 Ok(true) => {
                     term.good_until.send_replace(asked + self.config.lease_ttl);
                 }
@@ -144,7 +165,9 @@ impl Master {
 
     /// Lets a standby take over at once.
     async fn release(&self, epoch: Epoch) {
-        if let Err(error) = leases::release(self.replica.store().db(), WriterId::MASTER, &self.config.holder, epoch).await {
+        if let Err(error) =
+            leases::release(self.replica.store().db(), WriterId::MASTER, &self.config.holder, epoch).await
+        {
             tracing::warn!(%error, "the lease could not be given back");
         }
     }

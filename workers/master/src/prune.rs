@@ -32,7 +32,11 @@ pub(crate) async fn run(leader: Arc<Leader>) {
 async fn prune(leader: &Leader) -> Result<(), StoreError> {
     let db = leader.store.db();
     let now_ms = leader.clock.now_ms();
-    while db.execute(log::prune(WriterId::MASTER, now_ms - LOG_KEPT_MS, ROWS_MAX)).await? > 0 {}
+    while db
+        .execute(log::prune(WriterId::MASTER, now_ms - LOG_KEPT_MS, ROWS_MAX))
+        .await?
+        > 0
+    {}
     loop {
         let up_to = commands::older_than(db, now_ms - RESULTS_KEPT_MS).await?;
         if db.execute(commands::prune(up_to)).await? == 0 {

@@ -56,7 +56,10 @@ impl Recent {
             self.entries.remove(&oldest);
         }
         // The frame is for the first answer only: whoever retries asks for what he missed.
-        let done = CommandDone { frame: Bytes::new(), ..done.clone() };
+        let done = CommandDone {
+            frame: Bytes::new(),
+            ..done.clone()
+        };
         self.done.push_back(id.clone());
         self.entries.insert(id.clone(), Entry::Done(done));
     }
@@ -74,11 +77,19 @@ mod tests {
     fn a_repeated_command_waits_for_the_first_and_gets_its_result() {
         let mut recent = Recent::default();
         assert!(matches!(recent.begin(&id(1)), Seen::New));
-        let Seen::Running(ended) = recent.begin(&id(1)) else { panic!("it is running") };
-        let done = CommandDone { position: 7, frame: Bytes::from_static(b"frame"), ..CommandDone::default() };
+        let Seen::Running(ended) = recent.begin(&id(1)) else {
+            panic!("it is running")
+        };
+        let done = CommandDone {
+            position: 7,
+            frame: Bytes::from_static(b"frame"),
+            ..CommandDone::default()
+        };
         recent.end(&id(1), Some(&done));
         assert!(ended.has_changed().is_err(), "the end wakes whoever waits");
-        let Seen::Done(again) = recent.begin(&id(1)) else { panic!("it is done") };
+        let Seen::Done(again) = recent.begin(&id(1)) else {
+            panic!("it is done")
+        };
         assert_eq!((again.position, again.frame.len()), (7, 0));
     }
 

@@ -67,14 +67,19 @@ pub(crate) struct SequencerHandle {
 
 impl std::fmt::Debug for Submission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Submission").field("rows", &self.change.rows.len()).finish_non_exhaustive()
+        f.debug_struct("Submission")
+            .field("rows", &self.change.rows.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl SequencerHandle {
     /// Commits a change set and returns the frame it is in.
     pub(crate) async fn commit(&self, change: ChangeSet) -> Result<Committed, NotCommitted> {
-        debug_assert!(!change.rows.is_empty(), "a commit without a row has no place on the chain");
+        debug_assert!(
+            !change.rows.is_empty(),
+            "a commit without a row has no place on the chain"
+        );
         let (reply, done) = oneshot::channel();
         let submission = Submission { change, reply };
         self.queue.send(submission).await.map_err(|_| NotCommitted::Deposed)?;
@@ -95,7 +100,10 @@ pub(crate) struct Sequencer {
 
 impl std::fmt::Debug for Sequencer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sequencer").field("epoch", &self.epoch).field("head", &self.head).finish_non_exhaustive()
+        f.debug_struct("Sequencer")
+            .field("epoch", &self.epoch)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,7 +151,9 @@ impl Sequencer {
             match self.attempt(&batch).await {
                 Attempt::Committed(committed) => {
                     let frame = Arc::clone(&committed.frame);
-                    self.publisher.publish(frame, move || reply_all(batch, &Ok(committed))).await;
+                    self.publisher
+                        .publish(frame, move || reply_all(batch, &Ok(committed)))
+                        .await;
                     return Ok(());
                 }
                 Attempt::Poison(index) => reply_all(vec![batch.remove(index)], &Err(NotCommitted::Poison)),
@@ -179,16 +189,24 @@ impl Sequencer {
         let (frame, mut statements, owners) = self.assemble(batch);
         let encoded = frames::encode_stored(&frame);
         // These two belong to no submission: if the head does not move, somebody else has moved it.
-        statements.push(log::append(self.writer_id, stored(&frame, encoded.clone(), self.clock.now_ms())));
-        statements.push(log::advance_head(self.writer_id, self.epoch, frame.previous, frame.position));
+        statements.push(log::append(
+            self.writer_id,
+            stored(&frame, encoded.clone(), self.clock.now_ms()),
+        ));
+        statements.push(log::advance_head(
+            self.writer_id,
+            self.epoch,
+            frame.previous,
+            frame.position,
+        ));
         let started = Instant::now();
         let outcome = self.writer.commit(statements).await;
         metrics::commit(frame.rows.len(), batch.len(), started.elapsed());
         match outcome {
             Ok(()) => Attempt::Committed(self.move_to(frame, encoded)),
-            Err(CommitError::Unexpected { statement, .. }) => {
-                owners.get(statement).map_or(Attempt::Deposed, |index| Attempt::Poison(*index))
-            }
+            Err(CommitError::Unexpected { statement, .. }) => owners
+                .get(statement)
+                .map_or(Attempt::Deposed, |index| Attempt::Poison(*index)),
             Err(CommitError::Failed(error)) if error.is_transient() => Attempt::Retry(error),
             Err(CommitError::Failed(error)) => Attempt::Refused(error),
             Err(CommitError::Unknown(error)) => {
@@ -204,7 +222,10 @@ impl Sequencer {
 
     fn move_to(&mut self, frame: Frame, encoded: Bytes) -> Committed {
         self.head = frame.position;
-        Committed { frame: Arc::new(frame), encoded }
+        Committed {
+            frame: Arc::new(frame),
+            encoded,
+        }
     }
 
     /// Numbers the rows of a batch. `owners[i]` is the submission statement `i` came from.

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use plexus_core::position::WriterId;
 use plexus_proto::{
-    ChainHead, Command, CommandDone, HeadReply, HeadRequest, SubscribeRequest, UpdatesReply, UpdatesRequest, command::Kind,
-    master_server,
+    ChainHead, Command, CommandDone, HeadReply, HeadRequest, SubscribeRequest, UpdatesReply, UpdatesRequest,
+    command::Kind, master_server,
 };
 use plexus_replication::{EPHEMERAL, FrameStream, is_in_process, log_updates, matrix_status};
 use plexus_storage::Store;
@@ -30,7 +30,8 @@ impl MasterService {
     fn leader(&self) -> Result<Arc<Leader>, Status> {
         let leading = self.leading.borrow();
         let term = leading.as_ref().filter(|term| term.is_good());
-        term.map(|term| Arc::clone(&term.leader)).ok_or_else(|| CommandError::NotLeader.into())
+        term.map(|term| Arc::clone(&term.leader))
+            .ok_or_else(|| CommandError::NotLeader.into())
     }
 }
 
@@ -50,7 +51,11 @@ impl master_server::Master for MasterService {
             async move { leader.run(command).await }
         });
         let outcome = running.await.unwrap_or(Err(CommandError::NotLeader));
-        metrics::command(kind, outcome.as_ref().map_or_else(CommandError::label, |_| "done"), started.elapsed());
+        metrics::command(
+            kind,
+            outcome.as_ref().map_or_else(CommandError::label, |_| "done"),
+            started.elapsed(),
+        );
         let mut done = outcome?;
         if in_process {
             // This process has applied the frame already.
@@ -66,7 +71,9 @@ impl master_server::Master for MasterService {
             epoch: leader.epoch,
             position: leader.replica.position().get(WriterId::MASTER),
         };
-        Ok(Response::new(HeadReply { chains: vec![stored, leader.typing.head()] }))
+        Ok(Response::new(HeadReply {
+            chains: vec![stored, leader.typing.head()],
+        }))
     }
 
     async fn updates(&self, request: Request<UpdatesRequest>) -> Result<Response<UpdatesReply>, Status> {
@@ -76,7 +83,9 @@ impl master_server::Master for MasterService {
         let reply = if WriterId(writer) == EPHEMERAL {
             leader.typing.updates(request.epoch, request.after)
         } else {
-            log_updates(self.store.db(), WriterId(writer), request.after).await.map_err(internal)?
+            log_updates(self.store.db(), WriterId(writer), request.after)
+                .await
+                .map_err(internal)?
         };
         Ok(Response::new(reply))
     }
@@ -116,7 +125,9 @@ impl From<CommandError> for Status {
             CommandError::NotLeader => Self::unavailable("this process does not lead"),
             CommandError::Busy => Self::resource_exhausted("too many commands are waiting"),
             CommandError::Malformed(what) => Self::invalid_argument(what),
-            CommandError::Damaged(_) | CommandError::Poison | CommandError::Store(_) | CommandError::Event(_) => internal(error),
+            CommandError::Damaged(_) | CommandError::Poison | CommandError::Store(_) | CommandError::Event(_) => {
+                internal(error)
+            }
         }
     }
 }

@@ -40,7 +40,10 @@ struct State {
 
 impl Typing {
     pub(crate) fn new(epoch: Epoch) -> Self {
-        Self(Mutex::new(State { ring: EphemeralRing::new(epoch), rooms: HashMap::new() }))
+        Self(Mutex::new(State {
+            ring: EphemeralRing::new(epoch),
+            rooms: HashMap::new(),
+        }))
     }
 
     /// A member types, or stops.
@@ -117,7 +120,13 @@ impl State {
     }
 
     fn tell(&mut self, room: RoomNid) -> Arc<Frame> {
-        let users: Vec<UserNid> = self.rooms.get(&room).into_iter().flat_map(BTreeMap::keys).copied().collect();
+        let users: Vec<UserNid> = self
+            .rooms
+            .get(&room)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .copied()
+            .collect();
         if users.is_empty() {
             self.rooms.remove(&room);
         }
@@ -132,7 +141,12 @@ async fn member(leader: &Leader, command: &SetTyping) -> Result<(RoomNid, UserNi
     let user_id = <&UserId>::try_from(command.user_id.as_str()).map_err(|_| CommandError::Malformed("user_id"))?;
     let room = leader.store.room(room_id).await?.ok_or_else(outside)?;
     let user = leader.store.user_nid(user_id).await?.ok_or_else(outside)?;
-    let joined = leader.store.user_rooms(user).await?.get(room.nid).is_some_and(|of| of.membership == Membership::Join);
+    let joined = leader
+        .store
+        .user_rooms(user)
+        .await?
+        .get(room.nid)
+        .is_some_and(|of| of.membership == Membership::Join);
     if joined { Ok((room.nid, user)) } else { Err(outside()) }
 }
 
@@ -153,7 +167,10 @@ mod tests {
 
     #[test]
     fn only_changes_are_told_and_silence_ends_typing() {
-        let mut state = State { ring: EphemeralRing::new(1), rooms: HashMap::new() };
+        let mut state = State {
+            ring: EphemeralRing::new(1),
+            rooms: HashMap::new(),
+        };
         let second = Duration::from_secs(1);
         assert_eq!(typing(&state.set(ROOM, UserNid(2), second).unwrap()), [2]);
         assert_eq!(typing(&state.set(ROOM, UserNid(1), 5 * second).unwrap()), [1, 2]);
@@ -162,7 +179,10 @@ mod tests {
         assert!(state.expire(Instant::now() + second).is_empty());
         let ended = state.expire(Instant::now() + 3 * second);
         assert_eq!(ended.iter().map(|frame| typing(frame)).collect::<Vec<_>>(), [vec![1]]);
-        assert_eq!(typing(&state.set(ROOM, UserNid(1), Duration::ZERO).unwrap()), Vec::<i64>::new());
+        assert_eq!(
+            typing(&state.set(ROOM, UserNid(1), Duration::ZERO).unwrap()),
+            Vec::<i64>::new()
+        );
         assert!(state.rooms.is_empty());
     }
 }

@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Errors,
 }
 
-/// Where the configuration comes from. Later ones win: the file, the environment (PLEXUS_SECTION__KEY), --set.
+/// Where the configuration comes from. Later ones win: the file, the environment (`PLEXUS_SECTION__KEY`), --set.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Configured {
     /// The configuration file; without one, every key has its default.
@@ -50,7 +50,6 @@ pub(crate) struct Configured {
 
 impl Configured {
     /// With the environment, which is read here and nowhere else.
-    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
     pub(crate) fn sources(self) -> Sources {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -79,6 +78,8 @@ pub(crate) struct Serve {
 pub(crate) enum Db {
     /// Brings the database's tables to the form this version needs.
     Migrate(Configured),
+    /// Says that the database was restored from a backup, or copied: clients forget what they were told by the other one and begin their sync anew.
+    Restored(Configured),
 }
 
 #[derive(Debug, Args)]

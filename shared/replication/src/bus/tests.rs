@@ -53,7 +53,7 @@ struct Deployment {
 
 impl Deployment {
     /// A leader and a reader with Redis between them; the reader's fills work, but nobody tells it that anything is missing.
-    async fn start() -> Self {
+    fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bus = Bus::redis(
             &format!("unix://{}", folder.path().join("redis.sock").display()),
@@ -95,7 +95,7 @@ impl Deployment {
 
 #[tokio::test]
 async fn frames_come_by_redis_by_the_master_while_it_is_away_and_by_redis_again() {
-    let deployment = Deployment::start().await;
+    let deployment = Deployment::start();
     let redis = Redis::start(deployment.folder.path());
     deployment.reader_hears(10).await;
     eventually("redis is heard", || deployment.subscribers() == 0).await;

@@ -1,7 +1,8 @@
-use plexus_core::{event::EventBody, room_version::RoomVersion};
 use plexus_core::{
+    event::EventBody,
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Epoch,
+    room_version::{ReferenceFormat, RoomVersion},
     row::{EventRow, Membership, ReceiptKind, ReceiptRow, Row, Transaction},
 };
 use ruma::{event_id, owned_device_id, owned_event_id};
@@ -10,9 +11,9 @@ use super::*;
 use crate::EPHEMERAL;
 
 fn body(version: RoomVersion, text: &str) -> Arc<EventBody> {
-    let references = match version {
-        RoomVersion::V1 | RoomVersion::V2 => r#"[["$before:example.org",{"sha256":"abc"}]]"#,
-        _ => r#"["$before"]"#,
+    let references = match version.rules().references {
+        ReferenceFormat::HashedPairs => r#"[["$before:example.org",{"sha256":"abc"}]]"#,
+        ReferenceFormat::Ids => r#"["$before"]"#,
     };
     let json = format!(
         concat!(

@@ -206,6 +206,18 @@ async fn a_place_that_is_not_reached_in_time_is_an_error_and_raises_no_false_hop
 }
 
 #[tokio::test]
+async fn a_chain_nobody_has_heard_of_is_not_waited_for() {
+    let master = FakeMaster::default();
+    let process = Process::start(&master.0.log, MasterTarget::Nobody, SECRET);
+    let elsewhere = Position::at(WriterId(777), 1);
+    let later = Instant::now() + PATIENCE_MAX;
+    assert_eq!(process.link.reached(&elsewhere, later).await, Err(NotReached));
+    assert!(Instant::now() < later);
+    assert!(!process.reader.receiver.knows(WriterId(777)), "a token makes no chain");
+    assert_eq!(master.0.log.fetched.load(SeqCst), 0);
+}
+
+#[tokio::test]
 async fn garbage_from_a_transport_changes_nothing() {
     let master = FakeMaster::default();
     let process = Process::start(&master.0.log, MasterTarget::Nobody, SECRET);

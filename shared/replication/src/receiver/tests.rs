@@ -1,6 +1,9 @@
 use std::sync::{OnceLock, atomic::Ordering::SeqCst};
 
-use plexus_core::ids::{RoomNid, UserNid};
+use plexus_core::{
+    ids::{RoomNid, UserNid},
+    row::Row,
+};
 use plexus_proto as proto;
 use prost::Message;
 

@@ -94,7 +94,7 @@ fn key(section: String, field: Field) -> Key {
 }
 
 fn comment(docs: &[String]) -> String {
-    docs.iter().map(|line| format!("# {line}\n")).collect()
+    docs.iter().fold(String::new(), |text, line| text + "# " + line + "\n")
 }
 
 fn section_docs(section: &str) -> Vec<String> {

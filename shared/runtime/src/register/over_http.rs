@@ -14,7 +14,7 @@ use super::{NewUser, RegisterError};
 use crate::{
     config::{Config, Secret},
     run::address_file,
-    secrets::registration_secret_path,
+    secrets::{hex, registration_secret_path},
 };
 
 /// How long the server may take for one answer: hashing a password takes a while on a busy machine.
@@ -69,11 +69,7 @@ fn mac(secret: &Secret, nonce: &str, user: &NewUser) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes keys of any length");
     let role = if user.admin { "admin" } else { "notadmin" };
     mac.update([nonce, &user.name, &user.password, role].join("\0").as_bytes());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&mac.finalize().into_bytes())
 }
 
 /// Asks the server. The inner error is its refusal, in its words.

@@ -4,6 +4,7 @@ mod ephemeral;
 mod filters;
 mod lazy;
 mod leaving;
+mod reading;
 mod timelines;
 mod tokens;
 mod waiting;

@@ -41,7 +41,10 @@ pub(super) async fn register(leader: &Leader, command: &Register) -> Result<Deci
     if let Some(session) = &command.session {
         add_session(user, session, now_ms, &mut change)?;
     }
-    Ok(Decision { change, ..Decision::default() })
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
 }
 
 /// Logs a device in. Its older access tokens end.
@@ -49,9 +52,14 @@ pub(super) async fn create_session(leader: &Leader, command: &CreateSession) -> 
     let user = local_account(leader, &command.user_id).await?;
     let session = command.session.as_ref().ok_or(CommandError::Malformed("no session"))?;
     let mut change = ChangeSet::default();
-    change.statements.push(access_tokens::delete_of_device(user, &device_id(&session.device_id)?));
+    change
+        .statements
+        .push(access_tokens::delete_of_device(user, &device_id(&session.device_id)?));
     add_session(user, session, leader.clock.now_ms(), &mut change)?;
-    Ok(Decision { change, ..Decision::default() })
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
 }
 
 /// Logs one device out, or all of them.
@@ -63,11 +71,20 @@ pub(super) async fn delete_sessions(leader: &Leader, command: &DeleteSessions) -
         doomed.retain(|device| device.device_id.as_str() == only);
     }
     for device in doomed {
-        change.statements.push(access_tokens::delete_of_device(user, &device.device_id));
+        change
+            .statements
+            .push(access_tokens::delete_of_device(user, &device.device_id));
         change.statements.push(devices::delete(user, &device.device_id));
-        change.rows.push(Row::Device { user, device: device.device_id, deleted: true });
+        change.rows.push(Row::Device {
+            user,
+            device: device.device_id,
+            deleted: true,
+        });
     }
-    Ok(Decision { change, ..Decision::default() })
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
 }
 
 async fn local_account(leader: &Leader, id: &str) -> Result<UserNid, CommandError> {
@@ -81,13 +98,26 @@ async fn local_account(leader: &Leader, id: &str) -> Result<UserNid, CommandErro
 }
 
 fn add_session(user: UserNid, session: &Session, now_ms: i64, change: &mut ChangeSet) -> Result<(), CommandError> {
-    let token_hash: TokenHash =
-        session.token_hash.as_ref().try_into().map_err(|_| CommandError::Malformed("token_hash"))?;
+    let token_hash: TokenHash = session
+        .token_hash
+        .as_ref()
+        .try_into()
+        .map_err(|_| CommandError::Malformed("token_hash"))?;
     let device = device_id(&session.device_id)?;
-    let row = Device { device_id: device.clone(), display_name: session.display_name.clone(), created_ms: now_ms };
+    let row = Device {
+        device_id: device.clone(),
+        display_name: session.display_name.clone(),
+        created_ms: now_ms,
+    };
     change.statements.push(devices::insert(user, &row));
-    change.statements.push(access_tokens::insert(&token_hash, user, &device, now_ms));
-    change.rows.push(Row::Device { user, device, deleted: false });
+    change
+        .statements
+        .push(access_tokens::insert(&token_hash, user, &device, now_ms));
+    change.rows.push(Row::Device {
+        user,
+        device,
+        deleted: false,
+    });
     Ok(())
 }
 

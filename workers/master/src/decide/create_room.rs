@@ -31,13 +31,21 @@ pub(super) async fn create_room(leader: &Leader, command: &CreateRoom) -> Result
         return Err(bad_json("Too many initial events"));
     }
     let creator = user_id(&command.creator)?;
-    let version = command.room_version.to_string().parse::<RoomVersion>().map_err(|_| CommandError::Malformed("room version"))?;
+    let version = command
+        .room_version
+        .to_string()
+        .parse::<RoomVersion>()
+        .map_err(|_| CommandError::Malformed("room version"))?;
     let created_ms = leader.clock.now_ms();
     let room_id = new_room_id(leader, command, version, creator, created_ms)?;
     if leader.store.room(&room_id).await?.is_some() {
         return Err(room_in_use());
     }
-    let info = Arc::new(RoomInfo { nid: leader.interner.new_room(), id: room_id, version });
+    let info = Arc::new(RoomInfo {
+        nid: leader.interner.new_room(),
+        id: room_id,
+        version,
+    });
     let mut change = ChangeSet::default();
     change.statements.push(rooms::insert(&info));
     let mut head = PendingHead::empty(Arc::clone(&info));
@@ -53,7 +61,10 @@ pub(super) async fn create_room(leader: &Leader, command: &CreateRoom) -> Result
         change.append(append(leader, &mut head, draft, created_ms).await?.change);
     }
     head.store(&mut change);
-    let result = CommandResult { event_id: None, room_id: Some(info.id.to_string()) };
+    let result = CommandResult {
+        event_id: None,
+        room_id: Some(info.id.to_string()),
+    };
     Ok(Decision { change, result })
 }
 
@@ -70,7 +81,10 @@ fn new_room_id(
             .try_into()
             .map_err(|_| CommandError::Malformed("opaque_id")),
         RoomIdFormat::CreateEventHash => {
-            let create = command.events.first().ok_or(CommandError::Malformed("no create event"))?;
+            let create = command
+                .events
+                .first()
+                .ok_or(CommandError::Malformed("no create event"))?;
             let event = NewEvent {
                 room_id: None,
                 sender: creator,
@@ -84,7 +98,9 @@ fn new_room_id(
                 redacts: None,
                 legacy: None,
             };
-            let body = event.seal(version.rules(), &leader.signing_key, &leader.server_name).map_err(sealing_error)?;
+            let body = event
+                .seal(version.rules(), &leader.signing_key, &leader.server_name)
+                .map_err(|error| sealing_error(&error))?;
             Ok(body.room_id().to_owned())
         }
     }

@@ -36,11 +36,23 @@ pub(super) struct Draft<'a> {
 }
 
 /// A client sends an event.
-pub(super) async fn send_event(leader: &Leader, head: &mut PendingHead, command: &SendEvent) -> Result<Decision, CommandError> {
+pub(super) async fn send_event(
+    leader: &Leader,
+    head: &mut PendingHead,
+    command: &SendEvent,
+) -> Result<Decision, CommandError> {
     let content = canonical_content(head, &command.content)?;
-    let redacts = command.redacts.as_deref().map(EventId::parse).transpose().map_err(|_| bad_json("redacts is not an event id"))?;
+    let redacts = command
+        .redacts
+        .as_deref()
+        .map(EventId::parse)
+        .transpose()
+        .map_err(|_| bad_json("redacts is not an event id"))?;
     let transaction = command.transaction.as_ref().map(|transaction| {
-        Arc::new(Transaction { device: transaction.device_id.as_str().into(), id: transaction.id.clone() })
+        Arc::new(Transaction {
+            device: transaction.device_id.as_str().into(),
+            id: transaction.id.clone(),
+        })
     });
     let draft = Draft {
         sender: user_id(&command.sender)?,
@@ -59,7 +71,8 @@ pub(super) async fn send_event(leader: &Leader, head: &mut PendingHead, command:
 /// Content in the one form in which its members can be told apart.
 fn canonical_content(head: &PendingHead, content: &[u8]) -> Result<Box<RawValue>, CommandError> {
     let mut canonical = Vec::with_capacity(content.len());
-    canonicalize(content, head.info.version.rules().numbers, &mut canonical).map_err(|error| bad_json(error.to_string()))?;
+    canonicalize(content, head.info.version.rules().numbers, &mut canonical)
+        .map_err(|error| bad_json(error.to_string()))?;
     let canonical = String::from_utf8(canonical).map_err(|_| bad_json("content is not UTF-8"))?;
     RawValue::from_string(canonical).map_err(|_| bad_json("content is not JSON"))
 }
@@ -100,7 +113,13 @@ async fn seal(
     let rules = head.info.version.rules();
     let mut state = HashMap::new();
     let mut auth_events = Vec::new();
-    for (kind, key) in auth::auth_types(rules, draft.kind, draft.sender.as_str(), draft.state_key, draft.content.get()) {
+    for (kind, key) in auth::auth_types(
+        rules,
+        draft.kind,
+        draft.sender.as_str(),
+        draft.state_key,
+        draft.content.get(),
+    ) {
         if let Some(event) = head.state_event(leader, kind, &key).await? {
             auth_events.push(event.event_id().to_owned());
             state.insert((kind.to_owned(), key), event);
@@ -127,13 +146,18 @@ async fn seal(
         depth: head.depth.saturating_add(1),
         origin_server_ts: u64::try_from(now_ms).unwrap_or_default(),
         redacts: draft.redacts,
-        legacy: Some(Legacy { localpart: &localpart, hashes: &hashes }),
+        legacy: Some(Legacy {
+            localpart: &localpart,
+            hashes: &hashes,
+        }),
     };
-    let body = new_event.seal(rules, &leader.signing_key, &leader.server_name).map_err(sealing_error)?;
+    let body = new_event
+        .seal(rules, &leader.signing_key, &leader.server_name)
+        .map_err(|error| sealing_error(&error))?;
     Ok((body, state))
 }
 
-pub(super) fn sealing_error(error: EventError) -> CommandError {
+pub(super) fn sealing_error(error: &EventError) -> CommandError {
     match error {
         EventError::TooLarge { .. } | EventError::FieldTooLong { .. } => too_large(error.to_string()),
         EventError::Json(_) | EventError::Invalid("content") => bad_json(error.to_string()),
@@ -163,7 +187,13 @@ async fn persist(
         None => None,
         Some((target, membership)) => {
             let target = leader.interner.user(target).await?.with(&mut change.statements);
-            change.statements.push(memberships::insert(target, head.info.nid, change.next_sequence(), membership, nid));
+            change.statements.push(memberships::insert(
+                target,
+                head.info.nid,
+                change.next_sequence(),
+                membership,
+                nid,
+            ));
             Some((target, membership))
         }
     };
@@ -220,9 +250,15 @@ fn member_of(body: &EventBody) -> Option<(&UserId, Membership)> {
 }
 
 /// The current state event, if this one would say the same again: then it is not sent.
-async fn unchanged_state(leader: &Leader, head: &mut PendingHead, draft: &Draft<'_>) -> Result<Option<Arc<EventBody>>, CommandError> {
+async fn unchanged_state(
+    leader: &Leader,
+    head: &mut PendingHead,
+    draft: &Draft<'_>,
+) -> Result<Option<Arc<EventBody>>, CommandError> {
     let Some(key) = draft.state_key else { return Ok(None) };
-    let Some(current) = head.state_event(leader, draft.kind, key).await? else { return Ok(None) };
+    let Some(current) = head.state_event(leader, draft.kind, key).await? else {
+        return Ok(None);
+    };
     let same = current.sender() == draft.sender && same_json(current.content(), draft.content.get());
     Ok(same.then_some(current))
 }

@@ -103,7 +103,9 @@ impl PendingHead {
         // The same answer as for a room the sender is not in, so that nobody learns which rooms exist.
         let unknown = || forbidden("You are not in this room");
         let info = leader.store.room(room_id).await?.ok_or_else(unknown)?;
-        let stored = room_heads::load(leader.store.db(), info.nid).await?.ok_or_else(unknown)?;
+        let stored = room_heads::load(leader.store.db(), info.nid)
+            .await?
+            .ok_or_else(unknown)?;
         let mut head = Self {
             depth: stored.depth,
             room_order: stored.room_order,
@@ -112,7 +114,10 @@ impl PendingHead {
             ..Self::empty(info)
         };
         for event in leader.store.events(&stored.extremities).await? {
-            head.tips.push(Tip { nid: event.nid, body: Arc::clone(&event.body) });
+            head.tips.push(Tip {
+                nid: event.nid,
+                body: Arc::clone(&event.body),
+            });
         }
         Ok(head)
     }
@@ -124,15 +129,21 @@ impl PendingHead {
         kind: &str,
         key: &str,
     ) -> Result<Option<Arc<EventBody>>, CommandError> {
-        let Some(key) = leader.interner.find_state_key(kind, key).await? else { return Ok(None) };
-        let Some(nid) = self.state_nid(leader, key).await? else { return Ok(None) };
+        let Some(key) = leader.interner.find_state_key(kind, key).await? else {
+            return Ok(None);
+        };
+        let Some(nid) = self.state_nid(leader, key).await? else {
+            return Ok(None);
+        };
         self.event(leader, nid).await.map(Some)
     }
 
     async fn state_nid(&self, leader: &Leader, key: StateKeyNid) -> Result<Option<EventNid>, CommandError> {
         let found = leader
             .store
-            .with_nodes(self.info.nid, |nodes| state::get(self.root, key, &|id| self.nodes.get(&id).cloned().or_else(|| nodes(id))))
+            .with_nodes(self.info.nid, |nodes| {
+                state::get(self.root, key, &|id| self.nodes.get(&id).cloned().or_else(|| nodes(id)))
+            })
             .await?;
         Ok(found)
     }
@@ -159,7 +170,11 @@ impl PendingHead {
         if let Some(body) = self.events.get(&nid) {
             return Ok(Arc::clone(body));
         }
-        let event = leader.store.event(nid).await?.ok_or(CommandError::Damaged("the state names an event that is not stored"))?;
+        let event = leader
+            .store
+            .event(nid)
+            .await?
+            .ok_or(CommandError::Damaged("the state names an event that is not stored"))?;
         self.events.insert(nid, Arc::clone(&event.body));
         Ok(Arc::clone(&event.body))
     }
@@ -167,7 +182,10 @@ impl PendingHead {
     /// Moves past a new event.
     pub(super) fn advance(&mut self, nid: EventNid, body: &Arc<EventBody>, state: Option<(Inserted, NodeId)>) {
         self.tips.clear();
-        self.tips.push(Tip { nid, body: Arc::clone(body) });
+        self.tips.push(Tip {
+            nid,
+            body: Arc::clone(body),
+        });
         self.moved = true;
         self.depth = body.depth();
         self.room_order += 1;
@@ -182,13 +200,16 @@ impl PendingHead {
     /// Writes the head if it has moved.
     pub(super) fn store(&mut self, change: &mut ChangeSet) {
         if std::mem::take(&mut self.moved) {
-            change.statements.push(room_heads::upsert(self.info.nid, &RoomHead {
-                extremities: self.tips.iter().map(|tip| tip.nid).collect(),
-                room_order: self.room_order,
-                depth: self.depth,
-                room_root: self.root,
-                next_node: self.next_node,
-            }));
+            change.statements.push(room_heads::upsert(
+                self.info.nid,
+                &RoomHead {
+                    extremities: self.tips.iter().map(|tip| tip.nid).collect(),
+                    room_order: self.room_order,
+                    depth: self.depth,
+                    room_root: self.root,
+                    next_node: self.next_node,
+                },
+            ));
         }
     }
 

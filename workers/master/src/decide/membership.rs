@@ -56,8 +56,14 @@ pub(super) async fn change_membership(
     {
         return Ok(Decision::unchanged(current.event_id()));
     }
-    let draft =
-        Draft { sender, kind: MEMBER, state_key: Some(target.as_str()), content: &content, redacts: None, transaction: None };
+    let draft = Draft {
+        sender,
+        kind: MEMBER,
+        state_key: Some(target.as_str()),
+        content: &content,
+        redacts: None,
+        transaction: None,
+    };
     append(leader, head, draft, leader.clock.now_ms()).await
 }
 
@@ -83,10 +89,15 @@ async fn add_profile(leader: &Leader, target: &UserId, content: &mut Map<String,
     if target.server_name() != leader.server_name {
         return Ok(());
     }
-    let Some(nid) = leader.store.user_nid(target).await? else { return Ok(()) };
+    let Some(nid) = leader.store.user_nid(target).await? else {
+        return Ok(());
+    };
     let profile = leader.store.profile(nid).await?;
     for field in ["displayname", "avatar_url"] {
-        if let Some(value) = profile.get(field).and_then(|value| serde_json::from_str::<Value>(value.get()).ok()) {
+        if let Some(value) = profile
+            .get(field)
+            .and_then(|value| serde_json::from_str::<Value>(value.get()).ok())
+        {
             content.entry(field).or_insert(value);
         }
     }
@@ -103,7 +114,9 @@ async fn authorise_restricted_join(
     if !head.info.version.rules().auth.restricted {
         return Ok(());
     }
-    let Some(join_rules) = head.state_event(leader, "m.room.join_rules", "").await? else { return Ok(()) };
+    let Some(join_rules) = head.state_event(leader, "m.room.join_rules", "").await? else {
+        return Ok(());
+    };
     let rules: Value = join_rules.content_as().unwrap_or_default();
     if !matches!(rules["join_rule"].as_str(), Some("restricted" | "knock_restricted")) {
         return Ok(());
@@ -111,19 +124,33 @@ async fn authorise_restricted_join(
     if is_in_allowed_room(leader, user, &rules["allow"]).await?
         && let Some(authoriser) = find_authoriser(leader, head).await?
     {
-        content.insert("join_authorised_via_users_server".to_owned(), authoriser.as_str().into());
+        content.insert(
+            "join_authorised_via_users_server".to_owned(),
+            authoriser.as_str().into(),
+        );
     }
     Ok(())
 }
 
 async fn is_in_allowed_room(leader: &Leader, user: &UserId, allow: &Value) -> Result<bool, CommandError> {
-    let Some(nid) = leader.store.user_nid(user).await? else { return Ok(false) };
+    let Some(nid) = leader.store.user_nid(user).await? else {
+        return Ok(false);
+    };
     let rooms = leader.store.user_rooms(nid).await?;
     for condition in allow.as_array().into_iter().flatten() {
-        let room_id = condition["room_id"].as_str().filter(|_| condition["type"] == "m.room_membership");
-        let Some(room_id) = room_id.and_then(|id| <&ruma::RoomId>::try_from(id).ok()) else { continue };
-        let Some(room) = leader.store.room(room_id).await? else { continue };
-        if rooms.get(room.nid).is_some_and(|room| room.membership == Membership::Join) {
+        let room_id = condition["room_id"]
+            .as_str()
+            .filter(|_| condition["type"] == "m.room_membership");
+        let Some(room_id) = room_id.and_then(|id| <&ruma::RoomId>::try_from(id).ok()) else {
+            continue;
+        };
+        let Some(room) = leader.store.room(room_id).await? else {
+            continue;
+        };
+        if rooms
+            .get(room.nid)
+            .is_some_and(|room| room.membership == Membership::Join)
+        {
             return Ok(true);
         }
     }
@@ -132,12 +159,16 @@ async fn is_in_allowed_room(leader: &Leader, user: &UserId, allow: &Value) -> Re
 
 /// A local member with the power to invite.
 async fn find_authoriser(leader: &Leader, head: &mut PendingHead) -> Result<Option<OwnedUserId>, CommandError> {
-    let Some(create) = head.state_event(leader, "m.room.create", "").await? else { return Ok(None) };
+    let Some(create) = head.state_event(leader, "m.room.create", "").await? else {
+        return Ok(None);
+    };
     let power_levels = head.state_event(leader, "m.room.power_levels", "").await?;
     let levels = PowerLevels::read(head.info.version.rules(), &create, power_levels.as_deref());
     let members = leader.store.room_members(head.info.nid).await?;
     for (member, _) in members.with(Membership::Join).take(CANDIDATES_MAX) {
-        let Some(candidate) = leader.store.user_id(member).await? else { continue };
+        let Some(candidate) = leader.store.user_id(member).await? else {
+            continue;
+        };
         let is_local = candidate.server_name() == leader.server_name;
         if is_local && levels.user_level(candidate.as_str())? >= levels.level(Level::Invite)? {
             return Ok(Some(candidate));
@@ -147,9 +178,15 @@ async fn find_authoriser(leader: &Leader, head: &mut PendingHead) -> Result<Opti
 }
 
 /// Sends a joined member's event again if his profile has changed since.
-pub(super) async fn refresh_member(leader: &Leader, head: &mut PendingHead, command: &RefreshMember) -> Result<Decision, CommandError> {
+pub(super) async fn refresh_member(
+    leader: &Leader,
+    head: &mut PendingHead,
+    command: &RefreshMember,
+) -> Result<Decision, CommandError> {
     let user = user_id(&command.user_id)?;
-    let Some(current) = head.state_event(leader, MEMBER, user.as_str()).await? else { return Ok(Decision::default()) };
+    let Some(current) = head.state_event(leader, MEMBER, user.as_str()).await? else {
+        return Ok(Decision::default());
+    };
     if current.membership() != Some(Membership::Join) {
         return Ok(Decision::default());
     }
@@ -162,7 +199,13 @@ pub(super) async fn refresh_member(leader: &Leader, head: &mut PendingHead, comm
     if same_json(current.content(), content.get()) {
         return Ok(Decision::default());
     }
-    let draft =
-        Draft { sender: user, kind: MEMBER, state_key: Some(user.as_str()), content: &content, redacts: None, transaction: None };
+    let draft = Draft {
+        sender: user,
+        kind: MEMBER,
+        state_key: Some(user.as_str()),
+        content: &content,
+        redacts: None,
+        transaction: None,
+    };
     append(leader, head, draft, leader.clock.now_ms()).await
 }

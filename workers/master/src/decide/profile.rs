@@ -17,7 +17,11 @@ const IN_MEMBER_EVENTS: [&str; 2] = ["displayname", "avatar_url"];
 /// Sets or removes a field. Member events follow by a task for each room the user is in.
 pub(super) async fn set_profile(leader: &Leader, command: &SetProfile) -> Result<Decision, CommandError> {
     let id = user_id(&command.user_id)?;
-    let user = leader.store.user_nid(id).await?.ok_or_else(|| not_found("There is no such user"))?;
+    let user = leader
+        .store
+        .user_nid(id)
+        .await?
+        .ok_or_else(|| not_found("There is no such user"))?;
     let mut change = ChangeSet::default();
     change.statements.push(match &command.value {
         Some(value) => {
@@ -30,12 +34,22 @@ pub(super) async fn set_profile(leader: &Leader, command: &SetProfile) -> Result
     if IN_MEMBER_EVENTS.contains(&command.field.as_str()) {
         let rooms = leader.store.user_rooms(user).await?;
         for (room, _) in rooms.with(Membership::Join) {
-            let room = leader.store.room_by_nid(room).await?.ok_or(CommandError::Damaged("a membership of no room"))?;
-            let refresh = RefreshMember { room_id: room.id.to_string(), user_id: command.user_id.clone() };
+            let room = leader
+                .store
+                .room_by_nid(room)
+                .await?
+                .ok_or(CommandError::Damaged("a membership of no room"))?;
+            let refresh = RefreshMember {
+                room_id: room.id.to_string(),
+                user_id: command.user_id.clone(),
+            };
             let task = leader.new_task(Kind::RefreshMember(refresh));
             change.statements.push(tasks::insert(&task));
             change.asks_for_tasks = true;
         }
     }
-    Ok(Decision { change, ..Decision::default() })
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
 }

@@ -5,7 +5,11 @@ use plexus_proto::SetReceipt;
 use plexus_storage::receipts;
 use ruma::EventId;
 
-use super::{Decision, event::user_id, head::{Reader, PendingHead}};
+use super::{
+    Decision,
+    event::user_id,
+    head::{PendingHead, Reader},
+};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, forbidden, not_found},
@@ -13,13 +17,21 @@ use crate::{
 };
 
 /// A member has read up to an event. A receipt never moves back.
-pub(super) async fn set_receipt(leader: &Leader, head: &mut PendingHead, command: &SetReceipt) -> Result<Decision, CommandError> {
+pub(super) async fn set_receipt(
+    leader: &Leader,
+    head: &mut PendingHead,
+    command: &SetReceipt,
+) -> Result<Decision, CommandError> {
     let user_id = user_id(&command.user_id)?;
     let member = head.state_event(leader, "m.room.member", user_id.as_str()).await?;
     if member.and_then(|event| event.membership()) != Some(Membership::Join) {
         return Err(forbidden("You are not in this room"));
     }
-    let user = leader.store.user_nid(user_id).await?.ok_or(CommandError::Damaged("a member without a number"))?;
+    let user = leader
+        .store
+        .user_nid(user_id)
+        .await?
+        .ok_or(CommandError::Damaged("a member without a number"))?;
     let kind = ReceiptKind::from_code(command.kind).ok_or(CommandError::Malformed("receipt kind"))?;
     let unknown = || not_found("There is no such event in this room");
     let event_id = EventId::parse(command.event_id.as_str()).map_err(|_| unknown())?;
@@ -40,7 +52,10 @@ pub(super) async fn set_receipt(leader: &Leader, head: &mut PendingHead, command
     change.statements.push(receipts::upsert(&row, change.next_sequence()));
     change.rows.push(Row::Receipt(row));
     head.move_receipt(reader, order);
-    Ok(Decision { change, ..Decision::default() })
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
 }
 
 /// The room order of a reader's receipt.
@@ -57,7 +72,9 @@ async fn read_up_to(leader: &Leader, head: &PendingHead, reader: &Reader) -> Res
 }
 
 async fn room_order(leader: &Leader, head: &PendingHead, event_id: &EventId) -> Result<Option<i64>, CommandError> {
-    let Some(nid) = leader.store.event_nid(head.info.nid, event_id).await? else { return Ok(None) };
+    let Some(nid) = leader.store.event_nid(head.info.nid, event_id).await? else {
+        return Ok(None);
+    };
     let event = leader.store.event(nid).await?;
     Ok(event.and_then(|event| event.room_order))
 }

@@ -24,13 +24,21 @@ pub(super) struct Redaction {
 }
 
 /// What `redaction` redacts; nothing if it is no redaction, or of an event that is redacted already.
-pub(super) async fn effect(leader: &Leader, head: &mut PendingHead, redaction: &EventBody) -> Result<Option<Redaction>, CommandError> {
+pub(super) async fn effect(
+    leader: &Leader,
+    head: &mut PendingHead,
+    redaction: &EventBody,
+) -> Result<Option<Redaction>, CommandError> {
     if redaction.kind() != "m.room.redaction" {
         return Ok(None);
     }
     let unknown = || not_found("There is no such event in this room");
     let target = redaction.redacts().ok_or_else(unknown)?;
-    let nid = leader.store.event_nid(head.info.nid, target).await?.ok_or_else(unknown)?;
+    let nid = leader
+        .store
+        .event_nid(head.info.nid, target)
+        .await?
+        .ok_or_else(unknown)?;
     let event = leader.store.event(nid).await?.ok_or_else(unknown)?;
     let rules = head.info.version.rules();
     if event.body.sender() != redaction.sender() && !has_redact_power(leader, head, redaction.sender()).await? {
@@ -39,12 +47,17 @@ pub(super) async fn effect(leader: &Leader, head: &mut PendingHead, redaction: &
     if event.redacted_by.is_some() {
         return Ok(None);
     }
-    Ok(Some(Redaction { target: nid, redacted: event.body.redacted(rules) }))
+    Ok(Some(Redaction {
+        target: nid,
+        redacted: event.body.redacted(rules),
+    }))
 }
 
 /// Whether a user may redact what others have sent. The authorization rules ask for less: to them all users of a server are one.
 async fn has_redact_power(leader: &Leader, head: &mut PendingHead, user: &UserId) -> Result<bool, CommandError> {
-    let Some(create) = head.state_event(leader, "m.room.create", "").await? else { return Ok(false) };
+    let Some(create) = head.state_event(leader, "m.room.create", "").await? else {
+        return Ok(false);
+    };
     let event = head.state_event(leader, "m.room.power_levels", "").await?;
     let levels = PowerLevels::read(head.info.version.rules(), &create, event.as_deref());
     Ok(levels.user_level(user.as_str())? >= levels.level(Level::Redact)?)
@@ -54,7 +67,13 @@ impl Redaction {
     /// Writes it behind the redaction itself, which is the head's newest event.
     pub(super) fn persist(self, head: &PendingHead, change: &mut ChangeSet) {
         let redacted_by = head.tips[0].nid;
-        change.statements.push(events::redact(self.target, redacted_by, &self.redacted));
-        change.rows.push(Row::Redaction { room: head.info.nid, event: self.target, redacted_by });
+        change
+            .statements
+            .push(events::redact(self.target, redacted_by, &self.redacted));
+        change.rows.push(Row::Redaction {
+            room: head.info.nid,
+            event: self.target,
+            redacted_by,
+        });
     }
 }

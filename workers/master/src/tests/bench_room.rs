@@ -43,15 +43,24 @@ impl Server {
         let end_tasks = CancellationToken::new();
         let tasks = Tasks::new(TaskTracker::new(), end_tasks.clone(), Handle::current());
         let (target, follow) = watch::channel(MasterTarget::Nobody);
-        let parts =
-            ReplicaParts { store: Store::new(db.clone()), bus: Bus::Local, master: follow, secret: None, tasks };
+        let parts = ReplicaParts {
+            store: Store::new(db.clone()),
+            bus: Bus::Local,
+            master: follow,
+            secret: None,
+            tasks,
+        };
         let replica = Replica::start(parts).await.expect("the log can be read");
         let identity = Identity {
             server_name: "example.org".try_into().expect("a server name"),
             signing_key: Arc::new(SigningKey::from_seed("1", &[7; 32]).expect("a key")),
             clock: ticking_clock(),
         };
-        let config = MasterConfig { identity, holder: name.to_owned(), lease_ttl: Duration::from_secs(60) };
+        let config = MasterConfig {
+            identity,
+            holder: name.to_owned(),
+            lease_ttl: Duration::from_secs(60),
+        };
         let master = Arc::new(Master::new(config, replica.clone()));
         target.send_replace(MasterTarget::here(master.service()));
         let stop = CancellationToken::new();
@@ -62,7 +71,14 @@ impl Server {
                 drop(target);
             }
         });
-        let server = Self { replica, db, master, stop, end_tasks, running };
+        let server = Self {
+            replica,
+            db,
+            master,
+            stop,
+            end_tasks,
+            running,
+        };
         server.wait_until_leading().await;
         server
     }
@@ -93,13 +109,23 @@ impl Server {
     pub(crate) async fn run(&self, id: &str, kind: Kind) -> Result<CommandResult, MasterError> {
         let mut bytes = [0; 16];
         bytes[..id.len()].copy_from_slice(id.as_bytes());
-        let command = Command { id: Bytes::copy_from_slice(&bytes), kind: Some(kind), task: None };
+        let command = Command {
+            id: Bytes::copy_from_slice(&bytes),
+            kind: Some(kind),
+            task: None,
+        };
         self.replica.run(command).await
     }
 
     pub(crate) async fn register(&self, user: &str) {
-        let register = Register { user_id: user.to_owned(), display_name: user[1..2].to_owned(), ..Register::default() };
-        self.run(&format!("r{user}")[..8], Kind::Register(register)).await.expect("the user is registered");
+        let register = Register {
+            user_id: user.to_owned(),
+            display_name: user[1..2].to_owned(),
+            ..Register::default()
+        };
+        self.run(&format!("r{user}")[..8], Kind::Register(register))
+            .await
+            .expect("the user is registered");
     }
 
     pub(crate) async fn create_room(&self, id: &str, creator: &str, version: RoomVersion) -> String {
@@ -149,7 +175,9 @@ impl Server {
 
     /// The whole log, checked to be one chain without a hole.
     pub(crate) async fn log(&self) -> Vec<Frame> {
-        let stored = log::frames_after(&self.db, WriterId::MASTER, 0, 100_000).await.expect("the log can be read");
+        let stored = log::frames_after(&self.db, WriterId::MASTER, 0, 100_000)
+            .await
+            .expect("the log can be read");
         let mut at = 0;
         let mut frames = Vec::new();
         for stored in stored {
@@ -157,8 +185,14 @@ impl Server {
             at = stored.position;
             frames.push(Arc::unwrap_or_clone(frames::decode(stored.frame).expect("a frame")));
         }
-        let head = log::head(&self.db, WriterId::MASTER).await.expect("the head can be read");
-        assert_eq!(head.map(|head| head.position), Some(at), "the head is where the log ends");
+        let head = log::head(&self.db, WriterId::MASTER)
+            .await
+            .expect("the head can be read");
+        assert_eq!(
+            head.map(|head| head.position),
+            Some(at),
+            "the head is where the log ends"
+        );
         frames
     }
 }
@@ -170,9 +204,17 @@ pub(crate) fn room_events(creator: &str, version: RoomVersion) -> Vec<InitialEve
         state_key: state_key.to_owned(),
         content: content.to_string().into(),
     };
-    let users = if version == RoomVersion::V12 { json!({}) } else { json!({creator: 100}) };
+    let users = if version == RoomVersion::V12 {
+        json!({})
+    } else {
+        json!({creator: 100})
+    };
     vec![
-        event("m.room.create", "", &json!({"creator": creator, "room_version": version.as_str()})),
+        event(
+            "m.room.create",
+            "",
+            &json!({"creator": creator, "room_version": version.as_str()}),
+        ),
         event("m.room.member", creator, &json!({"membership": "join"})),
         event("m.room.power_levels", "", &json!({"users": users})),
         event("m.room.join_rules", "", &json!({"join_rule": "public"})),

@@ -15,7 +15,11 @@ const ALICE: &str = "@alice:example.org";
 
 /// The function a statement names in its first line.
 fn names(change: &ChangeSet) -> Vec<&str> {
-    change.statements.iter().map(|statement| statement.sql.lines().next().unwrap().trim_start_matches("-- ")).collect()
+    change
+        .statements
+        .iter()
+        .map(|statement| statement.sql.lines().next().unwrap().trim_start_matches("-- "))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +39,11 @@ async fn a_message_writes_three_rows_of_its_own_and_shares_two() {
             content: json!({"msgtype": "m.text", "body": "hello"}).to_string().into(),
             ..SendEvent::default()
         };
-        let command = Command { id: vec![number; 16].into(), kind: Some(Kind::SendEvent(send)), task: None };
+        let command = Command {
+            id: vec![number; 16].into(),
+            kind: Some(Kind::SendEvent(send)),
+            task: None,
+        };
         let mut decision = decide(&leader, &mut state, &command).await.unwrap();
         leader.remember_result(&command, &mut decision);
         turn.append(decision.change);
@@ -44,7 +52,13 @@ async fn a_message_writes_three_rows_of_its_own_and_shares_two() {
     // Two messages of one turn: the room's head is written once for both. The sequencer adds the log row and the head of the log for the whole commit.
     assert_eq!(
         names(&turn),
-        ["events::insert", "commands::insert", "events::insert", "commands::insert", "room_heads::upsert"]
+        [
+            "events::insert",
+            "commands::insert",
+            "events::insert",
+            "commands::insert",
+            "room_heads::upsert"
+        ]
     );
     assert_eq!(turn.rows.len(), 2);
     drop(leader);

@@ -19,20 +19,37 @@ async fn a_poison_change_set_errs_alone() {
     for database in databases().await {
         let server = Server::start(&database, "one").await;
         let leader = server.master.leader_for_tests();
-        let row = || Row::Profile { user: plexus_core::ids::UserNid(1) };
+        let row = || Row::Profile {
+            user: plexus_core::ids::UserNid(1),
+        };
         let harmless = "-- test::harmless\nDELETE FROM tasks WHERE id = -1";
-        let change = |statement| ChangeSet { rows: vec![row()], statements: vec![statement], asks_for_tasks: false };
+        let change = |statement| ChangeSet {
+            rows: vec![row()],
+            statements: vec![statement],
+            asks_for_tasks: false,
+        };
         let touches_nothing = || Statement::new(harmless, []).expecting(1);
         let duplicate = || Statement::new("-- test::bad\nINSERT INTO facts (name, value) VALUES (NULL, 'x')", []);
         let fine = || Statement::new(harmless, []);
         let submissions = [fine(), touches_nothing(), fine(), duplicate(), fine()].map(|statement| {
             let sequencer = leader.sequencer.clone();
-            async move { sequencer.commit(change(statement)).await.map(|committed| committed.frame.position) }
+            async move {
+                sequencer
+                    .commit(change(statement))
+                    .await
+                    .map(|committed| committed.frame.position)
+            }
         });
         let outcomes = join_all(submissions).await;
-        let poison: Vec<bool> = outcomes.iter().map(|outcome| *outcome == Err(NotCommitted::Poison)).collect();
+        let poison: Vec<bool> = outcomes
+            .iter()
+            .map(|outcome| *outcome == Err(NotCommitted::Poison))
+            .collect();
         assert_eq!(poison, [false, true, false, true, false], "{outcomes:?}");
-        assert_eq!(server.log().await.iter().map(|frame| frame.rows.len()).sum::<usize>(), 3);
+        assert_eq!(
+            server.log().await.iter().map(|frame| frame.rows.len()).sum::<usize>(),
+            3
+        );
         drop(leader);
         server.stop().await;
     }
@@ -49,9 +66,15 @@ async fn a_retry_gets_the_first_answer_also_from_the_next_master() {
             opaque_id: format!("{:x}", rand::random::<u64>()),
             events: room_events(ALICE, RoomVersion::V11),
         };
-        let room = server.run("create", Kind::CreateRoom(create())).await.expect("the room is made");
+        let room = server
+            .run("create", Kind::CreateRoom(create()))
+            .await
+            .expect("the room is made");
         let room_id = room.room_id.clone().expect("it has an id");
-        let sent = server.send("send", &room_id, ALICE, "once").await.expect("the creator may talk");
+        let sent = server
+            .send("send", &room_id, ALICE, "once")
+            .await
+            .expect("the creator may talk");
         assert_eq!(server.send("send", &room_id, ALICE, "once").await, Ok(sent.clone()));
         let rows = server.log().await.len();
         server.kill();
@@ -71,8 +94,17 @@ async fn the_same_command_twenty_times_at_once_runs_once() {
         server.register(ALICE).await;
         let room = server.create_room("room", ALICE, RoomVersion::V10).await;
         let results = join_all((0..20).map(|_| server.send("same", &room, ALICE, "once"))).await;
-        assert!(results.iter().all(|result| result.is_ok() && *result == results[0]), "{results:?}");
-        let events = server.log().await.iter().flat_map(|frame| &frame.rows).filter(|row| matches!(row, Row::Event(_))).count();
+        assert!(
+            results.iter().all(|result| result.is_ok() && *result == results[0]),
+            "{results:?}"
+        );
+        let events = server
+            .log()
+            .await
+            .iter()
+            .flat_map(|frame| &frame.rows)
+            .filter(|row| matches!(row, Row::Event(_)))
+            .count();
         assert_eq!(events, 5);
         server.stop().await;
     }
@@ -94,7 +126,11 @@ async fn a_deposed_master_commits_nothing() {
         assert!(outcome.is_err(), "{outcome:?}");
         new.send("new", &room, ALICE, "new").await.unwrap();
         let log = new.log().await;
-        let events = log.iter().flat_map(|frame| &frame.rows).filter(|row| matches!(row, Row::Event(_))).count();
+        let events = log
+            .iter()
+            .flat_map(|frame| &frame.rows)
+            .filter(|row| matches!(row, Row::Event(_)))
+            .count();
         assert_eq!(events, 5, "four that make the room, and one message");
         assert!(!still_leading(), "it has not found out");
         old.kill();
@@ -115,10 +151,14 @@ async fn many_senders_in_one_room_make_one_line_of_events() {
         let sent: Result<Vec<String>, MasterError> = join_all(sends).await.into_iter().collect();
         assert_eq!(sent.expect("all are sent").len(), 200);
         let log = server.log().await;
-        let orders: Vec<i64> = log.iter().flat_map(|frame| &frame.rows).filter_map(|row| match row {
-            Row::Event(event) => Some(event.room_order),
-            _ => None,
-        }).collect();
+        let orders: Vec<i64> = log
+            .iter()
+            .flat_map(|frame| &frame.rows)
+            .filter_map(|row| match row {
+                Row::Event(event) => Some(event.room_order),
+                _ => None,
+            })
+            .collect();
         assert_eq!(orders, (1..=204).collect::<Vec<_>>());
         assert!(log.len() < 204, "nothing was committed together");
         Arc::into_inner(server).expect("nobody else has it").stop().await;

@@ -32,9 +32,15 @@ async fn a_room_of_every_version_is_made_joined_and_talked_in() {
         for version in RoomVersion::ALL {
             let name = format!("room{version}");
             let room = server.create_room(&name, ALICE, version).await;
-            assert_eq!(errcode(server.send(&format!("{name}a"), &room, BOB, "no").await), "M_FORBIDDEN");
+            assert_eq!(
+                errcode(server.send(&format!("{name}a"), &room, BOB, "no").await),
+                "M_FORBIDDEN"
+            );
             server.join(&room, BOB).await.expect("the room is public");
-            let event = server.send(&format!("{name}b"), &room, BOB, "hello").await.expect("a member may talk");
+            let event = server
+                .send(&format!("{name}b"), &room, BOB, "hello")
+                .await
+                .expect("a member may talk");
             check_last_event(&server, &room, &event).await;
         }
         server.stop().await;
@@ -44,9 +50,15 @@ async fn a_room_of_every_version_is_made_joined_and_talked_in() {
 /// The last row of the log is this event, and the event says what it should.
 async fn check_last_event(server: &Server, room: &str, event: &str) {
     let log = server.log().await;
-    let Some(Row::Event(row)) = log.last().and_then(|frame| frame.rows.last()) else { panic!("no event at the end") };
+    let Some(Row::Event(row)) = log.last().and_then(|frame| frame.rows.last()) else {
+        panic!("no event at the end")
+    };
     let store = server.replica.store();
-    let stored = store.event(row.event).await.expect("the store answers").expect("the event is stored");
+    let stored = store
+        .event(row.event)
+        .await
+        .expect("the store answers")
+        .expect("the event is stored");
     assert_eq!(stored.body.event_id(), event);
     assert_eq!(stored.body.room_id(), room);
     assert_eq!(stored.body.prev_events().len(), 1);
@@ -65,7 +77,9 @@ async fn members_come_and_go_by_the_rules() {
         assert_eq!(errcode(step(ALICE, BOB, Action::Kick).await), "M_FORBIDDEN");
         step(ALICE, BOB, Action::Invite).await.expect("invite");
         step(BOB, BOB, Action::Join).await.expect("join");
-        let again = step(BOB, BOB, Action::Join).await.expect("joining twice is joining once");
+        let again = step(BOB, BOB, Action::Join)
+            .await
+            .expect("joining twice is joining once");
         assert_eq!(errcode(step(BOB, ALICE, Action::Kick).await), "M_FORBIDDEN");
         assert_eq!(errcode(step(ALICE, BOB, Action::Unban).await), "M_FORBIDDEN");
         step(ALICE, BOB, Action::Ban).await.expect("ban");
@@ -82,13 +96,21 @@ async fn members_come_and_go_by_the_rules() {
 }
 
 async fn bobs_memberships(server: &Server) -> Vec<Membership> {
-    let bob = server.replica.store().user_nid(BOB.try_into().expect("an id")).await.expect("the store answers");
+    let bob = server
+        .replica
+        .store()
+        .user_nid(BOB.try_into().expect("an id"))
+        .await
+        .expect("the store answers");
     let log = server.log().await;
     let changes = log.iter().flat_map(|frame| &frame.rows).filter_map(|row| match row {
         Row::Event(event) => event.membership,
         _ => None,
     });
-    changes.filter(|(user, _)| Some(*user) == bob).map(|(_, membership)| membership).collect()
+    changes
+        .filter(|(user, _)| Some(*user) == bob)
+        .map(|(_, membership)| membership)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,11 +130,19 @@ async fn a_redaction_takes_the_content_and_says_so_in_the_log() {
             redacts: Some(secret.clone()),
             ..SendEvent::default()
         };
-        assert_eq!(errcode(server.run("r1", Kind::SendEvent(redact(BOB))).await), "M_FORBIDDEN");
+        assert_eq!(
+            errcode(server.run("r1", Kind::SendEvent(redact(BOB))).await),
+            "M_FORBIDDEN"
+        );
         server.run("r2", Kind::SendEvent(redact(ALICE))).await.expect("her own");
         let store = server.replica.store();
-        let info = store.room(<&RoomId>::try_from(room.as_str()).expect("an id")).await.expect("the store answers");
-        let nid = store.event_nid(info.expect("a room").nid, secret.as_str().try_into().expect("an id")).await;
+        let info = store
+            .room(<&RoomId>::try_from(room.as_str()).expect("an id"))
+            .await
+            .expect("the store answers");
+        let nid = store
+            .event_nid(info.expect("a room").nid, secret.as_str().try_into().expect("an id"))
+            .await;
         let nid: EventNid = nid.expect("the store answers").expect("an event");
         let event = store.event(nid).await.expect("the store answers").expect("an event");
         assert_eq!(event.body.content(), "{}");
@@ -137,14 +167,21 @@ async fn a_new_name_reaches_every_room_by_tasks() {
             field: "displayname".to_owned(),
             value: Some(json!("Alice!").to_string().into()),
         };
-        server.run("p", Kind::SetProfile(profile)).await.expect("her own profile");
+        server
+            .run("p", Kind::SetProfile(profile))
+            .await
+            .expect("her own profile");
         let store = server.replica.store();
         for room in rooms {
             let info = store.room(<&RoomId>::try_from(room.as_str()).expect("an id")).await;
             let info = info.expect("the store answers").expect("a room");
             let renamed = tokio::time::timeout(std::time::Duration::from_secs(10), async {
                 loop {
-                    let root = store.room_root_at(info.nid, i64::MAX).await.expect("the store answers").expect("a root");
+                    let root = store
+                        .room_root_at(info.nid, i64::MAX)
+                        .await
+                        .expect("the store answers")
+                        .expect("a root");
                     let member = store.state_event(info.nid, root, "m.room.member", ALICE).await;
                     let member = member.expect("the store answers").expect("she is a member");
                     if member.body.content_string("displayname").as_deref() == Some("Alice!") {

@@ -92,11 +92,19 @@ async fn relay(mut client: UnixStream, mut server: UnixStream, armed: Arc<Atomic
 }
 
 fn through(config: &DatabaseConfig, proxy: &Path) -> (PathBuf, DatabaseConfig) {
-    let DatabaseConfig::Postgres { url, pool_max } = config else { panic!("not PostgreSQL") };
+    let DatabaseConfig::Postgres { url, pool_max } = config else {
+        panic!("not PostgreSQL")
+    };
     let (before, rest) = url.split_once("host=").unwrap();
     let (host, after) = rest.split_once('&').unwrap();
     let url = format!("{before}host={}&{after}", proxy.display());
-    (PathBuf::from(host), DatabaseConfig::Postgres { url, pool_max: *pool_max })
+    (
+        PathBuf::from(host),
+        DatabaseConfig::Postgres {
+            url,
+            pool_max: *pool_max,
+        },
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +122,11 @@ async fn an_unknown_outcome_of_commit_is_found_out_and_nothing_is_done_twice() {
         assert!(proxy.has_cut(), "{cut:?}: no COMMIT came by");
     }
     let log = server.log().await;
-    let events = log.iter().flat_map(|frame| &frame.rows).filter(|row| matches!(row, Row::Event(_))).count();
+    let events = log
+        .iter()
+        .flat_map(|frame| &frame.rows)
+        .filter(|row| matches!(row, Row::Event(_)))
+        .count();
     assert_eq!(events, 4 + 3);
     server.stop().await;
 }

@@ -1,17 +1,28 @@
-//! `plexus db migrate`.
+//! `plexus db migrate` and `plexus db restored`.
 
 use plexus_runtime::{
     config::{Config, Topology},
-    migrate_database, tokio_runtime,
+    migrate_database, new_generation, tokio_runtime,
 };
 
 use super::Outcome;
 use crate::cli::Db;
 
 pub(super) fn run(command: Db) -> Outcome {
-    let Db::Migrate(configured) = command;
-    let config = Config::load(&configured.sources(), Topology::One)?;
-    let migrated = tokio_runtime()?.block_on(migrate_database(&config))?;
+    match command {
+        Db::Migrate(configured) => migrate(&Config::load(&configured.sources(), Topology::One)?),
+        Db::Restored(configured) => restored(&Config::load(&configured.sources(), Topology::One)?),
+    }
+}
+
+fn restored(config: &Config) -> Outcome {
+    tokio_runtime()?.block_on(new_generation(config))?;
+    println!("every client begins its sync anew; restart the processes that run");
+    Ok(())
+}
+
+fn migrate(config: &Config) -> Outcome {
+    let migrated = tokio_runtime()?.block_on(migrate_database(config))?;
     if migrated.from == migrated.to {
         println!("the database already has schema {}", migrated.to);
     } else {

@@ -8,27 +8,26 @@ use plexus_service::{
     },
 };
 use ruma::api::client::{
-    account::register::{
-        RegistrationKind,
-        v3::{Request, Response},
-    },
+    account::register::{RegistrationKind, v3::Request},
     uiaa::AuthData,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    call::{Call, typed},
+    call::{Call, typed_raw},
     error::Error,
+    http::{Reply, json_reply},
     routes::{Auth, Route},
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("register", Auth::None, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("register", Auth::None, |call| Box::pin(typed_raw(call, handle)));
 
 /// Characters of the id of an interactive authentication.
 const SESSION_CHARS: usize = 24;
 
-async fn handle(call: Call, request: Request) -> Result<Response, Error> {
+/// ruma's response cannot leave `device_id` out where there is no session.
+async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
     let ctx = call.ctx();
     if request.kind == RegistrationKind::Guest {
         return Err(Error::guest_access_forbidden("this server has no guests"));
@@ -52,12 +51,12 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
         session: (!request.inhibit_login).then_some(wish),
     };
     let session = create_account(ctx, account).await?;
-    let mut response = Response::new(user_id);
+    let mut reply = json!({"user_id": user_id, "home_server": user_id.server_name()});
     if let Some(session) = session {
-        response.access_token = Some(session.access_token);
-        response.device_id = Some(session.device_id);
+        reply["access_token"] = session.access_token.into();
+        reply["device_id"] = session.device_id.as_str().into();
     }
-    Ok(response)
+    Ok(json_reply(reply.to_string()))
 }
 
 /// The one flow has the one stage that asks for nothing. It can be done in the first request, or after being told of it.

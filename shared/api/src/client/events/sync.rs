@@ -1,9 +1,11 @@
 //! `GET /sync`.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
+use futures_util::future::{Either, select};
 use plexus_service::sync::{SyncRequest, sync};
 use ruma::api::client::sync::sync_events::v3::Request;
+use serde_json::json;
 
 use crate::{
     call::Call,
@@ -29,6 +31,14 @@ async fn handle(call: Call) -> Result<Reply, Error> {
         timeout: Duration::from_millis(query.number("timeout")?.unwrap_or_default()),
         token_hash: call.token_hash,
     };
-    let response = sync(call.ctx(), call.requester()?, request).await?;
-    Ok(json_reply(response.0))
+    let since = request.since.clone();
+    let answer = pin!(sync(call.ctx(), call.requester()?, request));
+    let Some(since) = since else {
+        return Ok(json_reply(answer.await?.0));
+    };
+    match select(answer, pin!(call.app.stopped_waiting())).await {
+        Either::Left((answer, _)) => Ok(json_reply(answer?.0)),
+        // Nothing new: the client asks again, where somebody answers.
+        Either::Right(((), _)) => Ok(json_reply(json!({"next_batch": since}).to_string())),
+    }
 }
