@@ -10,14 +10,14 @@ pub(super) async fn load(ctx: &Ctx, requester: &Requester, filter: Option<&str>)
         return Ok(Filter::default());
     };
     if text.starts_with('{') {
-        return Filter::parse(text.as_bytes()).map_err(refused);
+        return Filter::parse(text.as_bytes()).map_err(|error| refused(&error));
     }
     let unknown = || ServiceError::invalid_param("there is no filter with this id");
     let id: i64 = text.parse().map_err(|_| unknown())?;
     let stored = ctx.store.filter(requester.user, id).await?.ok_or_else(unknown)?;
-    Filter::parse(&stored).map_err(refused)
+    Filter::parse(&stored).map_err(|error| refused(&error))
 }
 
-fn refused(error: FilterError) -> ServiceError {
+fn refused(error: &FilterError) -> ServiceError {
     ServiceError::invalid_param(format_args!("the filter cannot be used: {error}"))
 }
