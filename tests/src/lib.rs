@@ -10,6 +10,7 @@ mod http;
 mod nginx;
 mod ports;
 mod process;
+mod programs;
 mod redis;
 mod redis_proxy;
 mod shared;

@@ -1,5 +1,6 @@
 //! Scenarios on real clusters, and the rules of the house that code can check.
 
+mod accounts;
 mod architecture;
 mod bad_input;
 mod chaos;
