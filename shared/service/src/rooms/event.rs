@@ -6,7 +6,7 @@ use plexus_storage::events::StoredEvent;
 use ruma::{EventId, RoomId};
 
 use super::access::{Sights, view_room};
-use crate::{Ctx, Requester, ServiceError, client_event::ClientEvent};
+use crate::{Ctx, Requester, ServiceError, client_event::ClientEvent, error::Refusal};
 
 /// One event of a room as the requester sees it, as JSON.
 pub async fn get_event(
@@ -16,7 +16,14 @@ pub async fn get_event(
     event_id: &EventId,
 ) -> Result<Vec<u8>, ServiceError> {
     let not_found = || ServiceError::not_found("there is no such event, or you may not see it");
-    let view = view_room(ctx, requester, room_id).await?;
+    let view = match view_room(ctx, requester, room_id).await {
+        // The specification has one answer for what is not there and what one may not see.
+        Err(ServiceError::Refused {
+            kind: Refusal::Forbidden,
+            ..
+        }) => return Err(not_found()),
+        view => view?,
+    };
     let nid = ctx
         .store
         .event_nid(view.room.nid, event_id)
