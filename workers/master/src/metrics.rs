@@ -13,9 +13,9 @@ pub const COMMIT_CHANGE_SETS: &str = "plexus_commit_change_sets";
 /// Lanes in memory.
 pub const LANES: &str = "plexus_lanes";
 /// Commands carried out, by kind and outcome.
-pub const COMMANDS_TOTAL: &str = "plexus_commands_total";
+pub const COMMANDS_TOTAL: &str = "plexus_master_commands_total";
 /// Seconds a Command took in the master, by kind.
-pub const COMMAND_SECONDS: &str = "plexus_command_seconds";
+pub const COMMAND_SECONDS: &str = "plexus_master_command_seconds";
 /// Whether this process leads (1) or stands by (0).
 pub const LEADING: &str = "plexus_master_leading";
 
