@@ -1,6 +1,11 @@
 //! What syncs cost: one message to 100 waiting members, the round with nothing new, and initial syncs of 20 rooms.
 
 #[path = "../tests/sync/world/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the world of the tests, of which a bench needs a part"
+)]
 mod world;
 
 use std::{
@@ -44,8 +49,8 @@ async fn crowd() -> Crowd {
     let lazy = json!({"room": {"state": {"lazy_load_members": true}}});
     let mut requests = Vec::new();
     for member in &members {
-        let first = world.sync(member, filtered(lazy.clone(), SyncRequest::default())).await;
-        requests.push(waiting(filtered(lazy.clone(), since(&first))));
+        let first = world.sync(member, filtered(&lazy, SyncRequest::default())).await;
+        requests.push(waiting(filtered(&lazy, since(&first))));
     }
     Crowd {
         world,
@@ -132,7 +137,7 @@ fn initial(c: &mut Criterion, runtime: &Runtime) {
         (world, user)
     });
     let lazy = filtered(
-        json!({"room": {"state": {"lazy_load_members": true}}}),
+        &json!({"room": {"state": {"lazy_load_members": true}}}),
         SyncRequest::default(),
     );
     for (name, request) in [("lazy members", lazy), ("all members", SyncRequest::default())] {

@@ -22,7 +22,7 @@ async fn a_filter_decides_which_rooms_and_events_are_told() {
         "not_rooms": [world.room_id(hidden)],
         "timeline": {"types": ["m.room.mess*"], "limit": 3},
     }});
-    let answer = world.sync(&alice, filtered(filter, since(&first))).await;
+    let answer = world.sync(&alice, filtered(&filter, since(&first))).await;
     assert!(answer["rooms"]["join"].get(world.room_id(hidden)).is_none());
     let told_of = &answer["rooms"]["join"][world.room_id(room)];
     assert_eq!(told(told_of), ["27", "28", "29"]);
@@ -36,11 +36,11 @@ async fn a_filter_decides_which_rooms_and_events_are_told() {
 
     let nothing = json!({"room": {"timeline": {"types": []}, "state": {"types": []}}});
     assert_eq!(
-        world.sync(&alice, filtered(nothing, since(&first))).await["rooms"],
+        world.sync(&alice, filtered(&nothing, since(&first))).await["rooms"],
         json!({})
     );
     let state = json!({"room": {"state": {"types": ["m.room.create"]}, "timeline": {"limit": 1}}});
-    let initial = world.sync(&alice, filtered(state, SyncRequest::default())).await;
+    let initial = world.sync(&alice, filtered(&state, SyncRequest::default())).await;
     assert_eq!(
         state_of(&initial["rooms"]["join"][world.room_id(room)]),
         ["m.room.create "]
@@ -55,13 +55,13 @@ async fn events_are_cut_down_to_the_fields_asked_for() {
     let first = world.sync(&alice, SyncRequest::default()).await;
     world.message(room, &alice, "text").await;
     let filter = json!({"event_fields": ["type", "content.body"]});
-    let answer = world.sync(&alice, filtered(filter, since(&first))).await;
+    let answer = world.sync(&alice, filtered(&filter, since(&first))).await;
     let events = &answer["rooms"]["join"][world.room_id(room)]["timeline"]["events"];
     assert_eq!(
         events,
         &json!([{"content": {"body": "text"}, "type": "m.room.message"}])
     );
-    let federation = filtered(json!({"event_format": "federation"}), since(&first));
+    let federation = filtered(&json!({"event_format": "federation"}), since(&first));
     let answer = world.sync(&alice, federation).await;
     let event = &answer["rooms"]["join"][world.room_id(room)]["timeline"]["events"][0];
     assert!(event["hashes"].is_object() && event["unsigned"]["age"].is_number());

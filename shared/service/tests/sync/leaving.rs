@@ -70,7 +70,7 @@ async fn the_timeline_ends_with_the_leave() {
         assert_eq!(world.next(&alice, &answer).await["rooms"], json!({}));
         let initial = world.sync(&alice, SyncRequest::default()).await;
         assert_eq!(initial["rooms"], json!({}), "a new device is not told of rooms left");
-        let request = filtered(json!({"room": {"include_leave": true}}), SyncRequest::default());
+        let request = filtered(&json!({"room": {"include_leave": true}}), SyncRequest::default());
         let initial = world.sync(&alice, request).await;
         let left = &initial["rooms"]["leave"][world.room_id(room)];
         assert_eq!(told(left).last().map(String::as_str), Some("m.room.member"));

@@ -90,7 +90,7 @@ async fn the_gap_before_a_limited_timeline_is_exactly_what_is_missing() {
         .set(room, &bob, "m.room.topic", "", json!({"topic": "shown"}))
         .await;
     let filter = json!({"room": {"timeline": {"limit": 4}}});
-    let answer = world.sync(&alice, filtered(filter.clone(), since(&first))).await;
+    let answer = world.sync(&alice, filtered(&filter, since(&first))).await;
     let told_of = &answer["rooms"]["join"][world.room_id(room)];
     assert_eq!(told(told_of), ["67", "68", "69", "m.room.topic"]);
     assert_eq!(told_of["timeline"]["limited"], true);
@@ -102,7 +102,7 @@ async fn the_gap_before_a_limited_timeline_is_exactly_what_is_missing() {
     assert_eq!(gap(&world, told_of, last).await, 68, "the name and 67 messages");
     let after = SyncRequest {
         use_state_after: true,
-        ..filtered(filter, since(&first))
+        ..filtered(&filter, since(&first))
     };
     let answer = world.sync(&alice, after).await;
     let told_of = &answer["rooms"]["join"][world.room_id(room)];

@@ -59,7 +59,7 @@ async fn news_that_a_filter_hides_wakes_nobody() {
     let ctx = world.ctx.clone();
     let mut answer = pin!(timeout(
         DEADLINE,
-        sync(&ctx, &alice, waiting(filtered(filter, since(&first))))
+        sync(&ctx, &alice, waiting(filtered(&filter, since(&first))))
     ));
     for n in 0..5 {
         assert!(poll!(&mut answer).is_pending());

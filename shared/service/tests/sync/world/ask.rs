@@ -14,7 +14,7 @@ pub(crate) fn since(before: &Json) -> SyncRequest {
     }
 }
 
-pub(crate) fn filtered(filter: Json, request: SyncRequest) -> SyncRequest {
+pub(crate) fn filtered(filter: &Json, request: SyncRequest) -> SyncRequest {
     SyncRequest {
         filter: Some(filter.to_string()),
         ..request
