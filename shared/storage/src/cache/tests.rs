@@ -1,6 +1,5 @@
 use std::{
     convert::Infallible,
-    future::Future,
     pin::pin,
     sync::atomic::{AtomicU64, Ordering},
     task::Poll,
@@ -18,8 +17,8 @@ fn numbers(max_bytes: u64) -> Numbers {
 }
 
 /// A load that ends when the test says so.
-fn slow(answer: oneshot::Receiver<u64>) -> impl Future<Output = Result<Arc<Vec<u64>>, Infallible>> {
-    async { Ok(Arc::new(vec![answer.await.expect("the test answers")])) }
+async fn slow(answer: oneshot::Receiver<u64>) -> Result<Arc<Vec<u64>>, Infallible> {
+    Ok(Arc::new(vec![answer.await.expect("the test answers")]))
 }
 
 async fn now(cache: &Numbers, key: u8, value: u64) -> Vec<u64> {
@@ -51,7 +50,7 @@ async fn readers_share_one_load() {
 #[tokio::test]
 async fn a_load_that_a_row_overtakes_is_used_once_and_not_kept() {
     for overtake in [Numbers::forget, |cache: &Numbers, key: &u8| {
-        cache.change(key, |_| panic!("nothing is kept"))
+        cache.change(key, |_| panic!("nothing is kept"));
     }] {
         let cache = numbers(10_000);
         let (answer, question) = oneshot::channel();
@@ -168,6 +167,6 @@ async fn what_is_kept_may_not_be_enough() {
         [1, 2]
     );
     assert_eq!(now(&cache, 1, 9).await, [1, 2]);
-    let mut kept = pin!(cache.get_if_or_load(&1, longer, || std::future::pending::<Result<_, Infallible>>()));
+    let mut kept = pin!(cache.get_if_or_load(&1, longer, std::future::pending::<Result<_, Infallible>>));
     assert!(matches!(poll!(&mut kept), Poll::Ready(Ok(_))));
 }

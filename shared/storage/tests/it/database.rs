@@ -13,6 +13,7 @@ use plexus_storage::db::{
     CommitError, Database, DbError, Rejection, Statement, Value, migrate, now_ms, require_schema,
 };
 use plexus_testkit::databases;
+use tokio::task::JoinSet;
 
 fn insert_user(nid: i64, id: &str) -> Statement {
     let sql = "-- test::insert_user\nINSERT INTO users (user_nid, user_id) VALUES ($1, $2)";
@@ -28,8 +29,8 @@ fn insert_node(room: i64, node: i64, body: &[u8]) -> Statement {
 
 async fn users(db: &Database) -> Vec<i64> {
     let sql = "-- test::users\nSELECT user_nid FROM users ORDER BY user_nid";
-    let rows = db.query(sql, &[]).await.unwrap();
-    rows.iter().map(|row| row.int(0).unwrap()).collect()
+    let rows = db.query(sql, &[]).await.expect("the database answers");
+    rows.iter().map(|row| row.int(0).expect("a number")).collect()
 }
 
 #[tokio::test]
@@ -146,9 +147,8 @@ async fn a_missing_reference_is_told_from_other_errors() {
         let sql = "-- test::profile\nINSERT INTO profiles (user_nid, field, value) VALUES ($1, $2, $3)";
         let profile = Statement::new(sql, [1.into(), "f".into(), Bytes::new().into()]);
         let error = test.db.execute(profile).await.unwrap_err();
-        let rejection = match error {
-            DbError::Rejected { rejection, .. } => rejection,
-            other => panic!("{other}"),
+        let DbError::Rejected { rejection, .. } = error else {
+            panic!("{error}")
         };
         assert_eq!(rejection, Rejection::ForeignKey);
     }
@@ -185,7 +185,7 @@ async fn jobs_that_run_together_fail_alone() {
         let failed = Arc::new(AtomicI64::new(0));
         let jobs = (0..200).map(|job: i64| {
             let (db, failed) = (test.db.clone(), Arc::clone(&failed));
-            tokio::spawn(async move {
+            async move {
                 let nid = 2 * job + 1;
                 let second = if job % 3 == 0 { nid } else { nid + 1 };
                 let pair = vec![
@@ -195,11 +195,9 @@ async fn jobs_that_run_together_fail_alone() {
                 if db.transaction(pair).await.is_err() {
                     failed.fetch_add(1, Ordering::Relaxed);
                 }
-            })
+            }
         });
-        for job in jobs.collect::<Vec<_>>() {
-            job.await.unwrap();
-        }
+        jobs.collect::<JoinSet<()>>().join_all().await;
         assert_eq!(failed.load(Ordering::Relaxed), 67, "{:?}", test.engine);
         assert_eq!(users(&test.db).await.len(), 2 * 133);
     }

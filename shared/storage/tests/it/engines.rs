@@ -2,6 +2,7 @@
 
 use plexus_storage::db::{CommitError, Database, DatabaseConfig, DbError, Statement, Value, migrate, require_schema};
 use plexus_testkit::{postgres_database, sqlite_database};
+use tokio::task::JoinSet;
 
 fn insert_fact(name: &str) -> Statement {
     let sql = "-- test::insert_fact\nINSERT INTO facts (name, value) VALUES ($1, $2)";
@@ -57,8 +58,8 @@ async fn lost_connections_are_replaced() {
     let killer = Database::open(&test.config).await.unwrap();
     let mut writer = test.db.writer().await.unwrap();
     for round in 0..5 {
-        let killed = killer.query(KILL_OTHERS, &[]).await.unwrap()[0].int(0).unwrap();
-        assert!(killed >= 1, "{killed}");
+        let ended = killer.query(KILL_OTHERS, &[]).await.unwrap()[0].int(0).unwrap();
+        assert!(ended >= 1, "{ended}");
         // Not tried again by the database layer, and not to be: nobody knows what became of it.
         let written = test.db.execute(insert_fact(&format!("free{round}"))).await;
         assert!(
@@ -119,11 +120,10 @@ async fn conflicting_transactions_are_tried_again() {
     let sql = "-- test::counter\nINSERT INTO leases (writer, epoch, holder, expires_ms) VALUES (7, 0, $1, 0)";
     test.db.execute(Statement::new(sql, ["x".into()])).await.unwrap();
     let add = "-- test::add\nUPDATE leases SET epoch = epoch + 1 WHERE writer = $1";
-    let mut done = 0;
-    let tasks: Vec<_> = (0..8)
+    let tasks: JoinSet<i64> = (0..8)
         .map(|_| {
             let db = test.db.clone();
-            tokio::spawn(async move {
+            async move {
                 let mut done = 0;
                 for _ in 0..10 {
                     let add = Statement::new(add, [Value::Int(7)]).expecting(1);
@@ -133,12 +133,10 @@ async fn conflicting_transactions_are_tried_again() {
                     }
                 }
                 done
-            })
+            }
         })
         .collect();
-    for task in tasks {
-        done += task.await.unwrap();
-    }
+    let done: i64 = tasks.join_all().await.into_iter().sum();
     assert!(done > 40, "only {done} of 80 transactions got through");
     let sql = "-- test::counted\nSELECT epoch FROM leases WHERE writer = 7";
     assert_eq!(test.db.query(sql, &[]).await.unwrap()[0].int(0).unwrap(), done);

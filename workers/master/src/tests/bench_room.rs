@@ -18,7 +18,7 @@ use plexus_replication::{Bus, MasterError, MasterTarget, Replica, ReplicaParts, 
 use plexus_storage::{Store, db::Database, log};
 use plexus_testkit::TestDatabase;
 use serde_json::{Value, json};
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Clock, Identity, Master, MasterConfig};
@@ -30,7 +30,7 @@ pub(crate) struct Server {
     pub(crate) master: Arc<Master>,
     stop: CancellationToken,
     end_tasks: CancellationToken,
-    running: JoinHandle<()>,
+    running: JoinSet<()>,
 }
 
 impl Server {
@@ -64,7 +64,8 @@ impl Server {
         let master = Arc::new(Master::new(config, replica.clone()));
         target.send_replace(MasterTarget::here(master.service()));
         let stop = CancellationToken::new();
-        let running = tokio::spawn({
+        let mut running = JoinSet::new();
+        running.spawn({
             let (master, stop) = (Arc::clone(&master), stop.clone());
             async move {
                 master.run(stop).await;
@@ -96,13 +97,13 @@ impl Server {
     /// Hands the lease back and ends.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        self.running.await.expect("the master ends");
+        self.running.join_all().await;
         self.end_tasks.cancel();
     }
 
     /// Ends without a word: the lease stays, nothing is wound down.
-    pub(crate) fn kill(self) {
-        self.running.abort();
+    pub(crate) fn kill(mut self) {
+        self.running.abort_all();
         self.end_tasks.cancel();
     }
 

@@ -154,9 +154,9 @@ async fn many_senders_in_one_room_make_one_line_of_events() {
         let orders: Vec<i64> = log
             .iter()
             .flat_map(|frame| &frame.rows)
-            .filter_map(|row| match row {
-                Row::Event(event) => Some(event.room_order),
-                _ => None,
+            .filter_map(|row| {
+                let Row::Event(event) = row else { return None };
+                Some(event.room_order)
             })
             .collect();
         assert_eq!(orders, (1..=204).collect::<Vec<_>>());

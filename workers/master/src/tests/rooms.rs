@@ -68,6 +68,8 @@ async fn check_last_event(server: &Server, room: &str, event: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_by_the_rules() {
+    use Membership::{Ban, Invite, Join, Leave};
+
     for database in databases().await {
         let server = Server::start(&database, "one").await;
         server.register(ALICE).await;
@@ -88,7 +90,6 @@ async fn members_come_and_go_by_the_rules() {
         step(BOB, BOB, Action::Join).await.expect("join");
         step(BOB, BOB, Action::Leave).await.expect("leave");
         let memberships: Vec<Membership> = bobs_memberships(&server).await;
-        use Membership::{Ban, Invite, Join, Leave};
         assert_eq!(memberships, [Invite, Join, Ban, Leave, Join, Leave]);
         assert!(again.event_id.is_some());
         server.stop().await;
@@ -103,9 +104,9 @@ async fn bobs_memberships(server: &Server) -> Vec<Membership> {
         .await
         .expect("the store answers");
     let log = server.log().await;
-    let changes = log.iter().flat_map(|frame| &frame.rows).filter_map(|row| match row {
-        Row::Event(event) => event.membership,
-        _ => None,
+    let changes = log.iter().flat_map(|frame| &frame.rows).filter_map(|row| {
+        let Row::Event(event) = row else { return None };
+        event.membership
     });
     changes
         .filter(|(user, _)| Some(*user) == bob)

@@ -14,6 +14,7 @@ use plexus_testkit::postgres_database;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
+    task::JoinSet,
 };
 
 use super::Server;
@@ -36,6 +37,8 @@ enum Cut {
 struct Proxy {
     folder: tempfile::TempDir,
     cut: Arc<AtomicU8>,
+    /// Ends with the proxy, and every connection with it.
+    _carrying: JoinSet<()>,
 }
 
 impl Proxy {
@@ -44,13 +47,19 @@ impl Proxy {
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
         let cut = Arc::new(AtomicU8::new(Cut::Nothing as u8));
         let armed = Arc::clone(&cut);
-        tokio::spawn(async move {
+        let mut carrying = JoinSet::new();
+        carrying.spawn(async move {
+            let mut relays = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let upstream = UnixStream::connect(server.join(".s.PGSQL.5432")).await.unwrap();
-                tokio::spawn(relay(client, upstream, Arc::clone(&armed)));
+                relays.spawn(relay(client, upstream, Arc::clone(&armed)));
             }
         });
-        Self { folder, cut }
+        Self {
+            folder,
+            cut,
+            _carrying: carrying,
+        }
     }
 
     fn arm(&self, cut: Cut) {
@@ -64,7 +73,7 @@ impl Proxy {
 
 /// Carries bytes both ways, until it is its turn to cut.
 async fn relay(mut client: UnixStream, mut server: UnixStream, armed: Arc<AtomicU8>) {
-    let (mut question, mut answer) = ([0; 65_536], [0; 65_536]);
+    let (mut question, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
             read = client.read(&mut question) => {
@@ -77,7 +86,8 @@ async fn relay(mut client: UnixStream, mut server: UnixStream, armed: Arc<Atomic
                 }
                 server.write_all(bytes).await.unwrap();
                 if cut == Cut::Answer as u8 {
-                    server.read(&mut answer).await.unwrap();
+                    let lost = server.read(&mut answer).await.unwrap();
+                    assert!(lost > 0, "PostgreSQL hung up instead of answering");
                     return;
                 }
             }
