@@ -78,7 +78,9 @@ fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<
         Found::Route { route, index, segments } => Ok((route, index, segments, method)),
         Found::OtherMethods => Err(Error::unrecognized_method()),
         Found::Nothing => Err(Error::unrecognized_path()),
-        Found::BadSegment => Err(Error::invalid_param("the path is not percent-encoded UTF-8")),
+        Found::BadSegment => Err(Error::invalid_param(
+            "the path is not percent-encoded UTF-8 without NUL",
+        )),
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn pages(pulse: Pulse) -> Pages {
         "/metrics" => Some(Page {
             status: 200,
             content_type: METRICS,
-            body: pulse.metrics.render(),
+            body: pulse.metrics.render(pulse.replica.store()),
         }),
         _ => None,
     })

@@ -1,6 +1,6 @@
 //! Logs: structured, to standard error, as text or JSON. The spans that carry request ids are opened where requests come in (api).
 
-use std::io::IsTerminal as _;
+use std::{backtrace::Backtrace, io::IsTerminal as _, panic::PanicHookInfo};
 
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -21,7 +21,19 @@ pub fn start(config: &Log) -> Result<(), ConfigError> {
             .with(output.json().flatten_event(true).with_span_list(false))
             .try_init(),
     };
-    started.map_err(|error| ConfigError::Rule(format!("cannot start logging: {error}")))
+    started.map_err(|error| ConfigError::Rule(format!("cannot start logging: {error}")))?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// A panic is a log line like any other, with the id of the request it happened in; the backtrace is there if `RUST_BACKTRACE` asks for it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let message = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = Backtrace::capture();
+    tracing::error!(panic.place = place, %backtrace, "panicked: {}", message.unwrap_or("without a message"));
 }
 
 /// Whether logging would start.

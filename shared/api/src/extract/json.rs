@@ -23,6 +23,14 @@ pub fn check_depth(json: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses an array: serde would take its elements for the fields of a struct, in order.
+pub fn check_object(json: &[u8]) -> Result<(), Error> {
+    match json.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => Err(Error::bad_json("the JSON is an array and should be an object")),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn skip_string<'a>(bytes: &mut impl Iterator<Item = &'a u8>) {
     while let Some(byte) = bytes.next() {
         match byte {
@@ -38,6 +46,13 @@ fn skip_string<'a>(bytes: &mut impl Iterator<Item = &'a u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_array_is_no_object() {
+        assert!(check_object(b" \n[\"@a:b\", \"reason\"]").is_err());
+        assert!(check_object(b" {\"a\": [1]}").is_ok());
+        assert!(check_object(b"").is_ok());
+    }
 
     #[test]
     fn depth_is_bounded_outside_of_strings_only() {

@@ -9,7 +9,7 @@ use ruma::api::{
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::json::check_depth;
+use super::json::{check_depth, check_object};
 use crate::{call::Call, error::Error};
 
 /// The call as a request of type `R`.
@@ -28,6 +28,7 @@ pub fn parse<R: IncomingRequest>(call: &mut Call) -> Result<R, Error> {
 /// A request in parts as one of type `R`; `path` has the decoded variable segments.
 fn parse_http<R: IncomingRequest>(request: ::http::Request<&[u8]>, path: &[&str]) -> Result<R, Error> {
     check_depth(request.body())?;
+    check_object(request.body())?;
     R::try_from_http_request_inner(request, path).map_err(|error| refuse(&error))
 }
 
@@ -39,6 +40,7 @@ pub fn parse_body<T: DeserializeOwned>(call: &Call) -> Result<T, Error> {
 /// JSON from outside as a type of ours.
 pub fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     check_depth(json)?;
+    check_object(json)?;
     serde_json::from_slice(or_object(json)).map_err(|error| refuse_json(&error))
 }
 
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn every_broken_body_has_its_errcode() {
         let deep = format!(r#"{{"user_id": {}1{}}}"#, "[".repeat(DEPTH_MAX), "]".repeat(DEPTH_MAX));
-        let bodies: [(&[u8], &str); 9] = [
+        let bodies: [(&[u8], &str); 10] = [
             (b"{", "M_NOT_JSON"),
             (b"not json", "M_NOT_JSON"),
             (b"{\"user_id\": \"\xff\"}", "M_NOT_JSON"),
@@ -125,6 +127,7 @@ mod tests {
             (b"", "M_MISSING_PARAM"),
             (b"{\"user_id\": 1}", "M_BAD_JSON"),
             (b"[1, 2]", "M_BAD_JSON"),
+            (b"[\"@a:b\", \"the fields of a struct in order\"]", "M_BAD_JSON"),
             (deep.as_bytes(), "M_BAD_JSON"),
         ];
         for (body, errcode) in bodies {

@@ -25,7 +25,7 @@ pub enum Found {
     OtherMethods,
     /// No such path.
     Nothing,
-    /// The path fits, but one of its segments is not percent-encoded UTF-8.
+    /// The path fits, but one of its segments is not percent-encoded UTF-8, or has a NUL.
     BadSegment,
 }
 
@@ -60,8 +60,9 @@ impl Router {
         let mut segments = Vec::with_capacity(matched.params.len());
         for (_, segment) in matched.params.iter() {
             match percent_decode_str(segment).decode_utf8() {
-                Ok(segment) => segments.push(segment.into_owned()),
-                Err(_) => return Found::BadSegment,
+                // No id or name has a NUL, and PostgreSQL stores none.
+                Ok(segment) if !segment.contains('\0') => segments.push(segment.into_owned()),
+                Ok(_) | Err(_) => return Found::BadSegment,
             }
         }
         Found::Route {

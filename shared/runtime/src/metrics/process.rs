@@ -48,7 +48,7 @@ struct Stat {
 
 /// Gauges are floating point; up to 2^53 nothing is lost, and larger values do not occur here.
 #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-fn small(number: u64) -> f64 {
+pub(super) fn small(number: u64) -> f64 {
     number as f64
 }
 

@@ -18,7 +18,7 @@ pub async fn set_receipt(
 ) -> Result<(), ServiceError> {
     if let Some(thread) = thread
         && thread != "main"
-        && EventId::parse(thread).is_err()
+        && (EventId::parse(thread).is_err() || thread.contains('\0'))
     {
         return Err(ServiceError::invalid_param(
             "thread_id is neither \"main\" nor an event id",

@@ -2,6 +2,7 @@
 
 use plexus_proto::{self as proto, command::Kind};
 use ruma::{EventId, OwnedEventId, RoomId};
+use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use crate::{
@@ -23,6 +24,7 @@ pub async fn send_event(
 ) -> Result<OwnedEventId, ServiceError> {
     let event = proto::SendEvent {
         transaction: Some(transaction(requester, transaction_id)?),
+        redacts: redacted_by(kind, content)?,
         ..plan_event(requester, room_id, kind, content)?
     };
     let endpoint = ["send", room_id.as_str(), kind];
@@ -31,6 +33,20 @@ pub async fn send_event(
         transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
     )
     .await
+}
+
+/// What a redaction redacts that is sent like any other event: its content says so, wherever the room's version wants it.
+fn redacted_by(kind: &str, content: &RawValue) -> Result<Option<String>, ServiceError> {
+    #[derive(Deserialize)]
+    struct Redaction {
+        redacts: String,
+    }
+    if kind != "m.room.redaction" {
+        return Ok(None);
+    }
+    let redaction: Redaction = serde_json::from_str(content.get())
+        .map_err(|_| ServiceError::bad_json("a redaction's content names the event it redacts, in `redacts`"))?;
+    Ok(Some(redaction.redacts))
 }
 
 /// Sends a state event.

@@ -14,6 +14,9 @@ const DEVICE_ID_CHARS: usize = 10;
 /// Most bytes of a device id from a client.
 pub const DEVICE_ID_BYTES_MAX: usize = 512;
 
+/// Most bytes of a device's display name from a client.
+pub const DEVICE_NAME_BYTES_MAX: usize = 1024;
+
 /// A session that has been made, with the only copy of its token.
 #[derive(Clone, Debug)]
 pub struct NewSession {
@@ -45,6 +48,14 @@ pub(super) fn plan_session(wish: DeviceWish) -> Result<(NewSession, proto::Sessi
     let device_id = device_id.unwrap_or_else(|| random_text(DEVICE_ID_CHARS).to_ascii_uppercase().into());
     if device_id.as_str().len() > DEVICE_ID_BYTES_MAX {
         return Err(ServiceError::invalid_param("the device id is too long"));
+    }
+    let name = wish.display_name.as_deref().unwrap_or_default();
+    if name.len() > DEVICE_NAME_BYTES_MAX {
+        return Err(ServiceError::invalid_param("the device's display name is too long"));
+    }
+    // PostgreSQL stores no NUL in a text.
+    if device_id.as_str().contains('\0') || name.contains('\0') {
+        return Err(ServiceError::invalid_param("a device's id and name have no NUL"));
     }
     let access_token = new_access_token();
     let stored = proto::Session {

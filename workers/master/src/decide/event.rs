@@ -160,7 +160,7 @@ async fn seal(
 pub(super) fn sealing_error(error: &EventError) -> CommandError {
     match error {
         EventError::TooLarge { .. } | EventError::FieldTooLong { .. } => too_large(error.to_string()),
-        EventError::Json(_) | EventError::Invalid("content") => bad_json(error.to_string()),
+        EventError::Json(_) | EventError::Invalid("content" | "type" | "state_key") => bad_json(error.to_string()),
         EventError::Missing(_)
         | EventError::Invalid(_)
         | EventError::TooManyReferences { .. }

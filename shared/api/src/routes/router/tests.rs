@@ -44,6 +44,7 @@ fn methods_and_paths_that_are_not_there() {
         (Method::GET, "/", Err("404")),
         (Method::GET, "/_matrix/client/v3/rooms//members", Err("404")),
         (Method::GET, "/_matrix/client/v3/rooms/%ff/members", Err("400")),
+        (Method::GET, "/_matrix/client/v3/rooms/a%00b/members", Err("400")),
         (Method::GET, "/_matrix/client/v3/login", Ok(("login_flows", vec![]))),
         (Method::POST, "/_matrix/client/r0/login", Ok(("login", vec![]))),
     ];
