@@ -101,7 +101,7 @@ impl PendingHead {
 
     async fn load(leader: &Leader, room_id: &RoomId) -> Result<Self, CommandError> {
         // The same answer as for a room the sender is not in, so that nobody learns which rooms exist.
-        let unknown = || forbidden("You are not in this room");
+        let unknown = || forbidden("There is no such room on this server, or you are not in it");
         let info = leader.store.room(room_id).await?.ok_or_else(unknown)?;
         let stored = room_heads::load(leader.store.db(), info.nid)
             .await?
