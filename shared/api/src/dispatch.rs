@@ -3,7 +3,11 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use ::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{HeaderName, HeaderValue},
+    web,
+};
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
@@ -19,6 +23,9 @@ use crate::{
     metrics::RouteMetrics,
     routes::{Auth, Found, Route},
 };
+
+/// Tells the client under which id the log has its request.
+const RESPONSE_ID_HEADER: &str = "x-request-id";
 
 /// The listener a request came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +76,11 @@ pub(crate) async fn handle(
             }
         }
     };
-    work.instrument(span).await
+    let mut response = work.instrument(span).await;
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(HeaderName::from_static(RESPONSE_ID_HEADER), id);
+    }
+    response
 }
 
 fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<String>, Method), Error> {

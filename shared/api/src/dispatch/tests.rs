@@ -155,6 +155,7 @@ async fn a_handler_that_panics_is_an_internal_error() {
     let answer = request(process.public, "GET", "/panics", &[]).await;
     assert_eq!((answer.status, answer.errcode().as_str()), (500, "M_UNKNOWN"));
     assert!(!answer.body.contains("on purpose"));
+    assert!(answer.head.contains("x-request-id: "), "{}", answer.head);
 }
 
 fn panics(call: &Call) -> Ready<Result<Reply, Error>> {
