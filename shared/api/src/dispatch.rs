@@ -78,7 +78,9 @@ pub(crate) async fn handle(
     };
     let mut response = work.instrument(span).await;
     if let Ok(id) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert(HeaderName::from_static(RESPONSE_ID_HEADER), id);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(RESPONSE_ID_HEADER), id);
     }
     response
 }

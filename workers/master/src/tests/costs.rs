@@ -13,6 +13,12 @@ use crate::{
 
 const ALICE: &str = "@alice:example.org";
 
+/// Allocations of a message from its Command to its answer, on the thread that does all but the writing; the statements' parameters are among them.
+const ALLOCATIONS_MAX: u64 = 160;
+
+/// Messages they are counted over.
+const MESSAGES: u64 = 100;
+
 /// The function a statement names in its first line.
 fn names(change: &ChangeSet) -> Vec<&str> {
     change
@@ -77,4 +83,36 @@ async fn one_sender_alone_costs_one_commit_a_message() {
     }
     assert_eq!(server.log().await.len() - before, 10);
     server.stop().await;
+}
+
+#[test]
+fn a_message_costs_a_bounded_number_of_allocations() {
+    // On one thread, because that is where they are counted; SQLite writes on a thread of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (database, server, room) = runtime.block_on(async {
+        let database = sqlite_database().await;
+        let server = Server::start(&database, "one").await;
+        server.register(ALICE).await;
+        let room = server.create_room("room", ALICE, RoomVersion::V12).await;
+        server.send("first", &room, ALICE, "hello").await.unwrap();
+        (database, server, room)
+    });
+    let counted = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            for number in 0..MESSAGES {
+                server.send(&format!("s{number}"), &room, ALICE, "hello").await.unwrap();
+            }
+        });
+    });
+    let each = counted.count_total / MESSAGES;
+    assert!(
+        each <= ALLOCATIONS_MAX,
+        "{each} allocations, {} bytes",
+        counted.bytes_total / MESSAGES
+    );
+    runtime.block_on(server.stop());
+    drop(database);
 }
