@@ -44,6 +44,30 @@ async fn a_file_of_another_program_is_refused() {
     assert!(error.to_string().contains("belongs to another program"), "{error}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_are_for_their_owner_only() {
+    use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _};
+
+    let folder = tempfile::tempdir().unwrap();
+    // A folder that others may enter: only the mode of the files keeps them out.
+    let config = DatabaseConfig::Sqlite {
+        path: folder.path().join("new").join("private.db"),
+    };
+    let db = Database::open(&config).await.unwrap();
+    migrate(&db).await.unwrap();
+    let files: BTreeMap<String, u32> = std::fs::read_dir(folder.path().join("new"))
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            (entry.file_name().into_string().unwrap(), mode & 0o777)
+        })
+        .collect();
+    let expected = ["", "-shm", "-wal", ".lock"].map(|end| (format!("private.db{end}"), 0o600));
+    assert_eq!(files, BTreeMap::from(expected));
+}
+
 #[tokio::test]
 async fn reads_on_sqlite_cannot_write() {
     let test = sqlite_database().await;

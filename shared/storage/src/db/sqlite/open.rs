@@ -1,7 +1,8 @@
 //! Opening the file: the lock, the settings, whose file it is.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -33,6 +34,10 @@ const WAL_KEEP_BYTES: i64 = 32 << 20;
 const WRITER_CACHE: i64 = -8192;
 const READER_CACHE: i64 = -2048;
 
+/// Read and write for the owner, nothing for others: the database holds what users say to each other.
+#[cfg(unix)]
+const MODE: u32 = 0o600;
+
 /// A database whose file is ours alone.
 pub(super) struct Opened {
     pub(super) lock: File,
@@ -45,6 +50,8 @@ pub(super) fn open(path: &Path) -> Result<Opened, DbError> {
         std::fs::create_dir_all(folder).map_err(|error| unusable(path, &error))?;
     }
     let lock = lock(path)?;
+    // SQLite gives the files it puts beside this one (-wal, -shm) the mode of this one.
+    open_private(path).map_err(|error| unusable(path, &error))?;
     let writer = open_writer(path).map_err(|error| unusable(path, &error))?;
     claim(&writer, path)?;
     forget_the_dead(&writer).map_err(|error| unusable(path, &error))?;
@@ -64,12 +71,7 @@ fn lock(path: &Path) -> Result<File, DbError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&lock_path)
-        .map_err(|error| unusable(&lock_path, &error))?;
+    let file = open_private(&lock_path).map_err(|error| unusable(&lock_path, &error))?;
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
@@ -79,6 +81,15 @@ fn lock(path: &Path) -> Result<File, DbError> {
             Err(TryLockError::Error(error)) => return Err(unusable(&lock_path, &error)),
         }
     }
+}
+
+/// Opens a file, and makes it for its owner only if there is none; one that is there keeps its mode, which its owner may have chosen.
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, MODE);
+    options.open(path)
 }
 
 fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
