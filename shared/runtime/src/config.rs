@@ -18,7 +18,7 @@ pub use self::{
     sections::{Config, Database, Internal, Lease, Listen, Log, LogFormat, Metrics, Redis, Registration, Rooms},
 };
 
-/// What is wrong with a configuration, in one line.
+/// What is wrong with a configuration, one line for each thing.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -30,8 +30,10 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// A secret's file cannot be read.
-    #[error("{key}: cannot read {}: {source}", path.display())]
+    #[error("{place}: {key}: cannot read {}: {source}", path.display())]
     SecretFile {
+        /// File and line, variable or option.
+        place: String,
         /// The key that names the file.
         key: &'static str,
         /// The file.
@@ -59,6 +61,18 @@ pub enum ConfigError {
         /// The keys there are.
         allowed: String,
     },
+    /// There is no such section.
+    #[error("{place}: unknown section {section:?}; did you mean {nearest:?}? Sections: {allowed}")]
+    UnknownSection {
+        /// File and line, variable or option.
+        place: String,
+        /// The section as written.
+        section: String,
+        /// The known section that looks most like it.
+        nearest: String,
+        /// The sections there are.
+        allowed: String,
+    },
     /// The value does not fit the key.
     #[error("{place}: {key}: {message}. Allowed: {allowed}")]
     Value {
@@ -74,16 +88,37 @@ pub enum ConfigError {
     /// `--set` without `=`.
     #[error("--set {0}: expected section.key=value")]
     Assignment(String),
-    /// Keys that do not go together.
+    /// A value that is not allowed, or keys that do not go together.
     #[error("{0}")]
     Rule(String),
+    /// More than one thing is wrong.
+    #[error("{} things are wrong with the configuration:\n{}", .0.len(), lines(.0))]
+    Several(Vec<ConfigError>),
+}
+
+fn lines(errors: &[ConfigError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl ConfigError {
+    /// All that is wrong as one error, if anything is.
+    fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.pop() {
+            None => Ok(()),
+            Some(only) if errors.is_empty() => Err(only),
+            Some(last) => {
+                errors.push(last);
+                Err(Self::Several(errors))
+            }
+        }
+    }
 }
 
 impl Config {
     /// Reads the sources, puts them together and checks the result.
     pub fn load(sources: &Sources, topology: Topology) -> Result<Self, ConfigError> {
-        let config = load::merge(sources)?;
-        check::check(&config, topology)?;
+        let (config, places) = load::merge(sources)?;
+        check::check(&config, &places, topology)?;
         Ok(config)
     }
 

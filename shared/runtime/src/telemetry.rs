@@ -37,7 +37,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 }
 
 /// Whether logging would start.
-pub fn check(config: &Log) -> Result<(), ConfigError> {
+pub(crate) fn check(config: &Log) -> Result<(), ConfigError> {
     parse_level(config).map(drop)
 }
 

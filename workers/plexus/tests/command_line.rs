@@ -29,14 +29,15 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     plexus(folder, arguments).output().expect("the binary starts")
 }
 
-/// What a command that must fail says: one line, and exit code 1.
+/// What a command that must fail says: one line for each thing that is wrong, and exit code 1.
 fn refusal(folder: &Path, arguments: &[&str]) -> String {
     let output = run(folder, arguments);
     let text = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
-    let said: Vec<&str> = text.lines().filter(|line| line.starts_with("plexus: ")).collect();
-    assert_eq!(said.len(), 1, "{arguments:?} says one line: {text}");
-    said[0].to_owned()
+    let said = text.lines().filter(|line| line.starts_with("plexus: ")).count();
+    assert_eq!(said, 1, "{arguments:?} is refused once: {text}");
+    let at = text.find("plexus: ").expect("said");
+    text[at..].trim_end().to_owned()
 }
 
 /// A running server on a port of its own.
@@ -249,6 +250,22 @@ fn a_wrong_configuration_is_refused_with_the_key_and_its_place() {
         error.contains("plexus.toml line 2: unknown key \"listen.adress\"; did you mean \"listen.address\"?"),
         "{error}"
     );
+    std::fs::write(
+        folder.path().join("plexus.toml"),
+        "[lease]\n\nttl_ms = 5\n[log]\nlevel = \"plexus=loud\"\n",
+    )
+    .expect("written");
+    let said = refusal(folder.path(), &["config", "check", "--config", "plexus.toml"]);
+    let lines: Vec<&str> = said.lines().collect();
+    let expected = [
+        "plexus: 2 things are wrong with the configuration:",
+        "plexus.toml line 3: lease.ttl_ms is 5, but it has to be between 1000 and 60000",
+        "plexus.toml line 5: log.level is \"plexus=loud\"",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{said}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line} is not {expected}");
+    }
     let error = refusal(folder.path(), &["serve", "--set", "listen.address=0.0.0.0:0"]);
     assert!(
         error.contains("registration.allow_open_without_verification = true"),

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{ConfigError, sections::Config};
+use super::{ConfigError, load::Places, sections::Config};
+use crate::telemetry;
 
 /// The lease may not be shorter, or a busy database costs the master its lease; nor longer, or nobody notices that it is gone.
 const LEASE_TTL_MS: std::ops::RangeInclusive<u64> = 1000..=60_000;
@@ -22,65 +23,92 @@ pub enum Topology {
     Split,
 }
 
-/// Checks the rules; the error is a sentence that says what to change.
-pub(super) fn check(config: &Config, topology: Topology) -> Result<(), ConfigError> {
-    check_values(config)?;
-    check_registration(config)?;
-    check_internal(config, topology)?;
-    if topology == Topology::Split {
-        check_split(config)?;
+/// The rules that are broken so far.
+struct Broken<'a> {
+    places: &'a Places,
+    rules: Vec<ConfigError>,
+}
+
+impl Broken<'_> {
+    /// Notes a rule about these keys, and where they were set; a key that nobody set has no place.
+    fn note(&mut self, keys: &[&str], sentence: &str) {
+        let places: Vec<&str> = keys
+            .iter()
+            .filter_map(|key| self.places.get(*key))
+            .map(String::as_str)
+            .collect();
+        self.rules.push(ConfigError::Rule(if places.is_empty() {
+            sentence.to_owned()
+        } else {
+            format!("{}: {sentence}", places.join(", "))
+        }));
     }
-    Ok(())
+}
+
+/// Checks the rules; the error says of each broken one where its keys were set and what to change.
+pub(super) fn check(config: &Config, places: &Places, topology: Topology) -> Result<(), ConfigError> {
+    let mut broken = Broken {
+        places,
+        rules: Vec::new(),
+    };
+    check_values(config, &mut broken);
+    check_registration(config, &mut broken);
+    check_internal(config, topology, &mut broken);
+    if topology == Topology::Split {
+        check_split(config, &mut broken);
+    }
+    ConfigError::all(broken.rules)
 }
 
 /// Rules of one key each.
-fn check_values(config: &Config) -> Result<(), ConfigError> {
-    let version: Option<u8> = config.rooms.default_version.parse().ok();
-    if !version.is_some_and(|version| ROOM_VERSIONS.contains(&version)) {
-        return rule(format!(
-            "rooms.default_version is {:?}, but the versions are \"1\" to \"12\"",
-            config.rooms.default_version
-        ));
+fn check_values(config: &Config, broken: &mut Broken<'_>) {
+    let version = &config.rooms.default_version;
+    let number: Option<u8> = version.parse().ok();
+    if !number.is_some_and(|number| ROOM_VERSIONS.contains(&number)) {
+        let sentence = format!("rooms.default_version is {version:?}, but the versions are \"1\" to \"12\"");
+        broken.note(&["rooms.default_version"], &sentence);
     }
-    if !LEASE_TTL_MS.contains(&config.lease.ttl_ms) {
-        return rule(format!(
-            "lease.ttl_ms is {}, but it has to be between {} and {}",
-            config.lease.ttl_ms,
-            LEASE_TTL_MS.start(),
-            LEASE_TTL_MS.end()
-        ));
+    let ttl = config.lease.ttl_ms;
+    if !LEASE_TTL_MS.contains(&ttl) {
+        let (start, end) = LEASE_TTL_MS.into_inner();
+        let sentence = format!("lease.ttl_ms is {ttl}, but it has to be between {start} and {end}");
+        broken.note(&["lease.ttl_ms"], &sentence);
     }
-    if !(1..=POOL_MAX).contains(&config.database.pool_max) {
-        return rule(format!(
-            "database.pool_max is {}, but it has to be between 1 and {POOL_MAX}",
-            config.database.pool_max
-        ));
+    let pool = config.database.pool_max;
+    if !(1..=POOL_MAX).contains(&pool) {
+        let sentence = format!("database.pool_max is {pool}, but it has to be between 1 and {POOL_MAX}");
+        broken.note(&["database.pool_max"], &sentence);
     }
     let url = config.database.url.reveal();
     if !(url.is_empty() || url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-        return rule("database.url has to begin with postgres://, or be empty for the embedded database".to_owned());
+        let sentence = "database.url has to begin with postgres://, or be empty for the embedded database";
+        broken.note(&["database.url"], sentence);
     }
     let url = config.redis.url.reveal();
     if !(url.is_empty() || url.starts_with("redis://") || url.starts_with("unix://")) {
-        return rule("redis.url has to begin with redis:// or unix://".to_owned());
+        broken.note(&["redis.url"], "redis.url has to begin with redis:// or unix://");
     }
-    config.metrics_address()?;
-    Ok(())
+    if let Err(error) = config.metrics_address() {
+        broken.note(&["metrics.address"], &error.to_string());
+    }
+    if let Err(error) = telemetry::check(&config.log) {
+        broken.note(&["log.level"], &error.to_string());
+    }
 }
 
-fn check_registration(config: &Config) -> Result<(), ConfigError> {
+fn check_registration(config: &Config, broken: &mut Broken<'_>) {
     let registration = &config.registration;
     if registration.open && !config.listen.address.ip().is_loopback() && !registration.allow_open_without_verification {
-        return rule(format!(
+        let sentence = format!(
             "registration.open lets anybody who reaches {} make accounts, and nothing verifies them: set registration.open = false, or set \
              registration.allow_open_without_verification = true if that is what you want",
             config.listen.address
-        ));
+        );
+        broken.note(&["registration.open", "listen.address"], &sentence);
     }
-    Ok(())
 }
 
-fn check_internal(config: &Config, topology: Topology) -> Result<(), ConfigError> {
+fn check_internal(config: &Config, topology: Topology, broken: &mut Broken<'_>) {
     let internal = &config.internal;
     let addresses = [
         ("internal.address", internal.address),
@@ -88,41 +116,39 @@ fn check_internal(config: &Config, topology: Topology) -> Result<(), ConfigError
     ];
     for (key, address) in addresses {
         if !address.ip().is_loopback() && internal.secret.is_empty() {
-            return rule(format!(
+            let sentence = format!(
                 "{key} = {address} can be reached from outside, which needs a secret: set internal.secret_file or PLEXUS_INTERNAL__SECRET"
-            ));
+            );
+            broken.note(&[key], &sentence);
         }
     }
     if topology == Topology::Split && internal.address.ip().is_unspecified() && internal.advertise_host.is_empty() {
-        return rule(format!(
+        let sentence = format!(
             "internal.address = {} listens everywhere: say in internal.advertise_host by which name the other processes reach this one",
             internal.address
-        ));
+        );
+        broken.note(&["internal.address"], &sentence);
     }
-    Ok(())
 }
 
 /// What several processes need to have in common.
-fn check_split(config: &Config) -> Result<(), ConfigError> {
+fn check_split(config: &Config, broken: &mut Broken<'_>) {
     if config.database.url.is_empty() {
-        return rule(
-            "the embedded database is for one process: set database.url to a PostgreSQL server, or leave out --role to run every role here".to_owned(),
-        );
+        let sentence = "the embedded database is for one process: set database.url to a PostgreSQL server, or leave out --role to run every role here";
+        broken.note(&["database.url"], sentence);
     }
     if config.redis.url.is_empty() {
-        return rule("several processes need redis.url to tell each other news quickly".to_owned());
+        let sentence = "several processes need redis.url to tell each other news quickly";
+        broken.note(&["redis.url"], sentence);
     }
     if config.internal.secret.is_empty() {
-        return rule(
-            "several processes need one secret to trust each other: set internal.secret_file or PLEXUS_INTERNAL__SECRET, the same for all".to_owned(),
-        );
+        let sentence = "several processes need one secret to trust each other: set internal.secret_file or PLEXUS_INTERNAL__SECRET, the same for all";
+        broken.note(&["internal.secret_file"], sentence);
     }
     if config.registration.shared_secret.is_empty() && config.registration.shared_secret_file != PathBuf::new() {
-        return rule("registration.shared_secret_file is empty".to_owned());
+        broken.note(
+            &["registration.shared_secret_file"],
+            "registration.shared_secret_file is empty",
+        );
     }
-    Ok(())
-}
-
-fn rule(sentence: String) -> Result<(), ConfigError> {
-    Err(ConfigError::Rule(sentence))
 }

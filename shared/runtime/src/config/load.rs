@@ -1,6 +1,8 @@
 //! From a file, the environment and the command line to one configuration, with errors that name the key, its place and what is allowed.
 
-use std::{ops::Range, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
+
+use toml::de::{DeTable, DeValue};
 
 use super::{
     ConfigError,
@@ -26,38 +28,55 @@ pub struct Sources {
     pub set: Vec<String>,
 }
 
-/// Reads the sources and puts them together; rules that span several keys are not checked here.
-pub(super) fn merge(sources: &Sources) -> Result<Config, ConfigError> {
-    let mut table = match &sources.file {
+/// Where each key was set (file and line, variable or option). One that nobody set has its default and is not here.
+pub(super) type Places = BTreeMap<String, String>;
+
+/// What has been put together so far, and all that is wrong with it.
+#[derive(Debug, Default)]
+struct Merging {
+    table: toml::Table,
+    places: Places,
+    wrong: Vec<ConfigError>,
+}
+
+/// Reads the sources and puts them together; rules about values that fit their type are not checked here.
+pub(super) fn merge(sources: &Sources) -> Result<(Config, Places), ConfigError> {
+    let mut merging = match &sources.file {
         Some(path) => read_file(path)?,
-        None => toml::Table::new(),
+        None => Merging::default(),
     };
     let mut secrets = Vec::new();
     for (name, value) in &sources.environment {
-        match environment_key(name)? {
-            Some(EnvironmentKey::Plain(key)) => set(&mut table, &key, value, name)?,
-            Some(EnvironmentKey::Secret(secret)) => secrets.push((secret, value)),
-            None => {}
+        match environment_key(name) {
+            Ok(Some(EnvironmentKey::Plain(key))) => set(&mut merging, &key, value, name),
+            Ok(Some(EnvironmentKey::Secret(secret))) => secrets.push((secret, value)),
+            Ok(None) => {}
+            Err(error) => merging.wrong.push(error),
         }
     }
     for assignment in &sources.set {
-        let (path, value) = assignment
-            .split_once('=')
-            .ok_or_else(|| ConfigError::Assignment(assignment.clone()))?;
+        let Some((path, value)) = assignment.split_once('=') else {
+            merging.wrong.push(ConfigError::Assignment(assignment.clone()));
+            continue;
+        };
         let place = format!("--set {path}");
-        let key = find_key(path).ok_or_else(|| unknown(&place, path))?;
-        set(&mut table, &key, value, &place)?;
+        match find_key(path) {
+            Some(key) => set(&mut merging, &key, value, &place),
+            None => merging.wrong.push(unknown(&place, path)),
+        }
     }
+    let Merging { table, places, wrong } = merging;
+    ConfigError::all(wrong)?;
     // Each piece has been tried on its own, so together they fit too.
-    let mut config: Config = table.try_into().map_err(|error: toml::de::Error| ConfigError::Syntax {
+    let mut config = Config::try_from_table(table).map_err(|message| ConfigError::Syntax {
         place: "the configuration".to_owned(),
-        message: error.message().to_owned(),
+        message,
     })?;
     for (secret, value) in secrets {
         *secret.field(&mut config) = Secret::new(value.clone());
     }
-    read_secret_files(&mut config)?;
-    Ok(config)
+    read_secret_files(&mut config, &places)?;
+    Ok((config, places))
 }
 
 /// A secret that the environment may hold.
@@ -100,9 +119,10 @@ fn environment_key(name: &str) -> Result<Option<EnvironmentKey>, ConfigError> {
 }
 
 /// A file named on purpose wins over nothing, and a secret from the environment over a file.
-fn read_secret_files(config: &mut Config) -> Result<(), ConfigError> {
+fn read_secret_files(config: &mut Config, places: &Places) -> Result<(), ConfigError> {
     let read = |key: &'static str, path: &PathBuf| {
         Secret::from_file(path).map_err(|source| ConfigError::SecretFile {
+            place: places.get(key).cloned().unwrap_or_default(),
             key,
             path: path.clone(),
             source,
@@ -120,7 +140,7 @@ fn read_secret_files(config: &mut Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn read_file(path: &PathBuf) -> Result<toml::Table, ConfigError> {
+fn read_file(path: &PathBuf) -> Result<Merging, ConfigError> {
     let unreadable = |source| ConfigError::File {
         path: path.clone(),
         source,
@@ -134,88 +154,103 @@ fn read_file(path: &PathBuf) -> Result<toml::Table, ConfigError> {
     parse(&path.display().to_string(), &text)
 }
 
-/// Parses a file's text and makes sure that it fits the structs, while the places of its keys are still known.
-fn parse(name: &str, text: &str) -> Result<toml::Table, ConfigError> {
-    toml::from_str::<Config>(text).map_err(|error| explain(name, text, &error))?;
-    toml::from_str(text).map_err(|error| explain(name, text, &error))
+/// Parses a file's text, and tries each key on its own while its line is known.
+fn parse(name: &str, text: &str) -> Result<Merging, ConfigError> {
+    let place = |at: usize| {
+        let before = text.get(..at).unwrap_or(text);
+        format!("{name} line {}", before.matches('\n').count() + 1)
+    };
+    let syntax = |error: toml::de::Error| ConfigError::Syntax {
+        place: place(error.span().map_or(text.len(), |span| span.start)),
+        message: error.message().to_owned(),
+    };
+    let table: toml::Table = toml::from_str(text).map_err(syntax)?;
+    let mut merging = Merging::default();
+    for (at, section, written) in written_keys(text).map_err(syntax)? {
+        let place = place(at);
+        let (within, path) = match &section {
+            Some(section) => (table.get(section), format!("{section}.{written}")),
+            None => (None, written.clone()),
+        };
+        let value = within.map_or_else(|| table.get(&written), |section| section.get(&written));
+        match (find_key(&path), value) {
+            (Some(key), Some(value)) => take(&mut merging, &key, value.clone(), &place),
+            (_, Some(toml::Value::Table(_))) if section.is_none() => {
+                merging.wrong.push(unknown_section(&place, &written));
+            }
+            _ if section.is_none() && sections().contains(&written) => merging.wrong.push(ConfigError::Syntax {
+                place,
+                message: format!("{written:?} is a section: write [{written}], and its keys below"),
+            }),
+            _ => merging.wrong.push(unknown(&place, &path)),
+        }
+    }
+    Ok(merging)
 }
 
-/// Names the line and the key of an error.
-fn explain(name: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let at = error
-        .span()
-        .unwrap_or(Range {
-            start: text.len(),
-            end: text.len(),
-        })
-        .start
-        .min(text.len());
-    let before = text.get(..at).unwrap_or(text);
-    let place = format!("{name} line {}", before.matches('\n').count() + 1);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = text[line_start..].lines().next().unwrap_or_default();
-    let written = line
-        .split_once('=')
-        .map_or(line, |(key, _)| key)
-        .trim()
-        .trim_matches(['[', ']'])
-        .to_owned();
-    let section = before[..line_start]
-        .lines()
-        .rev()
-        .find_map(|line| line.trim().strip_prefix('[')?.split_once(']'))
-        .map_or("", |(section, _)| section);
-    let path = if section.is_empty() || line.trim_start().starts_with('[') {
-        written
-    } else {
-        format!("{section}.{written}")
-    };
-    if error.message().starts_with("unknown field") {
-        return unknown(&place, &path);
+/// Every key of the text in the order of its lines: where it begins, its section and its name. A section that does not exist counts as a key at the top.
+fn written_keys(text: &str) -> Result<Vec<(usize, Option<String>, String)>, toml::de::Error> {
+    let sections = sections();
+    let mut found = Vec::new();
+    for (name, value) in DeTable::parse(text)?.get_ref() {
+        let top = name.get_ref().to_string();
+        if let DeValue::Table(section) = value.get_ref()
+            && sections.contains(&top)
+        {
+            let keys = section.keys();
+            found.extend(keys.map(|key| (key.span().start, Some(top.clone()), key.get_ref().to_string())));
+        } else {
+            found.push((name.span().start, None, top));
+        }
     }
-    match find_key(&path) {
-        Some(key) => ConfigError::Value {
-            place,
-            key: path,
-            message: error.message().to_owned(),
-            allowed: key.docs.join(" "),
-        },
-        None => ConfigError::Syntax {
-            place,
-            message: error.message().to_owned(),
-        },
-    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn find_key(path: &str) -> Option<Key> {
     keys().into_iter().find(|key| key.path() == path)
 }
 
-/// Puts one value into the table, read as the type the key's default has, and makes sure that it fits.
-fn set(table: &mut toml::Table, key: &Key, text: &str, place: &str) -> Result<(), ConfigError> {
-    let refuse = |message: String| ConfigError::Value {
+/// Takes one value from text, read as the type the key's default has.
+fn set(merging: &mut Merging, key: &Key, text: &str, place: &str) {
+    let defaults = toml::Table::try_from(Config::default()).expect("the default configuration is a table");
+    let value = match default_of(&defaults, key) {
+        Some(toml::Value::Boolean(_)) => text
+            .parse()
+            .map(toml::Value::Boolean)
+            .map_err(|_| format!("{text:?} is not true or false")),
+        Some(toml::Value::Integer(_)) => text
+            .parse()
+            .map(toml::Value::Integer)
+            .map_err(|_| format!("{text:?} is not a whole number")),
+        _ => Ok(toml::Value::String(text.to_owned())),
+    };
+    match value {
+        Ok(value) => take(merging, key, value, place),
+        Err(message) => merging.wrong.push(refused(key, place, message)),
+    }
+}
+
+/// Puts one value into the table if it fits.
+fn take(merging: &mut Merging, key: &Key, value: toml::Value, place: &str) {
+    let mut alone = toml::Table::new();
+    place_value(&mut alone, key, value.clone());
+    match Config::try_from_table(alone) {
+        Ok(_) => {
+            place_value(&mut merging.table, key, value);
+            merging.places.insert(key.path(), place.to_owned());
+        }
+        Err(message) => merging.wrong.push(refused(key, place, message)),
+    }
+}
+
+fn refused(key: &Key, place: &str, message: String) -> ConfigError {
+    ConfigError::Value {
         place: place.to_owned(),
         key: key.path(),
         message,
         allowed: key.docs.join(" "),
-    };
-    let defaults = toml::Table::try_from(Config::default()).expect("the default configuration is a table");
-    let value = match default_of(&defaults, key) {
-        Some(toml::Value::Boolean(_)) => toml::Value::Boolean(
-            text.parse()
-                .map_err(|_| refuse(format!("{text:?} is not true or false")))?,
-        ),
-        Some(toml::Value::Integer(_)) => toml::Value::Integer(
-            text.parse()
-                .map_err(|_| refuse(format!("{text:?} is not a whole number")))?,
-        ),
-        _ => toml::Value::String(text.to_owned()),
-    };
-    let mut alone = toml::Table::new();
-    place_value(&mut alone, key, value.clone());
-    Config::try_from_table(alone).map_err(refuse)?;
-    place_value(table, key, value);
-    Ok(())
+    }
 }
 
 fn place_value(table: &mut toml::Table, key: &Key, value: toml::Value) {
@@ -226,7 +261,7 @@ fn place_value(table: &mut toml::Table, key: &Key, value: toml::Value) {
     let section = table
         .entry(key.section.clone())
         .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-    // A file whose section is no table has been refused before.
+    // Only this function makes sections, and it makes tables.
     if let toml::Value::Table(section) = section {
         section.insert(key.name.clone(), value);
     }
@@ -242,40 +277,49 @@ impl Config {
 
 /// The error for a key that does not exist: the nearest one that does, and all of its section.
 fn unknown(place: &str, path: &str) -> ConfigError {
-    let keys = keys();
-    let nearest = keys
-        .iter()
-        .map(Key::path)
-        .min_by_key(|known| distance(known, path))
-        .unwrap_or_default();
-    let section = path.split_once('.').map_or("", |(section, _)| section);
-    let mut allowed: Vec<&str> = keys
-        .iter()
-        .filter(|key| key.section == section)
-        .map(|key| key.name.as_str())
-        .collect();
-    let allowed_in = if allowed.is_empty() || section.is_empty() {
-        let mut sections: Vec<&str> = keys
-            .iter()
-            .filter(|key| !key.section.is_empty())
-            .map(|key| key.section.as_str())
-            .collect();
-        sections.dedup();
-        allowed = keys
-            .iter()
-            .filter(|key| key.section.is_empty())
-            .map(|key| key.name.as_str())
-            .collect();
-        format!("at the top: {}; sections: {}", allowed.join(", "), sections.join(", "))
-    } else {
-        format!("in [{section}]: {}", allowed.join(", "))
+    let sections = sections();
+    let section = match path.split_once('.') {
+        Some((section, _)) if !sections.iter().any(|known| known == section) => return unknown_section(place, section),
+        Some((section, _)) => section,
+        None => "",
     };
+    let keys = keys();
+    let names = keys.iter().filter(|key| key.section == section);
+    let allowed = names.map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
     ConfigError::UnknownKey {
         place: place.to_owned(),
         key: path.to_owned(),
-        nearest,
-        allowed: allowed_in,
+        nearest: nearest(keys.iter().map(Key::path), path),
+        allowed: if section.is_empty() {
+            format!("at the top: {allowed}; sections: {}", sections.join(", "))
+        } else {
+            format!("in [{section}]: {allowed}")
+        },
     }
+}
+
+/// The error for a section that does not exist.
+fn unknown_section(place: &str, section: &str) -> ConfigError {
+    let sections = sections();
+    ConfigError::UnknownSection {
+        place: place.to_owned(),
+        section: section.to_owned(),
+        allowed: sections.join(", "),
+        nearest: nearest(sections.into_iter(), section),
+    }
+}
+
+/// The sections there are.
+fn sections() -> Vec<String> {
+    let mut sections: Vec<String> = keys().into_iter().map(|key| key.section).collect();
+    sections.retain(|section| !section.is_empty());
+    sections.dedup();
+    sections
+}
+
+/// The one that looks most like what was written.
+fn nearest(known: impl Iterator<Item = String>, written: &str) -> String {
+    known.min_by_key(|known| distance(known, written)).unwrap_or_default()
 }
 
 /// How many characters have to be changed, added or removed to get from one key to another (Levenshtein).

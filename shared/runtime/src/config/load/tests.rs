@@ -4,7 +4,8 @@ use super::*;
 use crate::config::Topology;
 
 fn error_of(text: &str) -> String {
-    parse("plexus.toml", text).expect_err(text).to_string()
+    let parsed = parse("plexus.toml", text).and_then(|merging| ConfigError::all(merging.wrong));
+    parsed.expect_err(text).to_string()
 }
 
 fn with(set: &[&str], environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -36,12 +37,105 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
         "plexus.toml line 4: unknown key \"registration.opne\"; did you mean \"registration.open\"? Allowed in [registration]: open, \
          allow_open_without_verification, shared_secret_file"
     );
-    let error = error_of("[lisen]\naddress = \"127.0.0.1:1\"\n");
+    let error = error_of("opne = true\n");
+    assert!(error.contains("Allowed at the top: server_name, data_dir"), "{error}");
+    assert!(error.contains("; sections: listen, internal, database"), "{error}");
+}
+
+#[test]
+fn an_unknown_section_is_named_with_its_line_and_the_nearest_section() {
+    let known = "Sections: listen, internal, database, redis, registration, rooms, lease, log, metrics";
+    for (text, line) in [
+        ("\n[lisen]\naddress = \"127.0.0.1:1\"\n", 2),
+        ("lisen.address = \"127.0.0.1:1\"\n", 1),
+        ("[log]\n\n[lisen]\n", 3),
+    ] {
+        let expected = format!("plexus.toml line {line}: unknown section \"lisen\"; did you mean \"listen\"? {known}");
+        assert_eq!(error_of(text), expected);
+    }
+    let error = refused(&["databse.url=postgres://localhost"], &[]);
     assert!(
-        error.starts_with("plexus.toml line 1: unknown key \"lisen\"; did you mean"),
+        error.starts_with("--set databse.url: unknown section \"databse\"; did you mean \"database\"?"),
         "{error}"
     );
-    assert!(error.contains("sections: listen, internal, database"), "{error}");
+}
+
+#[test]
+fn a_broken_rule_says_where_its_keys_were_set() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("plexus.toml");
+    let text = "# ours\nmetrics.address = \"x\"\n\n[lease]\n# short\nttl_ms = 5\n[internal]\naddress = \"10.0.0.1:1\"\n\
+                [listen]\naddress = \"10.0.0.1:2\"\n[registration]\nopen = true\n";
+    std::fs::write(&path, text).expect("written");
+    let sources = Sources {
+        file: Some(path.clone()),
+        environment: vec![
+            ("PLEXUS_DATABASE__POOL_MAX".to_owned(), "0".to_owned()),
+            ("PLEXUS_ROOMS__DEFAULT_VERSION".to_owned(), "13".to_owned()),
+        ],
+        set: [
+            "rooms.default_version=14",
+            "database.url=x",
+            "redis.url=x",
+            "log.level=a=b",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    };
+    let error = Config::load(&sources, Topology::One).expect_err("rules").to_string();
+    let file = path.display();
+    let expected = [
+        "9 things are wrong with the configuration:".to_owned(),
+        "--set rooms.default_version: rooms.default_version is \"14\", but".to_owned(),
+        format!("{file} line 6: lease.ttl_ms is 5, but it has to be between 1000 and 60000"),
+        "PLEXUS_DATABASE__POOL_MAX: database.pool_max is 0, but".to_owned(),
+        "--set database.url: database.url has to begin with postgres://".to_owned(),
+        "--set redis.url: redis.url has to begin with redis://".to_owned(),
+        format!("{file} line 2: metrics.address is \"x\""),
+        "--set log.level: log.level is \"a=b\"".to_owned(),
+        format!("{file} line 12, {file} line 10: registration.open lets anybody who reaches 10.0.0.1:2"),
+        format!("{file} line 8: internal.address = 10.0.0.1:1 can be reached from outside"),
+    ];
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{error}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(&expected), "{line} is not {expected}");
+    }
+}
+
+#[test]
+fn a_rule_about_a_default_has_no_place() {
+    let error = Config::load(&Sources::default(), Topology::Split)
+        .expect_err("one process only")
+        .to_string();
+    assert!(error.contains("\nseveral processes need redis.url"), "{error}");
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let error = error_of("opne = 1\nlease = 5\n[log]\nlevel = 3\nformat = \"text\"\n[lisen]\n");
+    let lines: Vec<&str> = error.lines().collect();
+    let expected = [
+        "4 things are wrong with the configuration:",
+        "plexus.toml line 1: unknown key \"opne\"",
+        "plexus.toml line 2: \"lease\" is a section",
+        "plexus.toml line 4: log.level: invalid type: integer `3`, expected a string. Allowed: ",
+        "plexus.toml line 6: unknown section \"lisen\"",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{error}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line} is not {expected}");
+    }
+    let error = refused(&["listen.port=1", "nothing"], &[("PLEXUS_LEASE__TTL_MS", "soon")]);
+    assert!(
+        error.contains("\nPLEXUS_LEASE__TTL_MS: lease.ttl_ms: \"soon\" is not"),
+        "{error}"
+    );
+    assert!(error.contains("\n--set listen.port: unknown key"), "{error}");
+    assert!(
+        error.ends_with("\n--set nothing: expected section.key=value"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -129,7 +223,10 @@ fn secrets_come_from_the_environment_or_a_file() {
         "registration.shared_secret_file={}",
         Path::new("/nonexistent/secret").display()
     );
-    assert!(refused(&[&missing], &[]).starts_with("registration.shared_secret_file: cannot read /nonexistent/secret"));
+    let error = refused(&[&missing], &[]);
+    let expected =
+        "--set registration.shared_secret_file: registration.shared_secret_file: cannot read /nonexistent/secret";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]
