@@ -89,7 +89,7 @@ fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<
     let method = http::method(request)?;
     match app.router.find(&method, request.uri().path()) {
         Found::Route { route, index, segments } => Ok((route, index, segments, method)),
-        Found::OtherMethods => Err(Error::unrecognized_method()),
+        Found::OtherMethods(allowed) => Err(Error::unrecognized_method(&allowed)),
         Found::Nothing => Err(Error::unrecognized_path()),
         Found::BadSegment => Err(Error::invalid_param(
             "the path is not percent-encoded UTF-8 without NUL",

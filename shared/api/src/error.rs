@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
-use ::http::{HeaderValue, StatusCode, header};
+use ::http::{HeaderValue, Method, StatusCode, header};
 use bytes::Bytes;
 use plexus_service::{ServiceError, error::Refusal};
 use serde_json::{Value, json};
@@ -136,6 +136,8 @@ const RETRY_AFTER_MS: u64 = 2000;
 pub struct Error {
     status: StatusCode,
     body: Body,
+    /// The methods the path takes, for the `Allow` header of a 405.
+    allow: Option<HeaderValue>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -232,8 +234,15 @@ impl Error {
         Self::json(UNKNOWN_TOKEN.status, body)
     }
 
-    pub fn unrecognized_method() -> Self {
-        Self::of(UNRECOGNIZED_METHOD, "the path does not take this method")
+    /// The path takes other methods: they are in `Allow`, as RFC 9110 (section 15.5.6) has it.
+    pub fn unrecognized_method(allowed: &[Method]) -> Self {
+        let mut allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        allowed.sort_unstable();
+        Self {
+            // Methods are tokens, which a header can always carry.
+            allow: HeaderValue::try_from(allowed.join(", ")).ok(),
+            ..Self::of(UNRECOGNIZED_METHOD, "the path does not take this method")
+        }
     }
 
     pub fn unrecognized_path() -> Self {
@@ -280,6 +289,9 @@ impl Error {
         reply
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(allow) = self.allow {
+            reply.headers_mut().insert(header::ALLOW, allow);
+        }
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             reply
                 .headers_mut()
@@ -296,6 +308,7 @@ impl Error {
         Self {
             status: status(code.status),
             body,
+            allow: None,
             cause: None,
         }
     }
@@ -304,6 +317,7 @@ impl Error {
         Self {
             status: status(status_code),
             body: Body::Json(body),
+            allow: None,
             cause: None,
         }
     }
@@ -327,6 +341,7 @@ impl From<ServiceError> for Error {
                     errcode: errcode.into(),
                     error: error.into(),
                 },
+                allow: None,
                 cause: None,
             },
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),

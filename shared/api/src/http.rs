@@ -33,7 +33,10 @@ pub fn method(request: &HttpRequest) -> Result<Method, Error> {
         Actix::PUT => Method::PUT,
         Actix::DELETE => Method::DELETE,
         Actix::OPTIONS => Method::OPTIONS,
-        ref other => Method::from_bytes(other.as_str().as_bytes()).map_err(|_| Error::unrecognized_method())?,
+        ref other => {
+            let invalid = |_| Error::invalid_param("the method is malformed");
+            Method::from_bytes(other.as_str().as_bytes()).map_err(invalid)?
+        }
     })
 }
 

@@ -70,6 +70,22 @@ async fn what_comes_before_a_handler() {
 }
 
 #[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let process = start(&Family::ALL, None, ROUTES).await;
+    for (target, allow) in [(WHOAMI, "get"), ("/_matrix/client/v3/login", "get, post")] {
+        let answer = request(process.public, "DELETE", target, &[]).await;
+        assert_eq!((answer.status, answer.errcode().as_str()), (405, "M_UNRECOGNIZED"));
+        assert!(
+            answer.head.contains(&format!("\r\nallow: {allow}\r\n")),
+            "{}",
+            answer.head
+        );
+    }
+    let there = request(process.public, "GET", "/_matrix/client/v3/login", &[]).await;
+    assert!(!there.head.contains("\r\nallow:"), "{}", there.head);
+}
+
+#[tokio::test]
 async fn preflights_and_simple_answers() {
     let process = start(&Family::ALL, None, ROUTES).await;
     let preflight = request(process.public, "OPTIONS", "/_matrix/client/v3/createRoom", &[]).await;

@@ -21,8 +21,8 @@ pub enum Found {
         index: usize,
         segments: Vec<String>,
     },
-    /// The path takes other methods only.
-    OtherMethods,
+    /// The path takes these methods only.
+    OtherMethods(Vec<Method>),
     /// No such path.
     Nothing,
     /// The path fits, but one of its segments is not percent-encoded UTF-8, or has a NUL.
@@ -55,7 +55,8 @@ impl Router {
         };
         let with_method = matched.value.iter().find(|(taken, _)| taken == method);
         let Some(&(_, index)) = with_method else {
-            return Found::OtherMethods;
+            let taken = matched.value.iter().map(|(taken, _)| taken.clone());
+            return Found::OtherMethods(taken.collect());
         };
         let mut segments = Vec::with_capacity(matched.params.len());
         for (_, segment) in matched.params.iter() {

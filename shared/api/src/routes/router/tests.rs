@@ -6,7 +6,7 @@ use crate::routes::{Auth, BODY_CAP, Family, ROUTES};
 fn find(router: &Router, method: &Method, path: &str) -> Result<(&'static str, Vec<String>), &'static str> {
     match router.find(method, path) {
         Found::Route { route, segments, .. } => Ok((route.name, segments)),
-        Found::OtherMethods => Err("405"),
+        Found::OtherMethods(_) => Err("405"),
         Found::Nothing => Err("404"),
         Found::BadSegment => Err("400"),
     }
@@ -51,6 +51,16 @@ fn methods_and_paths_that_are_not_there() {
     for (method, path, expected) in cases {
         assert_eq!(find(&router, &method, path), expected, "{method} {path}");
     }
+}
+
+#[test]
+fn a_path_says_which_methods_it_takes() {
+    let router = Router::new(ROUTES).expect("a valid table");
+    let state = "/_matrix/client/v3/rooms/!r:h/state/m.x/";
+    let Found::OtherMethods(allowed) = router.find(&Method::DELETE, state) else {
+        panic!("nothing of a room's state can be deleted")
+    };
+    assert_eq!(HashSet::from_iter(allowed), HashSet::from([Method::GET, Method::PUT]));
 }
 
 #[test]
