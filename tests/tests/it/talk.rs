@@ -120,6 +120,9 @@ async fn a_limited_timeline_has_a_way_back_to_the_first_event(cluster: Arc<Clust
     assert_eq!(found[..25], wanted);
     let distinct: BTreeSet<_> = found.iter().collect();
     assert_eq!(distinct.len(), found.len());
+    let empty = bob.messages(&room, "b", "&limit=0").await.ok();
+    assert_eq!(empty["chunk"], json!([]));
+    assert_eq!(empty["start"], empty["end"]);
     let forward = bob.messages(&room, "f", "&limit=200").await.ok();
     let mut forward = ids(&forward["chunk"]);
     forward.reverse();

@@ -153,13 +153,20 @@ async fn collect(
         .limit
         .or(request.filter.events.limit)
         .unwrap_or(LIMIT_DEFAULT)
-        .clamp(1, LIMIT_MAX);
+        .min(LIMIT_MAX);
     let mut sights = Sights::new(ctx, requester, view);
     let mut events = Vec::with_capacity(limit);
     let mut place = match range.direction {
         Direction::Backward => range.from.min(range.newest),
         Direction::Forward => range.from,
     };
+    if limit == 0 {
+        // The specification has no smallest limit: a page may be empty, and the next one begin where it does.
+        return Ok(Page {
+            events,
+            end: Some(place),
+        });
+    }
     let shows_room = request.filter.shows_room(view.room.id.as_str());
     for _ in 0..READS_MAX {
         let read = ctx.store.page(view.room.nid, place, range.direction, limit).await?;

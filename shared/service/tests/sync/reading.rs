@@ -123,6 +123,12 @@ async fn pages_begin_and_stop_at_the_tokens_of_syncs() {
     );
     let forward = messages(&world, &alice, room, page(Direction::Forward, Some(&token), 10)).await;
     assert_eq!(told(&forward["chunk"]), ["after"]);
+    let none = messages(&world, &alice, room, page(Direction::Backward, Some(&token), 0)).await;
+    assert_eq!(told(&none["chunk"]), Vec::<String>::new());
+    assert_eq!(none["start"], none["end"], "an empty page ends where it starts");
+    let end = none["end"].as_str().expect("a token");
+    let back = messages(&world, &alice, room, page(Direction::Backward, Some(end), 1)).await;
+    assert_eq!(told(&back["chunk"]), ["before"]);
     for token in ["x", "t1", "sother_1~1_e0~0_0"] {
         let request = page(Direction::Backward, Some(token), 1);
         let refused = get_messages(&world.ctx, &alice, &id(&world, room), request).await;

@@ -38,9 +38,6 @@ fn page_request(query: &Query<'_>) -> Result<PageRequest, Error> {
     let limit = query
         .number("limit")?
         .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    if limit == Some(0) {
-        return Err(Error::invalid_param("limit is 0"));
-    }
     Ok(PageRequest {
         from: text("from"),
         to: text("to"),
