@@ -33,6 +33,7 @@ pub static CATALOGUE: &[Code] = &[
     NOT_FOUND,
     NOT_JSON,
     PROFILE_TOO_LARGE,
+    ROOM_IN_USE,
     THREEPID_DENIED,
     TOO_LARGE,
     UNAVAILABLE,
@@ -92,6 +93,7 @@ const MISSING_TOKEN: Code = code("M_MISSING_TOKEN", 401, "the endpoint needs an 
 const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does not exist");
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
+const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id made for the room is taken");
 const THREEPID_DENIED: Code = code(
     "M_THREEPID_DENIED",
     403,

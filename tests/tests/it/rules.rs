@@ -1,12 +1,12 @@
-//! Rules of the house about migrations and SQL.
+//! Rules of the house about migrations, SQL and errcodes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
-use plexus_tests::repository;
+use plexus_tests::{repository, run_plexus};
 
 /// How a string of SQL begins, after its name.
 const VERBS: &[&str] = &[
@@ -186,5 +186,54 @@ fn only_free_tables_are_written_at_once() {
                 );
             }
         }
+    }
+}
+
+/// The master's errcodes pass to the client unchanged, so the catalogue has to have them though its crate does not make them.
+#[test]
+fn the_catalogue_has_the_masters_errcodes() {
+    let output = run_plexus(repository(), &["errors"]);
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).expect("errors are text");
+    let catalogue: BTreeSet<(&str, &str)> = printed
+        .lines()
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            let errcode = words.next().expect("a line begins with an errcode");
+            (errcode, words.next().expect("its status follows"))
+        })
+        .collect();
+    let path = repository().join("workers/master/src/error.rs");
+    let source = fs::read_to_string(path).expect("sources are text");
+    let mut made = 0;
+    for call in source.split("refused(").skip(1) {
+        let Some((status, rest)) = call.split_once(", \"") else {
+            continue;
+        };
+        let status = status.trim();
+        if status.parse::<u16>().is_err() {
+            continue;
+        }
+        let errcode = rest.split('"').next().expect("the errcode is a literal");
+        made += 1;
+        assert!(
+            catalogue.contains(&(errcode, status)),
+            "`plexus errors` lacks {errcode} {status}, which the master answers with"
+        );
+    }
+    // Every errcode of the file is in such a call: else some would go unseen here.
+    assert_eq!(made, source.matches("\"M_").count());
+}
+
+/// The master has no other place that makes errcodes.
+#[test]
+fn the_masters_errcodes_are_in_one_file() {
+    for path in rust_files(&repository().join("workers/master/src")) {
+        let is_test = path.components().any(|part| part.as_os_str() == "tests");
+        if is_test || path.ends_with("error.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("sources are text");
+        assert!(!text.contains("\"M_"), "{} makes an errcode", path.display());
     }
 }
