@@ -79,9 +79,15 @@ pub(crate) async fn decide(
         Kind::DeleteSessions(c) => account::delete_sessions(leader, c).await?,
         Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
         Kind::CreateRoom(c) => create_room::create_room(leader, c).await?,
-        Kind::SendEvent(c) => event::send_event(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::SendEvent(c) => {
+            let head = state.head(leader, &c.room_id).await?;
+            let decided = event::send_event(leader, head, c).await;
+            head.conceal(leader, &c.sender, decided).await?
+        }
         Kind::ChangeMembership(c) => {
-            membership::change_membership(leader, state.head(leader, &c.room_id).await?, c).await?
+            let head = state.head(leader, &c.room_id).await?;
+            let decided = membership::change_membership(leader, head, c).await;
+            head.conceal(leader, &c.sender, decided).await?
         }
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,

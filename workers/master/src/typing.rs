@@ -17,7 +17,7 @@ use ruma::{RoomId, UserId};
 use tokio::time::Instant;
 
 use crate::{
-    error::{CommandError, forbidden},
+    error::{CommandError, outsider},
     leader::Leader,
 };
 
@@ -136,18 +136,17 @@ impl State {
 
 /// The room and the user, if he is in it.
 async fn member(leader: &Leader, command: &SetTyping) -> Result<(RoomNid, UserNid), CommandError> {
-    let outside = || forbidden("You are not in this room");
     let room_id = <&RoomId>::try_from(command.room_id.as_str()).map_err(|_| CommandError::Malformed("room_id"))?;
     let user_id = <&UserId>::try_from(command.user_id.as_str()).map_err(|_| CommandError::Malformed("user_id"))?;
-    let room = leader.store.room(room_id).await?.ok_or_else(outside)?;
-    let user = leader.store.user_nid(user_id).await?.ok_or_else(outside)?;
+    let room = leader.store.room(room_id).await?.ok_or_else(outsider)?;
+    let user = leader.store.user_nid(user_id).await?.ok_or_else(outsider)?;
     let joined = leader
         .store
         .user_rooms(user)
         .await?
         .get(room.nid)
         .is_some_and(|of| of.membership == Membership::Join);
-    if joined { Ok((room.nid, user)) } else { Err(outside()) }
+    if joined { Ok((room.nid, user)) } else { Err(outsider()) }
 }
 
 #[cfg(test)]

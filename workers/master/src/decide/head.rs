@@ -15,9 +15,10 @@ use plexus_storage::{
 };
 use ruma::RoomId;
 
+use super::Decision;
 use crate::{
     change_set::ChangeSet,
-    error::{CommandError, forbidden},
+    error::{CommandError, outsider},
     leader::Leader,
 };
 
@@ -100,12 +101,10 @@ impl PendingHead {
     }
 
     async fn load(leader: &Leader, room_id: &RoomId) -> Result<Self, CommandError> {
-        // The same answer as for a room the sender is not in, so that nobody learns which rooms exist.
-        let unknown = || forbidden("There is no such room on this server, or you are not in it");
-        let info = leader.store.room(room_id).await?.ok_or_else(unknown)?;
+        let info = leader.store.room(room_id).await?.ok_or_else(outsider)?;
         let stored = room_heads::load(leader.store.db(), info.nid)
             .await?
-            .ok_or_else(unknown)?;
+            .ok_or_else(outsider)?;
         let mut head = Self {
             depth: stored.depth,
             room_order: stored.room_order,
@@ -120,6 +119,20 @@ impl PendingHead {
             });
         }
         Ok(head)
+    }
+
+    /// Tells why something is refused only to those who have had to do with the room; to others it is as if there were none.
+    pub(super) async fn conceal(
+        &mut self,
+        leader: &Leader,
+        sender: &str,
+        decided: Result<Decision, CommandError>,
+    ) -> Result<Decision, CommandError> {
+        let is_refused = matches!(decided, Err(CommandError::Refused(_)));
+        if is_refused && self.state_event(leader, "m.room.member", sender).await?.is_none() {
+            return Err(outsider());
+        }
+        decided
     }
 
     /// The event that holds a piece of the room's state.

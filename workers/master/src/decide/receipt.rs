@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     change_set::ChangeSet,
-    error::{CommandError, forbidden, not_found},
+    error::{CommandError, not_found, outsider},
     leader::Leader,
 };
 
@@ -25,7 +25,7 @@ pub(super) async fn set_receipt(
     let user_id = user_id(&command.user_id)?;
     let member = head.state_event(leader, "m.room.member", user_id.as_str()).await?;
     if member.and_then(|event| event.membership()) != Some(Membership::Join) {
-        return Err(forbidden("You are not in this room"));
+        return Err(outsider());
     }
     let user = leader
         .store

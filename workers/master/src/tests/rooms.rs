@@ -5,7 +5,7 @@ use plexus_core::{
     room_version::RoomVersion,
     row::{Membership, Row},
 };
-use plexus_proto::{SendEvent, change_membership::Action, command::Kind};
+use plexus_proto::{ChangeMembership, SendEvent, SetReceipt, SetTyping, change_membership::Action, command::Kind};
 use plexus_replication::MasterError;
 use plexus_testkit::databases;
 use ruma::RoomId;
@@ -112,6 +112,97 @@ async fn bobs_memberships(server: &Server) -> Vec<Membership> {
         .filter(|(user, _)| Some(*user) == bob)
         .map(|(_, membership)| membership)
         .collect()
+}
+
+/// Every way to ask something of a room, by somebody.
+fn requests(room: &str, sender: &str, event: &str) -> Vec<Kind> {
+    let (room_id, sender) = (room.to_owned(), sender.to_owned());
+    let say = |kind: &str, content: &str| SendEvent {
+        room_id: room_id.clone(),
+        sender: sender.clone(),
+        kind: kind.to_owned(),
+        content: content.to_owned().into(),
+        ..SendEvent::default()
+    };
+    let change = |target: &str, action: Action| ChangeMembership {
+        room_id: room_id.clone(),
+        sender: sender.clone(),
+        target: target.to_owned(),
+        action: action.into(),
+        ..ChangeMembership::default()
+    };
+    let mut requests = vec![
+        Kind::SendEvent(say("m.room.message", "{}")),
+        Kind::SendEvent(say("m.room.message", r#"{"real": 1.5}"#)),
+        Kind::SendEvent(SendEvent {
+            state_key: Some(String::new()),
+            ..say("m.room.name", r#"{"name": "x"}"#)
+        }),
+        Kind::SendEvent(SendEvent {
+            redacts: Some(event.to_owned()),
+            ..say("m.room.redaction", "{}")
+        }),
+        Kind::SetReceipt(SetReceipt {
+            room_id: room_id.clone(),
+            user_id: sender.clone(),
+            kind: 1,
+            thread: None,
+            event_id: event.to_owned(),
+        }),
+        Kind::SetTyping(SetTyping {
+            room_id: room_id.clone(),
+            user_id: sender.clone(),
+            timeout_ms: 1000,
+        }),
+    ];
+    for action in [Action::Join, Action::Knock, Action::Leave] {
+        requests.push(Kind::ChangeMembership(change(&sender, action)));
+    }
+    for target in [ALICE, "@carol:example.org"] {
+        for action in [Action::Invite, Action::Kick, Action::Ban, Action::Unban] {
+            requests.push(Kind::ChangeMembership(change(target, action)));
+        }
+    }
+    requests
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_do_not_tell_an_outsider_which_rooms_exist() {
+    for database in databases().await {
+        let server = Server::start(&database, "one").await;
+        server.register(ALICE).await;
+        server.register(BOB).await;
+        let room = server.create_room("room", ALICE, RoomVersion::V11).await;
+        let closed = SendEvent {
+            room_id: room.clone(),
+            sender: ALICE.to_owned(),
+            kind: "m.room.join_rules".to_owned(),
+            state_key: Some(String::new()),
+            content: json!({"join_rule": "invite"}).to_string().into(),
+            ..SendEvent::default()
+        };
+        server.run("c", Kind::SendEvent(closed)).await.expect("it is her room");
+        let event = server.send("s", &room, ALICE, "secret").await.expect("alice may talk");
+        let answer = async |id: String, kind: Kind| match server.run(&id, kind).await {
+            Err(MasterError::Matrix { status, errcode, error }) => (status, errcode, error),
+            other => panic!("not refused: {other:?}"),
+        };
+        let text = "There is no such room on this server, or you are not in it";
+        let hidden = (403, "M_FORBIDDEN".to_owned(), text.to_owned());
+        for place in [room.as_str(), "!unknown:example.org"] {
+            for (at, request) in requests(place, BOB, &event).into_iter().enumerate() {
+                let told = answer(format!("{at}{}", &place[..4]), request.clone()).await;
+                assert_eq!(told, hidden, "{request:?}");
+            }
+        }
+        // Who is invited knows of the room, and learns what is wrong.
+        let invited = server.change_membership(&room, ALICE, BOB, Action::Invite).await;
+        invited.expect("it is her room");
+        let first = requests(&room, BOB, &event).swap_remove(0);
+        let (_, _, told) = answer("invited".to_owned(), first).await;
+        assert_eq!(told, "you are not joined to the room");
+        server.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
