@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use plexus_tests::{Cluster, Timeline, User, encode};
+use plexus_tests::{Answer, Cluster, Timeline, User, encode};
 use serde_json::{Value, json};
 
 super::scenarios! {
@@ -174,7 +174,30 @@ async fn rooms_that_are_unknown_or_not_ones_own(cluster: Arc<Cluster>) {
         let answer = eve.put_message(room, "txn", "let me in").await.expect("an answer");
         answer.expect_error(403, "M_FORBIDDEN");
     }
+    let of_hers = refusals(&eve, &room, &secret).await;
+    assert_eq!(of_hers, refusals(&eve, "!nowhere:localhost", &secret).await);
+    assert!(of_hers.iter().all(|answer| *answer == of_hers[0]), "{of_hers:?}");
     assert!(eve.sync(None, 0, "").await.ok()["rooms"]["join"][&room].is_null());
+}
+
+/// What a user who is not in a room is told, whatever he tries.
+async fn refusals(user: &User, room: &str, event: &str) -> Vec<Value> {
+    let rooms = format!("/_matrix/client/v3/rooms/{}", encode(room));
+    let typing = format!("{rooms}/typing/{}", encode(&user.id));
+    let receipt = format!("{rooms}/receipt/m.read/{}", encode(event));
+    let answers = [
+        user.http.put(&typing, &json!({"typing": true})).await,
+        user.http.post(&receipt, &json!({})).await,
+        user.put_message(room, "again", "hello").await.expect("an answer"),
+        user.act(room, "join", &json!({})).await,
+        user.act(room, "leave", &json!({})).await,
+        user.act(room, "invite", &json!({"user_id": user.id})).await,
+        user.http.get(&format!("{rooms}/state")).await,
+    ];
+    for answer in &answers {
+        answer.expect_error(403, "M_FORBIDDEN");
+    }
+    answers.iter().map(Answer::json).collect()
 }
 
 async fn tokens_from_elsewhere_and_from_the_future(cluster: Arc<Cluster>) {

@@ -167,5 +167,6 @@ async fn history_visibility(ctx: &Ctx, room: &RoomInfo, state: NodeId) -> Result
 }
 
 fn not_in_room() -> ServiceError {
-    ServiceError::forbidden("you are not in the room, or there is no such room")
+    // The master's sentence, so that it does not matter who looked first.
+    ServiceError::forbidden("There is no such room on this server, or you are not in it")
 }
