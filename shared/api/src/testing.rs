@@ -7,9 +7,9 @@ use std::{
 };
 
 use plexus_core::room_version::RoomVersion;
-use plexus_replication::{Bus, MasterTarget, Replica, ReplicaParts, Tasks};
+use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks};
 use plexus_service::{
-    Clock, Ctx, Registration, ServiceConfig,
+    Ctx, Registration, ServiceConfig,
     users::{admin_register::Nonces, passwords::Passwords},
 };
 use plexus_storage::Store;

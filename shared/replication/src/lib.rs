@@ -8,6 +8,7 @@
 
 mod bus;
 mod chain;
+mod clock;
 mod ephemeral;
 mod fill;
 pub mod frames;
@@ -28,6 +29,7 @@ mod waiters;
 
 pub use self::{
     bus::{Bus, BusError, RedisBus},
+    clock::Clock,
     ephemeral::EphemeralRing,
     link::NotReached,
     master_client::{COMMAND_DEADLINE, MasterService, MasterTarget, is_in_process},

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use plexus_core::room_version::RoomVersion;
-use plexus_replication::{Bus, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
+use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Clock, Ctx, Registration, ServiceConfig,
+    Ctx, Registration, ServiceConfig,
     sync::SentMembers,
     users::{admin_register::Nonces, passwords::Passwords},
 };

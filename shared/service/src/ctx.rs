@@ -1,13 +1,9 @@
 //! What every service function is given: the store, the log, the configuration, the clock.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, sync::Arc};
 
 use plexus_core::{ids::UserNid, room_version::RoomVersion};
-use plexus_replication::Replica;
+use plexus_replication::{Clock, Replica};
 use plexus_storage::Store;
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 
@@ -64,37 +60,4 @@ pub struct Requester {
     pub user_id: OwnedUserId,
     pub device_id: OwnedDeviceId,
     pub admin: bool,
-}
-
-/// The time of day. A test hands in its own.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
-
-impl Clock {
-    /// The machine's clock.
-    pub fn system() -> Self {
-        Self::new(system_now_ms)
-    }
-
-    /// A clock that tells what `now_ms` says.
-    pub fn new(now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now_ms))
-    }
-
-    /// Milliseconds since the epoch.
-    pub fn now_ms(&self) -> i64 {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Clock({})", self.now_ms())
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the clock that is handed to everybody else")]
-fn system_now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

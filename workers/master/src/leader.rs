@@ -14,7 +14,7 @@ use plexus_core::{
     position::{Epoch, Sequence, WriterId},
 };
 use plexus_proto::{Command, CommandDone, CommandResult, command::Kind};
-use plexus_replication::{EPHEMERAL, Publisher, Replica};
+use plexus_replication::{Clock, EPHEMERAL, Publisher, Replica};
 use plexus_storage::{Store, commands, log, nids::next_nids, tasks::Task};
 use prost::Message as _;
 use ruma::OwnedServerName;
@@ -22,7 +22,6 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clock::Clock,
     decide::{self, Decision},
     error::CommandError,
     intern::Interner,

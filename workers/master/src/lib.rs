@@ -5,7 +5,6 @@
 //! stand by. The master never waits for another server.
 
 mod change_set;
-mod clock;
 mod decide;
 mod error;
 mod intern;
@@ -24,7 +23,6 @@ mod typing;
 mod tests;
 
 pub use self::{
-    clock::Clock,
     leader::Identity,
     master::{Master, MasterConfig},
     service::MasterService,

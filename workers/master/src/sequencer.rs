@@ -13,7 +13,7 @@ use plexus_core::{
     position::{Epoch, Sequence, WriterId},
     row::Frame,
 };
-use plexus_replication::{Publisher, frames};
+use plexus_replication::{Clock, Publisher, frames};
 use plexus_storage::{
     Store,
     db::{CommitError, DbError, Statement, Value, Writer},
@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     change_set::{ChangeSet, renumber},
-    clock::Clock,
     metrics,
 };
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use plexus_api::routes::Family;
-use plexus_master::{Clock, Identity, Master, MasterConfig};
-use plexus_replication::{MasterTarget, master_server};
+use plexus_master::{Identity, Master, MasterConfig};
+use plexus_replication::{Clock, MasterTarget, master_server};
 use plexus_runtime::{MasterParts, MasterRole, Role};
 use tonic::service::Routes;
 

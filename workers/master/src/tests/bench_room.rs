@@ -14,14 +14,14 @@ use plexus_proto::{
     ChangeMembership, Command, CommandResult, CreateRoom, InitialEvent, Register, SendEvent, change_membership::Action,
     command::Kind,
 };
-use plexus_replication::{Bus, MasterError, MasterTarget, Replica, ReplicaParts, Tasks, frames};
+use plexus_replication::{Bus, Clock, MasterError, MasterTarget, Replica, ReplicaParts, Tasks, frames};
 use plexus_storage::{Store, db::Database, log};
 use plexus_testkit::TestDatabase;
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Clock, Identity, Master, MasterConfig};
+use crate::{Identity, Master, MasterConfig};
 
 /// One process with a master, on a database that may have others.
 pub(crate) struct Server {
@@ -225,5 +225,5 @@ pub(crate) fn room_events(creator: &str, version: RoomVersion) -> Vec<InitialEve
 /// A clock that moves a second with each look.
 fn ticking_clock() -> Clock {
     let now = AtomicI64::new(1_700_000_000_000);
-    Clock::from_fn(move || now.fetch_add(1_000, Ordering::Relaxed))
+    Clock::new(move || now.fetch_add(1_000, Ordering::Relaxed))
 }

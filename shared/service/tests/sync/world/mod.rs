@@ -17,9 +17,9 @@ use plexus_core::{
     row::{Frame, Row},
     state::Node,
 };
-use plexus_replication::{Bus, MasterTarget, Replica, ReplicaParts, Tasks};
+use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks};
 use plexus_service::{
-    Clock, Ctx, Registration, Requester, ServiceConfig, ServiceError,
+    Ctx, Registration, Requester, ServiceConfig, ServiceError,
     sync::{SyncRequest, sync},
     users::{admin_register::Nonces, passwords::Passwords},
 };

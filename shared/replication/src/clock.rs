@@ -1,4 +1,4 @@
-//! The master's wall clock, passed in so that tests can set it.
+//! The wall clock, handed in so that tests can set it.
 
 use std::{
     sync::Arc,
@@ -19,14 +19,14 @@ impl Clock {
     /// The machine's clock.
     #[expect(clippy::disallowed_methods, reason = "this is where the time comes from")]
     pub fn system() -> Self {
-        Self(Arc::new(|| {
+        Self::new(|| {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        }))
+        })
     }
 
     /// A clock that says what `now_ms` says.
-    pub fn from_fn(now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+    pub fn new(now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(now_ms))
     }
 
