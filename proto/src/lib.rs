@@ -2,3 +2,23 @@
 #![expect(clippy::all, clippy::pedantic, reason = "generated")]
 
 tonic::include_proto!("plexus.v1");
+
+impl Command {
+    /// What it asks for, as metrics name it on both sides.
+    pub fn kind_name(&self) -> &'static str {
+        use command::Kind;
+        match &self.kind {
+            None => "none",
+            Some(Kind::Register(_)) => "register",
+            Some(Kind::CreateSession(_)) => "create_session",
+            Some(Kind::DeleteSessions(_)) => "delete_sessions",
+            Some(Kind::CreateRoom(_)) => "create_room",
+            Some(Kind::SendEvent(_)) => "send_event",
+            Some(Kind::ChangeMembership(_)) => "change_membership",
+            Some(Kind::RefreshMember(_)) => "refresh_member",
+            Some(Kind::SetProfile(_)) => "set_profile",
+            Some(Kind::SetReceipt(_)) => "set_receipt",
+            Some(Kind::SetTyping(_)) => "set_typing",
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use ::metrics::{counter, histogram};
 use bytes::Bytes;
 use plexus_core::position::{Epoch, Position, Sequence, WriterId};
-use plexus_proto::{self as proto, command::Kind};
+use plexus_proto as proto;
 use prost::Message;
 use tokio::time::{Instant, timeout_at};
 
@@ -77,7 +77,7 @@ impl Link {
 
     pub(crate) async fn run(&self, command: proto::Command) -> Result<proto::CommandResult, MasterError> {
         let started = Instant::now();
-        let kind = kind_name(&command);
+        let kind = command.kind_name();
         let mut tries = 0_u64;
         let outcome = self.run_until(command, started + COMMAND_DEADLINE, &mut tries).await;
         let label = match &outcome {
@@ -225,20 +225,4 @@ fn stored_head(reply: &proto::HeadReply) -> Position {
         }
     }
     head
-}
-
-fn kind_name(command: &proto::Command) -> &'static str {
-    match command.kind {
-        Some(Kind::Register(_)) => "register",
-        Some(Kind::CreateSession(_)) => "create_session",
-        Some(Kind::DeleteSessions(_)) => "delete_sessions",
-        Some(Kind::CreateRoom(_)) => "create_room",
-        Some(Kind::SendEvent(_)) => "send_event",
-        Some(Kind::ChangeMembership(_)) => "change_membership",
-        Some(Kind::SetProfile(_)) => "set_profile",
-        Some(Kind::SetReceipt(_)) => "set_receipt",
-        Some(Kind::SetTyping(_)) => "set_typing",
-        Some(Kind::RefreshMember(_)) => "refresh_member",
-        None => "none",
-    }
 }

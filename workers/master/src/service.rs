@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use plexus_core::position::WriterId;
 use plexus_proto::{
     ChainHead, Command, CommandDone, HeadReply, HeadRequest, SubscribeRequest, UpdatesReply, UpdatesRequest,
-    command::Kind, master_server,
+    master_server,
 };
 use plexus_replication::{EPHEMERAL, FrameStream, is_in_process, log_updates, matrix_status};
 use plexus_storage::Store;
@@ -42,7 +42,7 @@ impl master_server::Master for MasterService {
     async fn run(&self, request: Request<Command>) -> Result<Response<CommandDone>, Status> {
         let in_process = is_in_process(&request);
         let command = request.into_inner();
-        let kind = kind_of(&command);
+        let kind = command.kind_name();
         let started = Instant::now();
         let leader = self.leader()?;
         // A caller that goes away drops this future, and a Command must not be dropped half way.
@@ -92,22 +92,6 @@ impl master_server::Master for MasterService {
 
     async fn subscribe(&self, _request: Request<SubscribeRequest>) -> Result<Response<FrameStream>, Status> {
         Ok(Response::new(self.leader()?.publisher.subscribe()))
-    }
-}
-
-fn kind_of(command: &Command) -> &'static str {
-    match &command.kind {
-        None => "none",
-        Some(Kind::Register(_)) => "register",
-        Some(Kind::CreateSession(_)) => "create_session",
-        Some(Kind::DeleteSessions(_)) => "delete_sessions",
-        Some(Kind::CreateRoom(_)) => "create_room",
-        Some(Kind::SendEvent(_)) => "send_event",
-        Some(Kind::ChangeMembership(_)) => "change_membership",
-        Some(Kind::RefreshMember(_)) => "refresh_member",
-        Some(Kind::SetProfile(_)) => "set_profile",
-        Some(Kind::SetReceipt(_)) => "set_receipt",
-        Some(Kind::SetTyping(_)) => "set_typing",
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 const SECRET: &str = "correct-horse";
 
 fn command(id: u8) -> proto::Command {
-    let kind = Kind::SetTyping(proto::SetTyping {
+    let kind = proto::command::Kind::SetTyping(proto::SetTyping {
         room_id: "!r".into(),
         user_id: "@u".into(),
         timeout_ms: 1,
