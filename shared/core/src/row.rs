@@ -73,6 +73,53 @@ pub enum Row {
     },
     /// A read receipt moved.
     Receipt(ReceiptRow),
+    /// A user's account data changed: of a type, of a room or of none. Tags and push rules are account data too.
+    AccountData {
+        /// Whose.
+        user: UserNid,
+        /// The room it belongs to; none if it is the user's own.
+        room: Option<RoomNid>,
+        /// Its type.
+        kind: String,
+    },
+    /// What others may see of a user's devices and keys changed.
+    DeviceList {
+        /// Whose devices.
+        user: UserNid,
+    },
+    /// A device's supply of one-time or fallback keys changed.
+    KeyCounts {
+        /// Whose device.
+        user: UserNid,
+        /// Which device.
+        device: OwnedDeviceId,
+    },
+    /// Messages wait for a device, or some were taken away.
+    ToDevice {
+        /// Whose device.
+        user: UserNid,
+        /// Which device.
+        device: OwnedDeviceId,
+    },
+    /// What is kept of a room besides its events changed: its aliases, its place in the directory.
+    Room {
+        /// Which room.
+        room: RoomNid,
+    },
+    /// A user has forgotten a room he is not in.
+    Forgotten {
+        /// Who.
+        user: UserNid,
+        /// Which room.
+        room: RoomNid,
+    },
+    /// A user's pushers changed.
+    Pusher {
+        /// Whose.
+        user: UserNid,
+    },
+    /// A user came, went, or said what he is doing. Only on the ephemeral chain.
+    Presence(PresenceRow),
     /// Who is typing in a room changed: the whole set. Only on the ephemeral chain.
     Typing {
         /// The room.
@@ -105,6 +152,46 @@ pub struct EventRow {
     pub transaction: Option<Arc<Transaction>>,
     /// The event itself. Published with the row so that readers need not fetch it; the stored log does not have it.
     pub body: Option<Arc<EventBody>>,
+}
+
+/// What a user is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresenceRow {
+    /// Who.
+    pub user: UserNid,
+    /// Whether he is there.
+    pub state: PresenceState,
+    /// What he says about it.
+    pub status_msg: Option<String>,
+    /// When he was last seen doing something, in milliseconds since the epoch.
+    pub last_active_ms: i64,
+    /// Whether he is doing something now.
+    pub currently_active: bool,
+}
+
+/// The states of presence. The discriminants are what the log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PresenceState {
+    /// Not there.
+    Offline = 0,
+    /// There, and doing something.
+    Online = 1,
+    /// There, and doing nothing.
+    Unavailable = 2,
+}
+
+impl PresenceState {
+    /// The number the log holds.
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// Reads the number the log holds.
+    pub fn from_code(code: i64) -> Option<Self> {
+        [Self::Offline, Self::Online, Self::Unavailable]
+            .into_iter()
+            .find(|state| state.code() == code)
+    }
 }
 
 /// A client's name for a request that it may repeat.

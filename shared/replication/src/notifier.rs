@@ -148,7 +148,17 @@ impl Notifier {
                 Row::Event(event) => inner.event(event, &mut rung),
                 Row::Redaction { room, .. } | Row::Typing { room, .. } => inner.ring_room(*room, &mut rung),
                 Row::Receipt(receipt) => inner.ring_room(receipt.room, &mut rung),
-                Row::Account { user } | Row::Device { user, .. } | Row::Profile { user } => inner.ring_user(*user),
+                Row::Account { user }
+                | Row::Device { user, .. }
+                | Row::Profile { user }
+                | Row::AccountData { user, .. }
+                | Row::KeyCounts { user, .. }
+                | Row::ToDevice { user, .. }
+                | Row::Forgotten { user, .. } => inner.ring_user(*user),
+                Row::DeviceList { user } => inner.ring_sharers(*user, &mut rung),
+                Row::Presence(presence) => inner.ring_sharers(presence.user, &mut rung),
+                // Nobody waits for these.
+                Row::Room { .. } | Row::Pusher { .. } => {}
             }
         }
         for user in &inner.restless {
@@ -268,6 +278,19 @@ impl Inner {
     fn ring_user(&self, user: UserNid) {
         if let Some(warm) = self.users.get(&user) {
             warm.bell.ring();
+        }
+    }
+
+    /// Wakes a user and whoever is in a room with him; everybody, if his rooms are not known here.
+    fn ring_sharers(&self, user: UserNid, rung: &mut Vec<RoomNid>) {
+        match self.users.get(&user) {
+            Some(warm) if !self.restless.contains(&user) => {
+                warm.bell.ring();
+                for room in &warm.rooms {
+                    self.ring_room(*room, rung);
+                }
+            }
+            Some(_) | None => self.users.values().for_each(|warm| warm.bell.ring()),
         }
     }
 

@@ -8,16 +8,22 @@
 //!
 //! <https://spec.matrix.org/v1.19/client-server-api/#syncing>
 
+mod account_data;
+mod device_lists;
 mod ephemeral;
 mod event;
 mod filters;
+mod key_counts;
 mod members;
+mod presence;
 mod response;
 mod scope;
 mod state;
 mod stripped;
 mod summary;
 mod timeline;
+mod to_device;
+mod unread;
 mod visits;
 
 use std::time::Duration;
@@ -99,7 +105,7 @@ async fn wait(
     loop {
         require_session(ctx, request).await?;
         let window = Window::now(ctx, Some(&since));
-        let next = window.next(ctx);
+        let next = window.next(ctx, window.to_device);
         let (response, has_news) = answer(ctx, requester, request, filter, window).await?;
         if has_news || Instant::now() >= deadline || timeout_at(deadline, listener.changed()).await.is_err() {
             return Ok(response);

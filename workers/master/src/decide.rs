@@ -27,7 +27,7 @@ impl Decision {
     fn event(change: ChangeSet, event_id: &ruma::EventId) -> Self {
         let result = CommandResult {
             event_id: Some(event_id.to_string()),
-            room_id: None,
+            ..CommandResult::default()
         };
         Self { change, result }
     }

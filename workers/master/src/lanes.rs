@@ -10,7 +10,7 @@ use std::{
 };
 
 use plexus_proto::{Command, CommandDone, CommandResult};
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -36,6 +36,7 @@ const LANES_MAX: usize = 10_000;
 pub(crate) enum LaneKey {
     Room(OwnedRoomId),
     User(OwnedUserId),
+    Alias(OwnedRoomAliasId),
     /// A room that has no id yet: nobody else can have a Command for it.
     NewRoom(Vec<u8>),
 }

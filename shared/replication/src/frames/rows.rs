@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Sequence,
-    row::{EventRow, Membership, ReceiptKind, ReceiptRow, Row, Transaction},
+    row::{EventRow, Membership, PresenceRow, PresenceState, ReceiptKind, ReceiptRow, Row, Transaction},
 };
 use plexus_proto::{self as proto, row::Kind};
 use ruma::EventId;
@@ -55,6 +55,33 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             event_id: receipt.event_id.as_str().into(),
             ts_ms: receipt.ts_ms,
         }),
+        Row::AccountData { user, room, kind } => Kind::AccountData(proto::AccountDataRow {
+            user: user.0,
+            room: room.map(|room| room.0),
+            kind: kind.clone(),
+        }),
+        Row::DeviceList { user } => Kind::DeviceList(proto::DeviceListRow { user: user.0 }),
+        Row::KeyCounts { user, device } => Kind::KeyCounts(proto::KeyCountsRow {
+            user: user.0,
+            device: device.as_str().into(),
+        }),
+        Row::ToDevice { user, device } => Kind::ToDevice(proto::ToDeviceRow {
+            user: user.0,
+            device: device.as_str().into(),
+        }),
+        Row::Room { room } => Kind::Room(proto::RoomRow { room: room.0 }),
+        Row::Forgotten { user, room } => Kind::Forgotten(proto::ForgottenRow {
+            user: user.0,
+            room: room.0,
+        }),
+        Row::Pusher { user } => Kind::Pusher(proto::PusherRow { user: user.0 }),
+        Row::Presence(presence) => Kind::Presence(proto::PresenceRow {
+            user: presence.user.0,
+            state: presence.state.code(),
+            status_msg: presence.status_msg.clone(),
+            last_active_ms: presence.last_active_ms,
+            currently_active: presence.currently_active,
+        }),
         Row::Typing { room, users } => Kind::Typing(proto::TypingRow {
             room: room.0,
             users: users.iter().map(|user| user.0).collect(),
@@ -90,6 +117,39 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
             thread: row.thread,
             event_id: EventId::parse(row.event_id).map_err(|_| RowError::Invalid("a receipt's event id"))?,
             ts_ms: row.ts_ms,
+        }),
+        Kind::AccountData(row) => Row::AccountData {
+            user: UserNid(row.user),
+            room: row.room.map(RoomNid),
+            kind: row.kind,
+        },
+        Kind::DeviceList(row) => Row::DeviceList {
+            user: UserNid(row.user),
+        },
+        Kind::KeyCounts(row) => Row::KeyCounts {
+            user: UserNid(row.user),
+            device: row.device.into(),
+        },
+        Kind::ToDevice(row) => Row::ToDevice {
+            user: UserNid(row.user),
+            device: row.device.into(),
+        },
+        Kind::Room(row) => Row::Room {
+            room: RoomNid(row.room),
+        },
+        Kind::Forgotten(row) => Row::Forgotten {
+            user: UserNid(row.user),
+            room: RoomNid(row.room),
+        },
+        Kind::Pusher(row) => Row::Pusher {
+            user: UserNid(row.user),
+        },
+        Kind::Presence(row) => Row::Presence(PresenceRow {
+            user: UserNid(row.user),
+            state: PresenceState::from_code(row.state).ok_or(RowError::Unknown)?,
+            status_msg: row.status_msg,
+            last_active_ms: row.last_active_ms,
+            currently_active: row.currently_active,
         }),
         Kind::Typing(row) => Row::Typing {
             room: RoomNid(row.room),

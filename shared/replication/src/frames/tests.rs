@@ -3,7 +3,7 @@ use plexus_core::{
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Epoch,
     room_version::{ReferenceFormat, RoomVersion},
-    row::{EventRow, Membership, ReceiptKind, ReceiptRow, Row, Transaction},
+    row::{EventRow, Membership, PresenceRow, PresenceState, ReceiptKind, ReceiptRow, Row, Transaction},
 };
 use ruma::{event_id, owned_device_id, owned_event_id};
 
@@ -84,6 +84,38 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
         Row::Profile { user: UserNid(1) },
         receipt(ReceiptKind::Read, None),
         receipt(ReceiptKind::ReadPrivate, Some("main")),
+        Row::AccountData {
+            user: UserNid(1),
+            room: None,
+            kind: "m.direct".to_owned(),
+        },
+        Row::AccountData {
+            user: UserNid(1),
+            room: Some(RoomNid(2)),
+            kind: "m.tag".to_owned(),
+        },
+        Row::DeviceList { user: UserNid(1) },
+        Row::KeyCounts {
+            user: UserNid(1),
+            device: owned_device_id!("PHONE"),
+        },
+        Row::ToDevice {
+            user: UserNid(1),
+            device: owned_device_id!("PHONE"),
+        },
+        Row::Room { room: RoomNid(1) },
+        Row::Forgotten {
+            user: UserNid(1),
+            room: RoomNid(2),
+        },
+        Row::Pusher { user: UserNid(1) },
+        Row::Presence(PresenceRow {
+            user: UserNid(1),
+            state: PresenceState::Unavailable,
+            status_msg: Some("lunch".to_owned()),
+            last_active_ms: 12,
+            currently_active: true,
+        }),
         Row::Typing {
             room: RoomNid(1),
             users: vec![UserNid(1), UserNid(2)],

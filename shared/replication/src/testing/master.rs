@@ -77,7 +77,7 @@ impl Master for FakeMaster {
         };
         let result = proto::CommandResult {
             event_id: Some(format!("${}", frame.position)),
-            room_id: None,
+            ..proto::CommandResult::default()
         };
         let writer = u32::from(W1.0);
         Ok(Response::new(proto::CommandDone {

@@ -8,12 +8,14 @@ use plexus_core::{event::json::write_string, ids::EventNid, token::PageToken};
 use plexus_storage::events::StoredEvent;
 
 use super::{
-    SyncResponse, ephemeral,
+    SyncResponse, account_data, device_lists, ephemeral,
     event::{self, Remarks, push_comma, write_number},
+    key_counts, presence,
     scope::Scope,
     state, stripped,
     summary::{self, Summary},
     timeline::{self, Timeline},
+    to_device, unread,
     visits::{Visit, VisitKind},
 };
 use crate::ServiceError;
@@ -34,6 +36,8 @@ struct Part<'a> {
     replaced: Vec<Option<EventNid>>,
     summary: Option<Summary>,
     ephemeral: Vec<u8>,
+    account_data: Vec<u8>,
+    unread: Vec<u8>,
 }
 
 type Loaded = HashMap<EventNid, Arc<StoredEvent>>;
@@ -73,9 +77,17 @@ pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit]) -> Result<(SyncRe
         .collect();
     let bytes: usize = sections.iter().map(|(_, members)| members.len() + 16).sum();
     let mut out = Vec::with_capacity(EMPTY_BYTES + bytes);
-    // There are no keys on this server to count yet: nothing is what every algorithm has.
-    out.extend_from_slice(b"{\"device_one_time_keys_count\":{},\"next_batch\":");
-    write_string(&mut out, &scope.window.next(scope.ctx).to_string());
+    out.push(b'{');
+    let mut has_news = !sections.is_empty();
+    has_news |= account_data::write(scope, &mut out).await?;
+    has_news |= presence::write(scope, &mut out).await?;
+    has_news |= device_lists::write(scope, &mut out).await?;
+    let to_device = to_device::write(scope, &mut out).await?;
+    has_news |= to_device.has_news;
+    has_news |= key_counts::write(scope, &mut out).await?;
+    push_comma(&mut out);
+    out.extend_from_slice(b"\"next_batch\":");
+    write_string(&mut out, &scope.window.next(scope.ctx, to_device.told).to_string());
     out.extend_from_slice(b",\"rooms\":{");
     for (name, members) in &sections {
         push_comma(&mut out);
@@ -85,7 +97,7 @@ pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit]) -> Result<(SyncRe
         out.push(b'}');
     }
     out.extend_from_slice(b"}}");
-    Ok((SyncResponse(Bytes::from(out)), !sections.is_empty()))
+    Ok((SyncResponse(Bytes::from(out)), has_news))
 }
 
 async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part<'a>, ServiceError> {
@@ -96,6 +108,8 @@ async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part<'a>, Servi
         replaced: Vec::new(),
         summary: None,
         ephemeral: Vec::new(),
+        account_data: Vec::new(),
+        unread: Vec::new(),
     };
     if matches!(visit.kind, VisitKind::Invited | VisitKind::Knocked) {
         part.state = stripped::collect(scope, visit).await?;
@@ -105,6 +119,10 @@ async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part<'a>, Servi
     if matches!(visit.kind, VisitKind::Joined | VisitKind::NewlyJoined) {
         part.summary = summary::summarize(scope, visit, &part.timeline).await?;
         ephemeral::write(scope, visit, &mut part.ephemeral).await?;
+        unread::write(scope, visit, &mut part.unread).await?;
+    }
+    if visit.kind != VisitKind::NeverIn {
+        account_data::write_of_room(scope, visit, &mut part.account_data).await?;
     }
     let heroes = part
         .summary
@@ -184,7 +202,7 @@ impl Part<'_> {
     /// Whether there is anything to tell of a room that the device knows.
     fn has_news(&self, state: &[&StoredEvent]) -> bool {
         let has_events = !self.timeline.events.is_empty() || self.timeline.limited || !state.is_empty();
-        has_events || self.summary.is_some() || !self.ephemeral.is_empty()
+        has_events || self.summary.is_some() || !self.ephemeral.is_empty() || !self.account_data.is_empty()
     }
 }
 
@@ -201,7 +219,13 @@ fn write_stripped(part: &Part<'_>, name: &str, state: &[&StoredEvent], out: &mut
 
 fn write_room(scope: &Scope<'_>, part: &Part<'_>, state: &[&StoredEvent], loaded: &Loaded, out: &mut Vec<u8>) {
     open_room(part, out);
+    if !part.account_data.is_empty() {
+        out.extend_from_slice(b"\"account_data\":{\"events\":[");
+        out.extend_from_slice(&part.account_data);
+        out.extend_from_slice(b"]}");
+    }
     if !part.ephemeral.is_empty() {
+        push_comma(out);
         out.extend_from_slice(b"\"ephemeral\":{\"events\":[");
         out.extend_from_slice(&part.ephemeral);
         out.extend_from_slice(b"]}");
@@ -230,8 +254,8 @@ fn write_room(scope: &Scope<'_>, part: &Part<'_>, state: &[&StoredEvent], loaded
     }
     write_timeline(scope, part, loaded, out);
     if matches!(part.visit.kind, VisitKind::Joined | VisitKind::NewlyJoined) {
-        // Both counts are left out, not 0: nobody counts them yet.
-        out.extend_from_slice(b",\"unread_notifications\":{}");
+        push_comma(out);
+        out.extend_from_slice(&part.unread);
     }
     out.push(b'}');
 }

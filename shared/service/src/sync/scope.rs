@@ -74,13 +74,13 @@ impl Window {
         }
     }
 
-    /// The token of a device that has been told everything in the window.
-    pub(super) fn next(&self, ctx: &Ctx) -> SyncToken {
+    /// The token of a device that has been told everything in the window, and its messages up to `to_device`.
+    pub(super) fn next(&self, ctx: &Ctx, to_device: i64) -> SyncToken {
         SyncToken {
             generation: ctx.config.generation.clone(),
             position: self.position.clone(),
             ephemeral: self.ephemeral_told(),
-            to_device: self.to_device,
+            to_device,
         }
     }
 

@@ -18,11 +18,48 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    runs_with: 1,
-    sql: include_str!("../../../../migrations/0001_first_light.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        runs_with: 1,
+        sql: include_str!("../../../../migrations/0001_first_light.sql"),
+    },
+    Migration {
+        version: 2,
+        runs_with: 2,
+        sql: include_str!("../../../../migrations/0002_accounts.sql"),
+    },
+    Migration {
+        version: 3,
+        runs_with: 3,
+        sql: include_str!("../../../../migrations/0003_keys.sql"),
+    },
+    Migration {
+        version: 4,
+        runs_with: 4,
+        sql: include_str!("../../../../migrations/0004_account_data.sql"),
+    },
+    Migration {
+        version: 5,
+        runs_with: 5,
+        sql: include_str!("../../../../migrations/0005_rooms.sql"),
+    },
+    Migration {
+        version: 6,
+        runs_with: 6,
+        sql: include_str!("../../../../migrations/0006_relations.sql"),
+    },
+    Migration {
+        version: 7,
+        runs_with: 7,
+        sql: include_str!("../../../../migrations/0007_media.sql"),
+    },
+    Migration {
+        version: 8,
+        runs_with: 8,
+        sql: include_str!("../../../../migrations/0008_search.sql"),
+    },
+];
 
 /// The newest schema this program knows.
 const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;

@@ -45,6 +45,14 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
+            Row::AccountData { .. }
+            | Row::DeviceList { .. }
+            | Row::KeyCounts { .. }
+            | Row::ToDevice { .. }
+            | Row::Room { .. }
+            | Row::Forgotten { .. }
+            | Row::Pusher { .. } => caches.changes.reach(sequence),
+            Row::Presence(_) => {}
             // On a chain of its own, whose places mean nothing to the rest.
             Row::Typing { room, users } => caches.typing.change(epoch, sequence, *room, users),
         }

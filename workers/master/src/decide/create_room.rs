@@ -62,8 +62,8 @@ pub(super) async fn create_room(leader: &Leader, command: &CreateRoom) -> Result
     }
     head.store(&mut change);
     let result = CommandResult {
-        event_id: None,
         room_id: Some(info.id.to_string()),
+        ..CommandResult::default()
     };
     Ok(Decision { change, result })
 }

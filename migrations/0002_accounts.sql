@@ -1,0 +1,1 @@
+-- Guests, sessions that expire, interactive authentication, moderation of accounts.

@@ -1,0 +1,1 @@
+-- Keys of devices and users, messages to devices, key backups.

@@ -1,0 +1,1 @@
+-- Account data and unread counts.

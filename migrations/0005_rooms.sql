@@ -1,0 +1,1 @@
+-- Aliases, the room directory, forgotten rooms.

@@ -1,0 +1,1 @@
+//! The media store: blobs by their hash, and what is made of them.
