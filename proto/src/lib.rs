@@ -19,6 +19,7 @@ impl Command {
             Some(Kind::SetProfile(_)) => "set_profile",
             Some(Kind::SetReceipt(_)) => "set_receipt",
             Some(Kind::SetTyping(_)) => "set_typing",
+            Some(Kind::SetPresence(_)) => "set_presence",
         }
     }
 }

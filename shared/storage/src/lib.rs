@@ -19,6 +19,7 @@ pub mod log;
 pub mod memberships;
 pub mod metrics;
 pub mod nids;
+mod presence;
 pub mod processes;
 pub mod profiles;
 pub mod receipts;
@@ -33,4 +34,4 @@ pub mod timeline;
 mod typing;
 pub mod users;
 
-pub use self::{cache::CacheUse, error::StoreError, store::Store, typing::TypingUsers};
+pub use self::{cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, typing::TypingUsers};

@@ -17,6 +17,7 @@ use crate::{
     events::Events,
     filters::{self, Filters},
     memberships::Views,
+    presence::Presences,
     profiles::{self, Profiles},
     receipts::{self, Receipts},
     rooms::Rooms,
@@ -55,6 +56,7 @@ pub(crate) struct Caches {
     // What only log rows tell.
     pub(crate) changes: Changes,
     pub(crate) typing: Typing,
+    pub(crate) presence: Presences,
 }
 
 impl Store {
@@ -75,6 +77,7 @@ impl Store {
             receipts: receipts::cache(),
             changes: Changes::new(),
             typing: Typing::new(),
+            presence: Presences::new(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -97,6 +100,7 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.presence.forget_joins();
     }
 
     /// How full each cache is.
