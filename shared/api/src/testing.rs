@@ -106,6 +106,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
             open: true,
             shared_secret: None,
         },
+        social: plexus_service::Social::default(),
         generation: "g".to_owned(),
     };
     Ctx {
@@ -116,6 +117,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         passwords: Passwords::new(Handle::current()),
         nonces: Nonces::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
+        syncs_told: plexus_service::presence::SyncsTold::default(),
     }
 }
 

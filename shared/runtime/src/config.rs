@@ -15,7 +15,10 @@ pub use self::{
     load::Sources,
     reference::example,
     secret::{Secret, SecretUrl},
-    sections::{Config, Database, Internal, Lease, Listen, Log, LogFormat, Metrics, Redis, Registration, Rooms},
+    sections::{
+        Config, Database, Internal, Lease, Listen, Log, LogFormat, Metrics, Presence, Redis, Registration, Rooms,
+        Search, UserDirectory,
+    },
 };
 
 /// What is wrong with a configuration, one line for each thing.

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig,
+    Ctx, Registration, ServiceConfig, Social,
+    presence::SyncsTold,
     sync::SentMembers,
     users::{admin_register::Nonces, passwords::Passwords},
 };
@@ -105,6 +106,7 @@ impl Node {
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
             sent_members: SentMembers::default(),
+            syncs_told: SyncsTold::default(),
         };
         let mut node = Self {
             ctx,
@@ -216,6 +218,11 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
+        },
+        social: Social {
+            presence: parts.config.presence.enabled,
+            search_all_users: parts.config.user_directory.search_all_users,
+            search: parts.config.search.enabled,
         },
         generation,
     }

@@ -95,8 +95,7 @@ impl Caches {
             );
         }
         let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
-        self.presence
-            .follow(position, joined.map(|(user, _)| (row.room, user)));
+        self.presence.follow(position, joined.map(|(user, _)| (row.room, user)));
         // Last: who sees that the room has changed must find the change.
         self.changes.change(row.room, position);
     }

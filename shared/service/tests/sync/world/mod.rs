@@ -95,6 +95,7 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            social: plexus_service::Social::default(),
             generation: GENERATION.to_owned(),
         };
         let ctx = Ctx {
@@ -105,6 +106,7 @@ impl World {
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            syncs_told: plexus_service::presence::SyncsTold::default(),
         };
         Self {
             ctx,
