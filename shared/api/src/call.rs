@@ -22,6 +22,8 @@ pub struct Call {
     pub request: Request<Bytes>,
     /// The variable segments of the path, decoded.
     pub path: Vec<String>,
+    /// The transaction id at the path's end, for routes that say so.
+    pub transaction: Option<String>,
     /// Who asks. Present if the route asks for a user.
     pub requester: Option<Requester>,
     /// The hash of the access token the route asked for.
