@@ -50,8 +50,11 @@ impl Store {
             | Row::KeyCounts { .. }
             | Row::ToDevice { .. }
             | Row::Room { .. }
-            | Row::Forgotten { .. }
             | Row::Pusher { .. } => caches.changes.reach(sequence),
+            Row::Forgotten { user, room } => {
+                caches.memberships.forget(*user, *room);
+                caches.changes.reach(sequence);
+            }
             Row::Presence(_) => {}
             // On a chain of its own, whose places mean nothing to the rest.
             Row::Typing { room, users } => caches.typing.change(epoch, sequence, *room, users),
@@ -82,6 +85,7 @@ impl Caches {
                     membership,
                     event: row.event,
                     position,
+                    forgotten: false,
                 },
             );
         }
