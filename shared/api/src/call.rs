@@ -65,7 +65,8 @@ pub async fn typed_raw<R: IncomingRequest>(
     handle(call, request).await
 }
 
-fn reply(response: impl OutgoingResponse) -> Result<Reply, Error> {
+/// A response of ruma's as a reply.
+pub fn reply(response: impl OutgoingResponse) -> Result<Reply, Error> {
     let response = response.try_into_http_response::<Vec<u8>>().map_err(Error::internal)?;
     Ok(response.map(Bytes::from))
 }

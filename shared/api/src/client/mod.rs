@@ -64,6 +64,8 @@ pub(crate) static ROUTES: &[Route] = &[
     typing_notifications::set::ROUTE,
     receipts::set::ROUTE,
     push_notifications::push_rules::ROUTE,
+    push_notifications::pushers::ROUTE,
+    push_notifications::set_pusher::ROUTE,
     server_administration::register_nonce::ROUTE,
     server_administration::register::ROUTE,
 ];

@@ -49,11 +49,14 @@ impl Store {
             | Row::DeviceList { .. }
             | Row::KeyCounts { .. }
             | Row::ToDevice { .. }
-            | Row::Room { .. }
-            | Row::Pusher { .. } => caches.changes.reach(sequence),
+            | Row::Room { .. } => caches.changes.reach(sequence),
             Row::Forgotten { user, room } => {
                 caches.memberships.forget(*user, *room);
                 caches.changes.reach(sequence);
+            }
+            Row::Pusher { .. } => {
+                caches.changes.reach(sequence);
+                caches.pushers_changed.send_replace(sequence);
             }
             Row::Presence(_) => {}
             // On a chain of its own, whose places mean nothing to the rest.
