@@ -21,7 +21,7 @@ use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks}
 use plexus_service::{
     Ctx, Registration, Requester, ServiceConfig, ServiceError,
     sync::{SyncRequest, sync},
-    users::{admin_register::Nonces, passwords::Passwords},
+    users::passwords::Passwords,
 };
 use plexus_storage::{
     Store,
