@@ -23,6 +23,7 @@ use crate::{
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
+    summaries::Summaries,
     timeline::{self, Timelines},
     typing::Typing,
     users::Users,
@@ -44,6 +45,7 @@ pub(crate) struct Caches {
     pub(crate) rooms: Rooms,
     pub(crate) state_nodes: StateNodes,
     pub(crate) filters: Filters,
+    pub(crate) summaries: Summaries,
     // What log rows change.
     pub(crate) events: Events,
     pub(crate) state_keys: StateKeys,
@@ -67,6 +69,7 @@ impl Store {
             rooms: Rooms::new(),
             state_nodes: state_nodes::cache(),
             filters: filters::cache(),
+            summaries: Summaries::new(),
             events: Events::new(),
             state_keys: StateKeys::new(),
             accounts: accounts::cache(),
@@ -121,6 +124,7 @@ impl Store {
             caches.state_keys.usage(),
             caches.sessions.usage(),
             caches.memberships.usage(),
+            caches.summaries.usage(),
         ];
         all.extend(pairs.into_iter().flatten());
         all

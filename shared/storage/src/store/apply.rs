@@ -49,8 +49,11 @@ impl Store {
             | Row::DeviceList { .. }
             | Row::KeyCounts { .. }
             | Row::ToDevice { .. }
-            | Row::Room { .. }
-            | Row::Forgotten { .. } => caches.changes.reach(sequence),
+            | Row::Room { .. } => caches.changes.reach(sequence),
+            Row::Forgotten { user, room } => {
+                caches.memberships.forget(*user, *room);
+                caches.changes.reach(sequence);
+            }
             Row::Pusher { .. } => {
                 caches.changes.reach(sequence);
                 caches.pushers_changed.send_replace(sequence);
@@ -85,6 +88,7 @@ impl Caches {
                     membership,
                     event: row.event,
                     position,
+                    forgotten: false,
                 },
             );
         }
