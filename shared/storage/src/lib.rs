@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod nids;
 pub mod processes;
 pub mod profiles;
+pub mod pushers;
 pub mod receipts;
 pub mod room_heads;
 pub mod rooms;

@@ -18,6 +18,7 @@ use crate::{
     filters::{self, Filters},
     memberships::Views,
     profiles::{self, Profiles},
+    pushers::PushersChanged,
     receipts::{self, Receipts},
     rooms::Rooms,
     state_keys::StateKeys,
@@ -55,6 +56,7 @@ pub(crate) struct Caches {
     // What only log rows tell.
     pub(crate) changes: Changes,
     pub(crate) typing: Typing,
+    pub(crate) pushers_changed: PushersChanged,
 }
 
 impl Store {
@@ -75,6 +77,7 @@ impl Store {
             receipts: receipts::cache(),
             changes: Changes::new(),
             typing: Typing::new(),
+            pushers_changed: PushersChanged::default(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -97,6 +100,7 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.pushers_changed.send_modify(|_| ());
     }
 
     /// How full each cache is.
