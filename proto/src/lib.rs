@@ -21,6 +21,7 @@ impl Command {
             Some(Kind::SetTyping(_)) => "set_typing",
             Some(Kind::SetPusher(_)) => "set_pusher",
             Some(Kind::DeletePusher(_)) => "delete_pusher",
+            Some(Kind::SetPresence(_)) => "set_presence",
         }
     }
 }

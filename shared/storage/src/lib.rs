@@ -21,6 +21,7 @@ pub mod log;
 pub mod memberships;
 pub mod metrics;
 pub mod nids;
+mod presence;
 pub mod processes;
 pub mod profiles;
 pub mod pushers;
@@ -41,3 +42,4 @@ mod typing;
 pub mod users;
 
 pub use self::{cache::CacheUse, error::StoreError, store::Store, summaries::RoomSummary, typing::TypingUsers};
+pub use self::{cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, typing::TypingUsers};

@@ -17,6 +17,7 @@ use crate::{
     events::Events,
     filters::{self, Filters},
     memberships::Views,
+    presence::Presences,
     profiles::{self, Profiles},
     pushers::PushersChanged,
     receipts::{self, Receipts},
@@ -59,6 +60,7 @@ pub(crate) struct Caches {
     pub(crate) changes: Changes,
     pub(crate) typing: Typing,
     pub(crate) pushers_changed: PushersChanged,
+    pub(crate) presence: Presences,
 }
 
 impl Store {
@@ -81,6 +83,7 @@ impl Store {
             changes: Changes::new(),
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
+            presence: Presences::new(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -104,6 +107,7 @@ impl Store {
         caches.memberships.forget_all();
         caches.receipts.forget_all();
         caches.pushers_changed.send_modify(|_| ());
+        caches.presence.forget_joins();
     }
 
     /// How full each cache is.

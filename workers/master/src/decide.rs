@@ -39,7 +39,7 @@ impl Decision {
     }
 }
 
-/// The lane a Command runs in; `None` for typing, which has no lane because it is not stored.
+/// The lane a Command runs in; `None` for typing and presence, which have no lane because they are not stored.
 pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError> {
     let kind = command.kind.as_ref().ok_or(CommandError::Malformed("no kind"))?;
     let key = match kind {
@@ -55,6 +55,7 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::RefreshMember(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::SetTyping(_) => return Ok(None),
+        Kind::SetPresence(_) => return Ok(None),
     };
     Ok(Some(key))
 }
@@ -97,6 +98,7 @@ pub(crate) async fn decide(
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),
+        Kind::SetPresence(_) => return Err(CommandError::Malformed("presence has no lane")),
     };
     if let Some(task) = command.task {
         decision.change.statements.push(plexus_storage::tasks::delete(task));

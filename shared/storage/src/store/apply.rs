@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, RoomNid},
     position::{Epoch, Sequence, WriterId},
-    row::{EventRow, Row},
+    row::{EventRow, Membership, Row},
 };
 
 use super::{Caches, Store};
@@ -18,6 +18,9 @@ impl Store {
     /// row is forgotten, never read here.
     pub fn apply(&self, _writer: WriterId, epoch: Epoch, sequence: Sequence, row: &Row) {
         let caches = self.caches();
+        if !matches!(row, Row::Event(_) | Row::Typing { .. } | Row::Presence(_)) {
+            caches.presence.follow(sequence, None);
+        }
         match row {
             Row::Event(event) => caches.apply_event(sequence, event),
             Row::Redaction {
@@ -61,6 +64,18 @@ impl Store {
             Row::Presence(_) => {}
             // On a chain of its own, whose places mean nothing to the rest.
             Row::Typing { room, users } => caches.typing.change(epoch, sequence, *room, users),
+            | Row::Room { .. }
+            | Row::Forgotten { .. }
+            | Row::Pusher { .. } => caches.changes.reach(sequence),
+            // On a chain of their own, whose places mean nothing to the rest.
+            Row::Presence(row) => {
+                caches.typing.reach(epoch, sequence);
+                caches.presence.change(epoch, sequence, row);
+            }
+            Row::Typing { room, users } => {
+                caches.presence.reach(epoch, sequence);
+                caches.typing.change(epoch, sequence, *room, users);
+            }
         }
     }
 }
@@ -92,6 +107,9 @@ impl Caches {
                 },
             );
         }
+        let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
+        self.presence
+            .follow(position, joined.map(|(user, _)| (row.room, user)));
         // Last: who sees that the room has changed must find the change.
         self.changes.change(row.room, position);
     }
