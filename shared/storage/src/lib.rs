@@ -22,6 +22,7 @@ pub mod nids;
 pub mod processes;
 pub mod profiles;
 pub mod receipts;
+pub mod relations;
 pub mod room_heads;
 pub mod rooms;
 mod sql;

@@ -19,6 +19,7 @@ use crate::{
     memberships::Views,
     profiles::{self, Profiles},
     receipts::{self, Receipts},
+    relations::Parents,
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
@@ -54,6 +55,7 @@ pub(crate) struct Caches {
     pub(crate) receipts: Receipts,
     // What only log rows tell.
     pub(crate) changes: Changes,
+    pub(crate) parents: Parents,
     pub(crate) typing: Typing,
 }
 
@@ -74,6 +76,7 @@ impl Store {
             memberships: Views::new(),
             receipts: receipts::cache(),
             changes: Changes::new(),
+            parents: Parents::new(),
             typing: Typing::new(),
         };
         Self(Arc::new(Inner { db, caches }))
@@ -89,6 +92,7 @@ impl Store {
         let caches = self.caches();
         // First, so that nothing takes "unchanged" from here and an old value from there.
         caches.changes.forget_all();
+        caches.parents.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();

@@ -10,6 +10,7 @@ mod membership;
 mod profile;
 mod receipt;
 mod redaction;
+mod relation;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
 
