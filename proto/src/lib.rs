@@ -19,6 +19,8 @@ impl Command {
             Some(Kind::SetProfile(_)) => "set_profile",
             Some(Kind::SetReceipt(_)) => "set_receipt",
             Some(Kind::SetTyping(_)) => "set_typing",
+            Some(Kind::SetPusher(_)) => "set_pusher",
+            Some(Kind::DeletePusher(_)) => "delete_pusher",
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod nids;
 pub mod processes;
 pub mod profiles;
+pub mod pushers;
 pub mod receipts;
 pub mod relations;
 pub mod room_heads;

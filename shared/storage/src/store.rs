@@ -18,6 +18,7 @@ use crate::{
     filters::{self, Filters},
     memberships::Views,
     profiles::{self, Profiles},
+    pushers::PushersChanged,
     receipts::{self, Receipts},
     relations::Parents,
     rooms::Rooms,
@@ -57,6 +58,7 @@ pub(crate) struct Caches {
     pub(crate) changes: Changes,
     pub(crate) parents: Parents,
     pub(crate) typing: Typing,
+    pub(crate) pushers_changed: PushersChanged,
 }
 
 impl Store {
@@ -78,6 +80,7 @@ impl Store {
             changes: Changes::new(),
             parents: Parents::new(),
             typing: Typing::new(),
+            pushers_changed: PushersChanged::default(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -101,6 +104,7 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.pushers_changed.send_modify(|_| ());
     }
 
     /// How full each cache is.

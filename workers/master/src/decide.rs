@@ -8,6 +8,7 @@ mod event;
 mod head;
 mod membership;
 mod profile;
+mod pusher;
 mod receipt;
 mod redaction;
 mod relation;
@@ -47,6 +48,8 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::CreateSession(c) => user_lane(&c.user_id)?,
         Kind::DeleteSessions(c) => user_lane(&c.user_id)?,
         Kind::SetProfile(c) => user_lane(&c.user_id)?,
+        Kind::SetPusher(c) => user_lane(&c.user_id)?,
+        Kind::DeletePusher(c) => user_lane(&c.user_id)?,
         Kind::CreateRoom(_) => LaneKey::NewRoom(command.id.to_vec()),
         Kind::SendEvent(c) => room_lane(&c.room_id)?,
         Kind::ChangeMembership(c) => room_lane(&c.room_id)?,
@@ -79,6 +82,8 @@ pub(crate) async fn decide(
         Kind::CreateSession(c) => account::create_session(leader, c).await?,
         Kind::DeleteSessions(c) => account::delete_sessions(leader, c).await?,
         Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
+        Kind::SetPusher(c) => pusher::set_pusher(leader, c).await?,
+        Kind::DeletePusher(c) => pusher::delete_pusher(leader, c).await?,
         Kind::CreateRoom(c) => create_room::create_room(leader, c).await?,
         Kind::SendEvent(c) => {
             let head = state.head(leader, &c.room_id).await?;

@@ -50,8 +50,11 @@ impl Store {
             | Row::KeyCounts { .. }
             | Row::ToDevice { .. }
             | Row::Room { .. }
-            | Row::Forgotten { .. }
-            | Row::Pusher { .. } => caches.changes.reach(sequence),
+            | Row::Forgotten { .. } => caches.changes.reach(sequence),
+            Row::Pusher { .. } => {
+                caches.changes.reach(sequence);
+                caches.pushers_changed.send_replace(sequence);
+            }
             Row::Presence(_) => {}
             // On a chain of its own, whose places mean nothing to the rest.
             Row::Typing { room, users } => caches.typing.change(epoch, sequence, *room, users),
