@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("join", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("join", Auth::Guest, |call| Box::pin(typed(call, handle)));
 
 pub(in crate::client) const TRANSACTION_ROUTE: Route =
     Route::of_transaction::<Request>("join_txn", Auth::User, |call| Box::pin(typed(call, handle)));
