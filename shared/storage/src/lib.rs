@@ -28,6 +28,7 @@ pub mod pushers;
 pub mod receipts;
 pub mod room_aliases;
 pub mod room_directory;
+pub mod relations;
 pub mod room_heads;
 pub mod rooms;
 mod sql;

@@ -21,6 +21,7 @@ use crate::{
     profiles::{self, Profiles},
     pushers::PushersChanged,
     receipts::{self, Receipts},
+    relations::Parents,
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
@@ -58,6 +59,7 @@ pub(crate) struct Caches {
     pub(crate) receipts: Receipts,
     // What only log rows tell.
     pub(crate) changes: Changes,
+    pub(crate) parents: Parents,
     pub(crate) typing: Typing,
     pub(crate) pushers_changed: PushersChanged,
     pub(crate) presence: Presences,
@@ -81,6 +83,7 @@ impl Store {
             memberships: Views::new(),
             receipts: receipts::cache(),
             changes: Changes::new(),
+            parents: Parents::new(),
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
             presence: Presences::new(),
@@ -98,6 +101,7 @@ impl Store {
         let caches = self.caches();
         // First, so that nothing takes "unchanged" from here and an old value from there.
         caches.changes.forget_all();
+        caches.parents.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();

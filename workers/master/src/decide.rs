@@ -11,6 +11,7 @@ mod profile;
 mod pusher;
 mod receipt;
 mod redaction;
+mod relation;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
 

@@ -82,6 +82,7 @@ impl Store {
 
 impl Caches {
     fn apply_event(&self, position: Sequence, row: &EventRow) {
+        self.parents.persisted(row.body.as_deref(), position);
         if let Some(body) = &row.body {
             let event = Arc::new(StoredEvent::from_row(row, position, body));
             if let (Some(nid), Some(state_key)) = (row.state_key, body.state_key()) {

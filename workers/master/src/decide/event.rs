@@ -17,7 +17,7 @@ use plexus_storage::{
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, head::PendingHead, redaction};
+use super::{Decision, head::PendingHead, redaction, relation};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -65,6 +65,7 @@ pub(super) async fn send_event(
     if let Some(same) = unchanged_state(leader, head, &draft).await? {
         return Ok(Decision::unchanged(same.event_id()));
     }
+    relation::check(leader, head, &draft).await?;
     append(leader, head, draft, leader.clock.now_ms()).await
 }
 
@@ -220,6 +221,7 @@ async fn persist(
         body: Arc::clone(body),
     };
     change.statements.push(events::insert(&row, change.next_sequence()));
+    relation::persist(head, nid, sender, body, change);
     change.rows.push(Row::Event(EventRow {
         event: nid,
         room: head.info.nid,
