@@ -14,8 +14,11 @@ use crate::{
     cache::{CacheUse, usage},
     changes::Changes,
     db::Database,
+    device_list_changes::{self, DeviceListChanges},
     events::Events,
     filters::{self, Filters},
+    key_counts::{self, KeyCountsCache},
+    member_changes::MemberChanges,
     memberships::Views,
     profiles::{self, Profiles},
     receipts::{self, Receipts},
@@ -23,6 +26,7 @@ use crate::{
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
     timeline::{self, Timelines},
+    to_device::{self, WaitingCache},
     typing::Typing,
     users::Users,
 };
@@ -52,8 +56,12 @@ pub(crate) struct Caches {
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
     pub(crate) receipts: Receipts,
+    pub(crate) key_counts: KeyCountsCache,
+    pub(crate) to_device: WaitingCache,
     // What only log rows tell.
     pub(crate) changes: Changes,
+    pub(crate) device_lists: DeviceListChanges,
+    pub(crate) member_changes: MemberChanges,
     pub(crate) typing: Typing,
 }
 
@@ -73,7 +81,11 @@ impl Store {
             timelines: timeline::cache(),
             memberships: Views::new(),
             receipts: receipts::cache(),
+            key_counts: key_counts::cache(),
+            to_device: to_device::cache(),
             changes: Changes::new(),
+            device_lists: device_list_changes::recent(),
+            member_changes: MemberChanges::new(),
             typing: Typing::new(),
         };
         Self(Arc::new(Inner { db, caches }))
@@ -89,6 +101,8 @@ impl Store {
         let caches = self.caches();
         // First, so that nothing takes "unchanged" from here and an old value from there.
         caches.changes.forget_all();
+        caches.device_lists.forget_all();
+        caches.member_changes.recent.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();
@@ -97,6 +111,8 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.key_counts.forget_all();
+        caches.to_device.forget_all();
     }
 
     /// How full each cache is.
@@ -110,6 +126,8 @@ impl Store {
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),
             caches.receipts.usage("receipts"),
+            caches.key_counts.usage("key_counts"),
+            caches.to_device.usage("to_device"),
         ];
         let pairs = [
             caches.users.usage(),
