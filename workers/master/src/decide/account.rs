@@ -3,8 +3,8 @@
 use plexus_core::{ids::UserNid, row::Row};
 use plexus_proto::{CreateSession, DeleteSessions, Register, Session};
 use plexus_storage::{
-    access_tokens::{self, TokenHash},
-    accounts::{self, Account},
+    access_tokens::{self, TokenHash, TokenLife},
+    accounts::{self, Account, Standing},
     devices::{self, Device},
     profiles,
 };
@@ -36,7 +36,9 @@ pub(super) async fn register(leader: &Leader, command: &Register) -> Result<Deci
         user,
         password_hash: command.password_hash.clone(),
         admin: command.admin,
+        guest: command.guest,
         deactivated: false,
+        standing: Standing::default(),
         created_ms: now_ms,
     }));
     let name = to_raw_value(&command.display_name).map_err(|_| CommandError::Malformed("display_name"))?;
@@ -124,9 +126,13 @@ fn add_session(user: UserNid, session: &Session, now_ms: i64, change: &mut Chang
         created_ms: now_ms,
     };
     change.statements.push(devices::insert(user, &row));
-    change
-        .statements
-        .push(access_tokens::insert(&token_hash, user, &device, now_ms));
+    change.statements.push(access_tokens::insert(
+        &token_hash,
+        user,
+        &device,
+        TokenLife::default(),
+        now_ms,
+    ));
     change.rows.push(Row::Device {
         user,
         device,

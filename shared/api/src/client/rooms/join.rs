@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("join", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("join", Auth::Guest, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let room_id = OwnedRoomId::try_from(request.room_id_or_alias);

@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("leave", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("leave", Auth::Guest, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let requester = call.requester()?;

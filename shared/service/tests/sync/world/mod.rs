@@ -95,6 +95,7 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
         };
         let ctx = Ctx {
@@ -103,7 +104,7 @@ impl World {
             config: Arc::new(config),
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
-            nonces: Nonces::default(),
+            sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
         };
         Self {
@@ -139,6 +140,8 @@ impl World {
             user_id,
             device_id: "PHONE".into(),
             admin: false,
+            guest: false,
+            suspended: false,
         }
     }
 
