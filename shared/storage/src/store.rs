@@ -14,8 +14,11 @@ use crate::{
     cache::{CacheUse, usage},
     changes::Changes,
     db::Database,
+    device_list_changes::{self, DeviceListChanges},
     events::Events,
     filters::{self, Filters},
+    key_counts::{self, KeyCountsCache},
+    member_changes::MemberChanges,
     memberships::Views,
     presence::Presences,
     profiles::{self, Profiles},
@@ -27,6 +30,7 @@ use crate::{
     state_nodes::{self, StateNodes},
     summaries::Summaries,
     timeline::{self, Timelines},
+    to_device::{self, WaitingCache},
     typing::Typing,
     users::Users,
 };
@@ -57,9 +61,13 @@ pub(crate) struct Caches {
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
     pub(crate) receipts: Receipts,
+    pub(crate) key_counts: KeyCountsCache,
+    pub(crate) to_device: WaitingCache,
     // What only log rows tell.
     pub(crate) changes: Changes,
     pub(crate) parents: Parents,
+    pub(crate) device_lists: DeviceListChanges,
+    pub(crate) member_changes: MemberChanges,
     pub(crate) typing: Typing,
     pub(crate) pushers_changed: PushersChanged,
     pub(crate) presence: Presences,
@@ -82,8 +90,12 @@ impl Store {
             timelines: timeline::cache(),
             memberships: Views::new(),
             receipts: receipts::cache(),
+            key_counts: key_counts::cache(),
+            to_device: to_device::cache(),
             changes: Changes::new(),
             parents: Parents::new(),
+            device_lists: device_list_changes::recent(),
+            member_changes: MemberChanges::new(),
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
             presence: Presences::new(),
@@ -102,6 +114,8 @@ impl Store {
         // First, so that nothing takes "unchanged" from here and an old value from there.
         caches.changes.forget_all();
         caches.parents.forget_all();
+        caches.device_lists.forget_all();
+        caches.member_changes.recent.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();
@@ -112,6 +126,8 @@ impl Store {
         caches.receipts.forget_all();
         caches.pushers_changed.send_modify(|_| ());
         caches.presence.forget_joins();
+        caches.key_counts.forget_all();
+        caches.to_device.forget_all();
     }
 
     /// How full each cache is.
@@ -125,6 +141,8 @@ impl Store {
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),
             caches.receipts.usage("receipts"),
+            caches.key_counts.usage("key_counts"),
+            caches.to_device.usage("to_device"),
         ];
         let pairs = [
             caches.users.usage(),
