@@ -6,9 +6,10 @@ use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
     Ctx, Registration, ServiceConfig, Social,
+    ctx::Accounts,
     presence::SyncsTold,
     sync::SentMembers,
-    users::{admin_register::Nonces, passwords::Passwords},
+    users::{passwords::Passwords, sightings::Sightings},
 };
 use plexus_storage::{Store, db::Database};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
@@ -104,7 +105,7 @@ impl Node {
             config: Arc::new(service_config(&parts, generation)),
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
-            nonces: Nonces::default(),
+            sightings: Sightings::default(),
             sent_members: SentMembers::default(),
             syncs_told: SyncsTold::default(),
         };
@@ -218,12 +219,14 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
+            ..Registration::default()
         },
         social: Social {
             presence: parts.config.presence.enabled,
             search_all_users: parts.config.user_directory.search_all_users,
             search: parts.config.search.enabled,
         },
+        accounts: Accounts::default(),
         generation,
     }
 }

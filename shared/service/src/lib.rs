@@ -8,6 +8,7 @@ pub mod ctx;
 pub mod error;
 pub mod ids;
 pub mod presence;
+pub mod push;
 pub mod rooms;
 pub mod sync;
 pub mod tokens;
