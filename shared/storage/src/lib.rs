@@ -54,5 +54,7 @@ pub mod to_device;
 mod typing;
 pub mod users;
 
-pub use self::{cache::CacheUse, error::StoreError, store::Store, summaries::RoomSummary, typing::TypingUsers};
-pub use self::{cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, typing::TypingUsers};
+pub use self::{
+    cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, summaries::RoomSummary,
+    typing::TypingUsers,
+};

@@ -102,34 +102,28 @@ async fn add_newcomers(
     let store = &scope.ctx.store;
     let after = scope.window.after();
     let mut users: Vec<UserNid> = Vec::new();
-    if let Some(joined) = store.joined_lately(after) {
-        let is_in = |room| {
-            rooms
-                .get(room)
-                .is_some_and(|member| member.membership == Membership::Join)
-        };
-        users.extend(
-            joined
-                .into_iter()
-                .filter(|(room, _)| is_in(*room))
-                .map(|(_, user)| user),
-        );
+    if let Some(changes) = store.recent_member_changes(after, scope.window.up_to) {
+        let is_in = |room| rooms.get(room).is_some_and(|member| member.membership == Membership::Join);
+        users.extend(changes.iter().filter(|change| is_in(change.room)).map(|change| change.user));
     } else {
         for visit in visits.iter().filter(|visit| visit.kind == VisitKind::Joined) {
             let members = store.room_members(visit.room.nid).await?;
             if members.last_change() > after {
-                let new = members
-                    .with(Membership::Join)
-                    .filter(|(_, member)| member.position > after);
+                let new = members.iter().filter(|(_, member)| member.position > after);
                 users.extend(new.map(|(user, _)| user));
             }
         }
     }
+    users.sort_unstable();
+    users.dedup();
     users.retain(|user| *user != scope.requester.user);
     users.truncate(NEW_PEERS_MAX);
-    let there = store.presences_of(users).into_iter();
-    let there = there.filter(|stored| stored.row.state != PresenceState::Offline);
-    told.extend(there.map(|stored| (stored.row.user, stored)));
+    for stored in store.presences_of(users) {
+        let user = stored.row.user;
+        if stored.row.state != PresenceState::Offline && share_room(scope.ctx, scope.requester.user, user).await? {
+            told.insert(user, stored);
+        }
+    }
     Ok(())
 }
 
