@@ -103,8 +103,17 @@ async fn add_newcomers(
     let after = scope.window.after();
     let mut users: Vec<UserNid> = Vec::new();
     if let Some(changes) = store.recent_member_changes(after, scope.window.up_to) {
-        let is_in = |room| rooms.get(room).is_some_and(|member| member.membership == Membership::Join);
-        users.extend(changes.iter().filter(|change| is_in(change.room)).map(|change| change.user));
+        let is_in = |room| {
+            rooms
+                .get(room)
+                .is_some_and(|member| member.membership == Membership::Join)
+        };
+        users.extend(
+            changes
+                .iter()
+                .filter(|change| is_in(change.room))
+                .map(|change| change.user),
+        );
     } else {
         for visit in visits.iter().filter(|visit| visit.kind == VisitKind::Joined) {
             let members = store.room_members(visit.room.nid).await?;
