@@ -82,11 +82,14 @@ impl Ephemeral {
         leader: &Leader,
         command: &SetPresence,
     ) -> Result<CommandDone, CommandError> {
-        let user_id =
-            <&UserId>::try_from(command.user_id.as_str()).map_err(|_| CommandError::Malformed("user_id"))?;
+        let user_id = <&UserId>::try_from(command.user_id.as_str()).map_err(|_| CommandError::Malformed("user_id"))?;
         let user = leader.store.user_nid(user_id).await?.ok_or_else(outsider)?;
         let state = PresenceState::from_code(command.state).ok_or(CommandError::Malformed("state"))?;
-        if command.status_msg.as_ref().is_some_and(|text| text.len() > STATUS_BYTES_MAX) {
+        if command
+            .status_msg
+            .as_ref()
+            .is_some_and(|text| text.len() > STATUS_BYTES_MAX)
+        {
             return Err(bad_json("status_msg is longer than 256 bytes"));
         }
         let word = Word {
@@ -104,9 +107,7 @@ impl Ephemeral {
         };
         self.publish_presence(leader, frame).await;
         if command.explicit {
-            let seen = async {
-                while self.is_untold(user) && told.changed().await.is_ok() {}
-            };
+            let seen = async { while self.is_untold(user) && told.changed().await.is_ok() {} };
             // Whoever waits longer is answered all the same: it is said, and will be told.
             let _ = tokio::time::timeout(TOLD_WITHIN, seen).await;
         }
@@ -118,11 +119,11 @@ impl Ephemeral {
         if self.lock().presence.is_empty() {
             return;
         }
-        let Ok(user_id) = <&UserId>::try_from(user_id) else { return };
+        let Ok(user_id) = <&UserId>::try_from(user_id) else {
+            return;
+        };
         if let Ok(Some(user)) = leader.store.user_nid(user_id).await {
-            self.lock()
-                .presence
-                .act(user, Instant::now(), leader.clock.now_ms());
+            self.lock().presence.act(user, Instant::now(), leader.clock.now_ms());
         }
     }
 

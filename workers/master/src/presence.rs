@@ -118,7 +118,9 @@ impl Presence {
 
     /// A user did something.
     pub(crate) fn act(&mut self, user: UserNid, now: Instant, now_ms: i64) {
-        let Some(present) = self.users.get_mut(&user) else { return };
+        let Some(present) = self.users.get_mut(&user) else {
+            return;
+        };
         (present.active, present.active_ms) = (now, now_ms);
         for device in present.devices.values_mut() {
             if device.state == PresenceState::Unavailable {
@@ -148,7 +150,9 @@ impl Presence {
         while rows.len() < USERS_PER_FRAME_MAX
             && let Some(user) = self.untold.pop_first()
         {
-            let Some(present) = self.users.get_mut(&user) else { continue };
+            let Some(present) = self.users.get_mut(&user) else {
+                continue;
+            };
             if !present.has_changed(now) {
                 continue;
             }

@@ -46,7 +46,13 @@ impl Typists {
     }
 
     fn typing(&mut self, room: RoomNid) -> Vec<UserNid> {
-        let users: Vec<UserNid> = self.0.get(&room).into_iter().flat_map(BTreeMap::keys).copied().collect();
+        let users: Vec<UserNid> = self
+            .0
+            .get(&room)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .copied()
+            .collect();
         if users.is_empty() {
             self.0.remove(&room);
         }
@@ -65,7 +71,10 @@ mod tests {
         let mut typists = Typists::default();
         let second = Duration::from_secs(1);
         assert_eq!(typists.set(ROOM, UserNid(2), second), Some(vec![UserNid(2)]));
-        assert_eq!(typists.set(ROOM, UserNid(1), 5 * second), Some(vec![UserNid(1), UserNid(2)]));
+        assert_eq!(
+            typists.set(ROOM, UserNid(1), 5 * second),
+            Some(vec![UserNid(1), UserNid(2)])
+        );
         assert_eq!(typists.set(ROOM, UserNid(2), 2 * second), None);
         assert_eq!(typists.set(ROOM, UserNid(3), Duration::ZERO), None);
         assert!(typists.expire(Instant::now() + second).is_empty());

@@ -109,5 +109,8 @@ fn the_ring_counts_rows_and_offline_users_are_bounded() {
     let many = (0..10).map(|user| presence(user, PresenceState::Online)).collect();
     ring.set_presence(many);
     assert_eq!(ring.rows, RING_ROWS_MAX);
-    assert_eq!(ring.frames.iter().map(|frame| frame.rows.len()).sum::<usize>(), ring.rows);
+    assert_eq!(
+        ring.frames.iter().map(|frame| frame.rows.len()).sum::<usize>(),
+        ring.rows
+    );
 }

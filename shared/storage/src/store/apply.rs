@@ -21,6 +21,7 @@ impl Store {
         let caches = self.caches();
         if !matches!(row, Row::Event(_) | Row::Typing { .. } | Row::Presence(_)) {
             caches.presence.follow(sequence, None);
+        }
         if writer == WriterId::MASTER {
             caches.device_lists.reach(sequence);
             caches.member_changes.recent.reach(sequence);
@@ -53,11 +54,7 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { .. }
-            | Row::DeviceList { .. }
-            | Row::KeyCounts { .. }
-            | Row::ToDevice { .. }
-            | Row::Room { .. } => caches.changes.reach(sequence),
+            Row::AccountData { .. } | Row::Room { .. } => caches.changes.reach(sequence),
             Row::Forgotten { user, room } => {
                 caches.memberships.forget(*user, *room);
                 caches.changes.reach(sequence);
@@ -65,8 +62,6 @@ impl Store {
             Row::Pusher { .. } => {
                 caches.changes.reach(sequence);
                 caches.pushers_changed.send_replace(sequence);
-            Row::AccountData { .. } | Row::Room { .. } | Row::Forgotten { .. } | Row::Pusher { .. } => {
-                caches.changes.reach(sequence)
             }
             Row::DeviceList { user } => {
                 caches.device_lists.push(sequence, (*user, None));
@@ -84,12 +79,6 @@ impl Store {
                 caches.to_device.forget(&(*user, device.clone()));
                 caches.changes.reach(sequence);
             }
-            Row::Presence(_) => {}
-            // On a chain of its own, whose places mean nothing to the rest.
-            Row::Typing { room, users } => caches.typing.change(epoch, sequence, *room, users),
-            | Row::Room { .. }
-            | Row::Forgotten { .. }
-            | Row::Pusher { .. } => caches.changes.reach(sequence),
             // On a chain of their own, whose places mean nothing to the rest.
             Row::Presence(row) => {
                 caches.typing.reach(epoch, sequence);
@@ -139,8 +128,7 @@ impl Caches {
             );
         }
         let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
-        self.presence
-            .follow(position, joined.map(|(user, _)| (row.room, user)));
+        self.presence.follow(position, joined.map(|(user, _)| (row.room, user)));
         if let Some((user, _)) = row.membership {
             self.member_changes.recent.push(position, (row.room, user));
         }

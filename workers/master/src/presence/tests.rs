@@ -62,7 +62,13 @@ fn changes_are_gathered() {
     assert_eq!(rows.len(), 8, "each once, as he is by then");
     assert_eq!(rows[7], (9, PresenceState::Offline));
     for user in 0..1_000 {
-        presence.hear(UserNid(100 + user), &syncs("PHONE", PresenceState::Online), None, start, 1);
+        presence.hear(
+            UserNid(100 + user),
+            &syncs("PHONE", PresenceState::Online),
+            None,
+            start,
+            1,
+        );
     }
     let later = start + 5 * TELL_EVERY;
     assert_eq!(told(&mut presence, later).len(), USERS_PER_FRAME_MAX);
@@ -97,7 +103,10 @@ fn all_is_bounded() {
     }
     assert_eq!(presence.users[&USER].devices.len(), DEVICES_MAX);
     presence.hear(UserNid(2), &syncs("PHONE", PresenceState::Offline), None, start, 1);
-    assert!(!presence.users.contains_key(&UserNid(2)), "who syncs unseen leaves no trace");
+    assert!(
+        !presence.users.contains_key(&UserNid(2)),
+        "who syncs unseen leaves no trace"
+    );
     for user in 0..i64::try_from(USERS_MAX).unwrap() + 10 {
         presence.hear(UserNid(user), &syncs("PHONE", PresenceState::Online), None, start, 1);
     }
@@ -114,9 +123,22 @@ fn another_leader_goes_on_for_a_while() {
         last_active_ms: 5,
         currently_active: false,
     };
-    let rows = [row(1, PresenceState::Online), row(2, PresenceState::Offline), row(3, PresenceState::Online)];
+    let rows = [
+        row(1, PresenceState::Online),
+        row(2, PresenceState::Offline),
+        row(3, PresenceState::Online),
+    ];
     let mut presence = Presence::taken_over(&rows, start);
-    presence.hear(UserNid(3), &syncs("PHONE", PresenceState::Online), Some(&rows[2]), start + TAKEN_OVER_FOR, 9);
+    presence.hear(
+        UserNid(3),
+        &syncs("PHONE", PresenceState::Online),
+        Some(&rows[2]),
+        start + TAKEN_OVER_FOR,
+        9,
+    );
     assert_eq!(told(&mut presence, start + TAKEN_OVER_FOR / 2), []);
-    assert_eq!(told(&mut presence, start + TAKEN_OVER_FOR), [(1, PresenceState::Offline)]);
+    assert_eq!(
+        told(&mut presence, start + TAKEN_OVER_FOR),
+        [(1, PresenceState::Offline)]
+    );
 }
