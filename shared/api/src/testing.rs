@@ -107,6 +107,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
             shared_secret: None,
         },
         generation: "g".to_owned(),
+        sync: plexus_service::SyncConfig::default(),
     };
     Ctx {
         store,
@@ -116,6 +117,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         passwords: Passwords::new(Handle::current()),
         nonces: Nonces::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
+        turns: plexus_service::sync::Turns::default(),
     }
 }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig,
-    sync::SentMembers,
+    Ctx, Registration, ServiceConfig, SyncConfig,
+    sync::{SentMembers, Turns},
     users::{admin_register::Nonces, passwords::Passwords},
 };
 use plexus_storage::{Store, db::Database};
@@ -105,6 +105,7 @@ impl Node {
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
             sent_members: SentMembers::default(),
+            turns: Turns::default(),
         };
         let mut node = Self {
             ctx,
@@ -218,5 +219,9 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
         },
         generation,
+        sync: SyncConfig {
+            timeline_limit_max: parts.config.sync.timeline_limit_max,
+            invite_state_types: parts.config.sync.invite_state_types.clone(),
+        },
     }
 }

@@ -16,6 +16,7 @@ pub mod facts;
 mod filters;
 pub mod leases;
 pub mod log;
+mod memberless;
 pub mod memberships;
 pub mod metrics;
 pub mod nids;
@@ -33,4 +34,4 @@ pub mod timeline;
 mod typing;
 pub mod users;
 
-pub use self::{cache::CacheUse, error::StoreError, store::Store, typing::TypingUsers};
+pub use self::{cache::CacheUse, error::StoreError, memberless::MemberlessState, store::Store, typing::TypingUsers};

@@ -16,6 +16,7 @@ use crate::{
     db::Database,
     events::Events,
     filters::{self, Filters},
+    memberless::{self, Memberless},
     memberships::Views,
     profiles::{self, Profiles},
     receipts::{self, Receipts},
@@ -42,6 +43,7 @@ pub(crate) struct Caches {
     pub(crate) users: Users,
     pub(crate) rooms: Rooms,
     pub(crate) state_nodes: StateNodes,
+    pub(crate) memberless: Memberless,
     pub(crate) filters: Filters,
     // What log rows change.
     pub(crate) events: Events,
@@ -64,6 +66,7 @@ impl Store {
             users: Users::new(),
             rooms: Rooms::new(),
             state_nodes: state_nodes::cache(),
+            memberless: memberless::cache(),
             filters: filters::cache(),
             events: Events::new(),
             state_keys: StateKeys::new(),
@@ -104,6 +107,7 @@ impl Store {
         let caches = self.caches();
         let mut all = vec![
             usage("state_nodes", &caches.state_nodes),
+            usage("memberless", &caches.memberless),
             usage("filters", &caches.filters),
             caches.events.usage(),
             caches.accounts.usage("accounts"),

@@ -96,6 +96,7 @@ impl World {
             default_room_version: VERSION,
             registration: Registration::default(),
             generation: GENERATION.to_owned(),
+            sync: plexus_service::SyncConfig::default(),
         };
         let ctx = Ctx {
             store,
@@ -105,6 +106,7 @@ impl World {
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            turns: plexus_service::sync::Turns::default(),
         };
         Self {
             ctx,
