@@ -21,7 +21,7 @@ use crate::{
     forward::{self, Forwarder},
     http,
     metrics::RouteMetrics,
-    routes::{Auth, Found, Route},
+    routes::{Found, Route},
 };
 
 /// Tells the client under which id the log has its request.
@@ -100,26 +100,22 @@ fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<
 async fn run(
     app: &Arc<App>,
     route: &'static Route,
-    path: Vec<String>,
+    mut path: Vec<String>,
     method: Method,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<http::Reply, Error> {
     body::check_length(request, route.body_cap)?;
-    let (requester, token_hash) = match route.auth {
-        Auth::None => (None, None),
-        Auth::User => {
-            let (requester, token_hash) = auth::authenticate(&app.ctx, request).await?;
-            (Some(requester), Some(token_hash))
-        }
-    };
+    let (requester, token_hash) = auth::authenticate(&app.ctx, route, request).await?.unzip();
     let body = body::read(payload, route.body_cap).await?;
     let request = http::request(request, method, body)?;
+    let transaction = route.transaction.then(|| path.pop()).flatten();
     let call = Call {
         app: Arc::clone(app),
         route,
         request,
         path,
+        transaction,
         requester,
         token_hash,
     };

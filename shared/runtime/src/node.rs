@@ -6,8 +6,9 @@ use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
     Ctx, Registration, ServiceConfig, SyncConfig,
+    ctx::Accounts,
     sync::{SentMembers, Turns},
-    users::{admin_register::Nonces, passwords::Passwords},
+    users::{passwords::Passwords, sightings::Sightings},
 };
 use plexus_storage::{Store, db::Database};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
@@ -103,7 +104,7 @@ impl Node {
             config: Arc::new(service_config(&parts, generation)),
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
-            nonces: Nonces::default(),
+            sightings: Sightings::default(),
             sent_members: SentMembers::default(),
             turns: Turns::default(),
         };
@@ -217,7 +218,9 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
+            ..Registration::default()
         },
+        accounts: Accounts::default(),
         generation,
         sync: SyncConfig {
             timeline_limit_max: parts.config.sync.timeline_limit_max,

@@ -7,6 +7,7 @@ pub mod client_event;
 pub mod ctx;
 pub mod error;
 pub mod ids;
+pub mod push;
 pub mod rooms;
 pub mod sync;
 pub mod tokens;

@@ -23,21 +23,37 @@ pub struct Account {
     pub password_hash: Option<String>,
     /// Whether this is a server administrator.
     pub admin: bool,
+    /// Whether it was made without a name or a password, to look around.
+    pub guest: bool,
     /// Whether nobody can log in any more.
     pub deactivated: bool,
+    /// What administrators, or its owner at the end, decided about it.
+    pub standing: Standing,
     /// When it was made.
     pub created_ms: i64,
+}
+
+/// What administrators, or its owner at the end, decided about an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// It cannot be used for now.
+    pub locked: bool,
+    /// It can read, and hardly more.
+    pub suspended: bool,
+    /// What it said is shown only to those who were there when it was said.
+    pub erased: bool,
 }
 
 /// Makes an account.
 pub fn insert(account: &Account) -> Statement {
     one_row(
         "-- accounts::insert
-        INSERT INTO accounts (user_nid, password_hash, admin, deactivated, created_ms) VALUES ($1, $2, $3, $4, $5)",
+        INSERT INTO accounts (user_nid, password_hash, admin, guest, deactivated, created_ms) VALUES ($1, $2, $3, $4, $5, $6)",
         [
             account.user.int(),
             opt_text(account.password_hash.as_deref()),
             Value::Bool(account.admin),
+            Value::Bool(account.guest),
             Value::Bool(account.deactivated),
             account.created_ms.int(),
         ],
@@ -65,7 +81,7 @@ impl Store {
 
     async fn load_account(&self, user: UserNid) -> Result<Option<Arc<Account>>, StoreError> {
         let sql = "-- accounts::account
-            SELECT password_hash, admin, deactivated, created_ms FROM accounts WHERE user_nid = $1";
+            SELECT password_hash, admin, guest, deactivated, locked, suspended, erased, created_ms FROM accounts WHERE user_nid = $1";
         let Some(row) = self.db().query_opt(sql, &[user.int()]).await? else {
             return Ok(None);
         };
@@ -73,8 +89,14 @@ impl Store {
             user,
             password_hash: row.opt_text(0)?.map(str::to_owned),
             admin: row.bool(1)?,
-            deactivated: row.bool(2)?,
-            created_ms: row.int(3)?,
+            guest: row.bool(2)?,
+            deactivated: row.bool(3)?,
+            standing: Standing {
+                locked: row.bool(4)?,
+                suspended: row.bool(5)?,
+                erased: row.bool(6)?,
+            },
+            created_ms: row.int(7)?,
         })))
     }
 }

@@ -36,6 +36,8 @@ pub struct RoomMembership {
     pub event: EventNid,
     /// Since when.
     pub position: Sequence,
+    /// Whether the user has forgotten the room since. Only a user's own rooms say so.
+    pub forgotten: bool,
 }
 
 /// The newest memberships of one user by room, or of one room by user. As new as the rows this process has applied, or newer: each entry says since when
@@ -136,6 +138,15 @@ impl<K: Ord + Copy> Memberships<K> {
         }
     }
 
+    /// Marks an entry of somebody who is out of the room as forgotten.
+    fn forget(&mut self, key: K) {
+        if let Some(entry) = self.newest.get_mut(&key)
+            && matches!(entry.membership, Membership::Leave | Membership::Ban)
+        {
+            entry.forgotten = true;
+        }
+    }
+
     fn count(&mut self, membership: Membership, difference: isize) {
         let count = match membership {
             Membership::Join => &mut self.joined,
@@ -179,6 +190,11 @@ impl Views {
         self.rooms.change(&user, |rooms| Arc::make_mut(rooms).put(room, entry));
         self.members
             .change(&room, |members| Arc::make_mut(members).put(user, entry));
+    }
+
+    /// A user has forgotten a room.
+    pub(crate) fn forget(&self, user: UserNid, room: RoomNid) {
+        self.rooms.change(&user, |rooms| Arc::make_mut(rooms).forget(room));
     }
 
     pub(crate) fn forget_all(&self) {
@@ -273,10 +289,14 @@ impl Store {
 
     async fn load_user_rooms(&self, user: UserNid) -> Result<Arc<UserRooms>, StoreError> {
         let sql = "-- memberships::user_rooms
-            SELECT room_nid, membership, event_nid, position FROM memberships WHERE user_nid = $1 ORDER BY room_nid, position";
+            SELECT m.room_nid, m.membership, m.event_nid, m.position, COALESCE(f.position, 0)
+            FROM memberships m LEFT JOIN forgotten_rooms f ON f.user_nid = m.user_nid AND f.room_nid = m.room_nid
+            WHERE m.user_nid = $1 ORDER BY m.room_nid, m.position";
         let mut rooms = UserRooms::default();
         for row in self.db().query(sql, &[user.int()]).await? {
-            rooms.put(RoomNid(row.int(0)?), read(&row, 1)?);
+            let mut entry = read(&row, 1)?;
+            entry.forgotten = row.int(4)? > entry.position;
+            rooms.put(RoomNid(row.int(0)?), entry);
         }
         Ok(Arc::new(rooms))
     }
@@ -301,6 +321,7 @@ fn read(row: &DbRow, first: usize) -> Result<RoomMembership, StoreError> {
         membership,
         event: EventNid(row.int(first + 1)?),
         position: row.int(first + 2)?,
+        forgotten: false,
     })
 }
 

@@ -39,6 +39,8 @@ pub async fn find_requester(ctx: &Ctx, token_hash: &[u8; 32]) -> Result<Option<R
         user_id: session.user_id.clone(),
         device_id: session.device_id.clone(),
         admin: session.admin,
+        guest: session.guest,
+        suspended: session.standing.suspended,
     }))
 }
 

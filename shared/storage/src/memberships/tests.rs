@@ -5,6 +5,7 @@ fn entry(membership: Membership, position: Sequence) -> RoomMembership {
         membership,
         event: EventNid(position),
         position,
+        forgotten: false,
     }
 }
 

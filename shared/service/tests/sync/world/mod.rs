@@ -21,7 +21,7 @@ use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks}
 use plexus_service::{
     Ctx, Registration, Requester, ServiceConfig, ServiceError,
     sync::{SyncRequest, sync},
-    users::{admin_register::Nonces, passwords::Passwords},
+    users::passwords::Passwords,
 };
 use plexus_storage::{
     Store,
@@ -95,6 +95,7 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
             sync: plexus_service::SyncConfig::default(),
         };
@@ -104,7 +105,7 @@ impl World {
             config: Arc::new(config),
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
-            nonces: Nonces::default(),
+            sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
             turns: plexus_service::sync::Turns::default(),
         };
@@ -141,6 +142,8 @@ impl World {
             user_id,
             device_id: "PHONE".into(),
             admin: false,
+            guest: false,
+            suspended: false,
         }
     }
 
