@@ -106,6 +106,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         social: plexus_service::Social::default(),
         accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
+        sync: plexus_service::SyncConfig::default(),
     };
     Ctx {
         store,
@@ -116,6 +117,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
         syncs_told: plexus_service::presence::SyncsTold::default(),
+        turns: plexus_service::sync::Turns::default(),
     }
 }
 

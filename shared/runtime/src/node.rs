@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig, Social,
+    Ctx, Registration, ServiceConfig, Social, SyncConfig,
     ctx::Accounts,
     presence::SyncsTold,
-    sync::SentMembers,
+    sync::{SentMembers, Turns},
     users::{passwords::Passwords, sightings::Sightings},
 };
 use plexus_storage::{Store, db::Database};
@@ -108,6 +108,7 @@ impl Node {
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
             syncs_told: SyncsTold::default(),
+            turns: Turns::default(),
         };
         let mut node = Self {
             ctx,
@@ -228,5 +229,9 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         },
         accounts: Accounts::default(),
         generation,
+        sync: SyncConfig {
+            timeline_limit_max: parts.config.sync.timeline_limit_max,
+            invite_state_types: parts.config.sync.invite_state_types.clone(),
+        },
     }
 }

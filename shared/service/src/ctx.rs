@@ -23,6 +23,8 @@ pub struct Ctx {
     pub sent_members: crate::sync::SentMembers,
     /// What the master has been told of devices that sync.
     pub syncs_told: crate::presence::SyncsTold,
+    /// Who has whole syncs answered at the moment.
+    pub turns: crate::sync::Turns,
 }
 
 /// The part of the configuration that decides behaviour.
@@ -37,6 +39,25 @@ pub struct ServiceConfig {
     pub accounts: Accounts,
     /// Which history the tokens of this database belong to; another one means initial sync.
     pub generation: String,
+    pub sync: SyncConfig,
+}
+
+/// What decides how a sync is answered.
+#[derive(Clone, Debug)]
+pub struct SyncConfig {
+    /// Most events of one room's timeline in one answer, whatever the filter asks for.
+    pub timeline_limit_max: usize,
+    /// The types of state that users who are invited or knock are shown, besides those of the specification.
+    pub invite_state_types: Vec<String>,
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        Self {
+            timeline_limit_max: 100,
+            invite_state_types: Vec::new(),
+        }
+    }
 }
 
 /// What people may find out about each other.

@@ -14,5 +14,5 @@ pub mod sync;
 pub mod tokens;
 pub mod users;
 
-pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Social};
+pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Social, SyncConfig};
 pub use error::ServiceError;

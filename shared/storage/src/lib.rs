@@ -27,6 +27,7 @@ pub mod key_counts;
 pub mod key_signatures;
 pub mod leases;
 pub mod log;
+mod memberless;
 pub mod member_changes;
 pub mod memberships;
 pub mod metrics;
@@ -59,6 +60,6 @@ pub mod user_directory;
 pub mod users;
 
 pub use self::{
-    cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, summaries::RoomSummary,
-    typing::TypingUsers,
+    cache::CacheUse, error::StoreError, memberless::MemberlessState, presence::StoredPresence, store::Store,
+    summaries::RoomSummary, typing::TypingUsers,
 };

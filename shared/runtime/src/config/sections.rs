@@ -42,6 +42,8 @@ pub struct Config {
     pub user_directory: UserDirectory,
     /// Finding messages.
     pub search: Search,
+    /// What syncs tell.
+    pub sync: Sync,
     /// Requests that go out to others: push gateways.
     pub outbound: Outbound,
     /// Who is master, when several processes can be.
@@ -144,6 +146,16 @@ pub struct Search {
     pub enabled: bool,
 }
 
+/// What syncs tell.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sync {
+    /// Most events of one room's timeline in one answer, whatever a filter asks for: 1 to 1000.
+    pub timeline_limit_max: usize,
+    /// The types of state that users who are invited or knock are shown of a room, besides those the specification names.
+    pub invite_state_types: Vec<String>,
+}
+
 /// Requests that go out to others.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -212,6 +224,7 @@ impl Default for Config {
             presence: Presence::default(),
             user_directory: UserDirectory::default(),
             search: Search::default(),
+            sync: Sync::default(),
             outbound: Outbound::default(),
             lease: Lease::default(),
             log: Log::default(),
@@ -277,6 +290,15 @@ impl Default for Presence {
 impl Default for Search {
     fn default() -> Self {
         Self { enabled: true }
+    }
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            timeline_limit_max: 100,
+            invite_state_types: Vec::new(),
+        }
     }
 }
 

@@ -98,6 +98,7 @@ impl World {
             social: plexus_service::Social::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
+            sync: plexus_service::SyncConfig::default(),
         };
         let ctx = Ctx {
             store,
@@ -108,6 +109,7 @@ impl World {
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
             syncs_told: plexus_service::presence::SyncsTold::default(),
+            turns: plexus_service::sync::Turns::default(),
         };
         Self {
             ctx,
