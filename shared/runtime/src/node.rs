@@ -7,7 +7,9 @@ use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret
 use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig,
     ctx::Accounts,
+    derived::{self, Progress},
     presence::SyncsTold,
+    search::Searches,
     sync::{SentMembers, Turns},
     users::{passwords::Passwords, sightings::Sightings},
 };
@@ -108,6 +110,8 @@ impl Node {
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
             syncs_told: SyncsTold::default(),
+            derived: Progress::default(),
+            searches: Searches::default(),
             turns: Turns::default(),
         };
         let mut node = Self {
@@ -180,6 +184,9 @@ impl Node {
             shutdown: self.end.master.clone(),
         });
         let done = self.end.tracker.spawn(run);
+        // One process derives, and the one that leads is one.
+        let leads = Arc::clone(&leading);
+        self.tasks.spawn(derived::run(self.ctx.clone(), move || leads()));
         self.master = Some(RunningMaster { leading, grpc, done });
         Ok((holder, target))
     }

@@ -23,6 +23,10 @@ pub struct Ctx {
     pub sent_members: crate::sync::SentMembers,
     /// What the master has been told of devices that sync.
     pub syncs_told: crate::presence::SyncsTold,
+    /// How far that has come which is derived from the log.
+    pub derived: crate::derived::Progress,
+    /// Who searches at the moment.
+    pub searches: crate::search::Searches,
     /// Who has whole syncs answered at the moment.
     pub turns: crate::sync::Turns,
 }

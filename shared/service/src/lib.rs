@@ -5,9 +5,12 @@
 
 pub mod client_event;
 pub mod ctx;
+pub mod derived;
 pub mod error;
 pub mod ids;
 pub mod presence;
+pub mod reports;
+pub mod search;
 pub mod push;
 pub mod rooms;
 pub mod sync;

@@ -5,6 +5,7 @@ pub mod create;
 pub mod event;
 pub mod membership;
 pub mod messages;
+pub mod mutual;
 pub mod receipts;
 pub mod send;
 pub mod state;

@@ -8,4 +8,5 @@ pub(super) mod join_by_id;
 pub(super) mod joined_rooms;
 pub(super) mod kick;
 pub(super) mod leave;
+pub(super) mod mutual;
 pub(super) mod unban;

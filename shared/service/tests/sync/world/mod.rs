@@ -109,6 +109,8 @@ impl World {
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
             syncs_told: plexus_service::presence::SyncsTold::default(),
+            derived: plexus_service::derived::Progress::default(),
+            searches: plexus_service::search::Searches::default(),
             turns: plexus_service::sync::Turns::default(),
         };
         Self {
