@@ -115,7 +115,10 @@ async fn step(ctx: &Ctx, what: Derived, from: Cursor, target: Sequence) -> Resul
         None => match rows_after(ctx, from.position, target).await? {
             Some((position, rows)) => (Cursor { position, ..from }, what.from_rows(ctx, &rows).await?),
             None => {
-                tracing::warn!(derived = what.name(), "the log no longer reaches back, deriving everything anew");
+                tracing::warn!(
+                    derived = what.name(),
+                    "the log no longer reaches back, deriving everything anew"
+                );
                 let anew = Cursor {
                     position: target,
                     scanned: Some(-1),
@@ -129,7 +132,11 @@ async fn step(ctx: &Ctx, what: Derived, from: Cursor, target: Sequence) -> Resul
 }
 
 /// The rows that follow a place, and where they lead; none if the log does not reach back so far.
-async fn rows_after(ctx: &Ctx, after: Sequence, target: Sequence) -> Result<Option<(Sequence, Vec<Row>)>, ServiceError> {
+async fn rows_after(
+    ctx: &Ctx,
+    after: Sequence,
+    target: Sequence,
+) -> Result<Option<(Sequence, Vec<Row>)>, ServiceError> {
     let stored = log::frames_after(ctx.store.db(), WriterId::MASTER, after, FRAMES_MAX)
         .await
         .map_err(ServiceError::internal)?;

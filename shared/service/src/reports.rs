@@ -43,7 +43,11 @@ pub async fn report_event(
         }) => return Err(not_found()),
         Err(error) => return Err(error),
     };
-    let event = ctx.store.event_nid(view.room.nid, event_id).await?.ok_or_else(not_found)?;
+    let event = ctx
+        .store
+        .event_nid(view.room.nid, event_id)
+        .await?
+        .ok_or_else(not_found)?;
     let event = ctx.store.event(event).await?.ok_or_else(not_found)?;
     if !Sights::new(ctx, requester, &view).sees(&event).await? {
         return Err(not_found());
@@ -93,7 +97,10 @@ pub async fn report_user(
 async fn new_report(ctx: &Ctx, requester: &Requester, complaint: Complaint) -> Result<Report, ServiceError> {
     let reason = complaint.reason.unwrap_or_default();
     if reason.len() > REASON_BYTES_MAX {
-        return Err(ServiceError::refused(Refusal::TooLarge, "the reason is longer than 16 KiB"));
+        return Err(ServiceError::refused(
+            Refusal::TooLarge,
+            "the reason is longer than 16 KiB",
+        ));
     }
     let now_ms = ctx.clock.now_ms();
     if reports::count_since(ctx.store.db(), requester.user, now_ms - DAY_MS).await? >= PER_DAY_MAX {

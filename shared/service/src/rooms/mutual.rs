@@ -43,10 +43,15 @@ async fn shared_rooms(ctx: &Ctx, requester: &Requester, other: &UserId) -> Resul
     let Some(other) = ctx.store.user_nid(other).await? else {
         return Ok(Vec::new());
     };
-    let (own, others) = (ctx.store.user_rooms(requester.user).await?, ctx.store.user_rooms(other).await?);
+    let (own, others) = (
+        ctx.store.user_rooms(requester.user).await?,
+        ctx.store.user_rooms(other).await?,
+    );
     let mut shared = Vec::new();
     for (room, _) in own.with(Membership::Join) {
-        let is_shared = others.get(room).is_some_and(|member| member.membership == Membership::Join);
+        let is_shared = others
+            .get(room)
+            .is_some_and(|member| member.membership == Membership::Join);
         if is_shared && let Some(info) = ctx.store.room_by_nid(room).await? {
             shared.push(info.id.clone());
         }

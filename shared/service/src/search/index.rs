@@ -64,7 +64,9 @@ fn index(ctx: &Ctx, event: &StoredEvent) -> Vec<Statement> {
     if event.redacted_by.is_some() || event.room_order.is_none() {
         return Vec::new();
     }
-    let Some((part, text)) = text(event) else { return Vec::new() };
+    let Some((part, text)) = text(event) else {
+        return Vec::new();
+    };
     let words = words(&text, WORDS_MAX);
     if words.is_empty() {
         return Vec::new();
@@ -113,8 +115,14 @@ mod tests {
     fn a_topic_is_found_by_each_of_its_forms() {
         let table = [
             (r#"{"topic":"a"}"#, Some("a")),
-            (r#"{"topic":"a","m.topic":{"m.text":[{"body":"a"},{"body":"<b>","mimetype":"text/html"}]}}"#, Some("a")),
-            (r#"{"topic":"a","m.topic":{"m.text":[{"body":"b","mimetype":"text/plain"}]}}"#, Some("a b")),
+            (
+                r#"{"topic":"a","m.topic":{"m.text":[{"body":"a"},{"body":"<b>","mimetype":"text/html"}]}}"#,
+                Some("a"),
+            ),
+            (
+                r#"{"topic":"a","m.topic":{"m.text":[{"body":"b","mimetype":"text/plain"}]}}"#,
+                Some("a b"),
+            ),
             (r#"{"topic":1}"#, None),
             (r#"{"m.topic":"c"}"#, None),
         ];

@@ -125,7 +125,9 @@ async fn rooms(
         if group.is_some_and(|group| group != room) {
             continue;
         }
-        let Some(info) = ctx.store.room_by_nid(room).await? else { continue };
+        let Some(info) = ctx.store.room_by_nid(room).await? else {
+            continue;
+        };
         if criteria.filter.shows_room(info.id.as_str()) {
             rooms.insert(room, info);
         }
@@ -149,7 +151,9 @@ async fn sees(
         return Ok(false);
     }
     if !views.contains_key(&event.room) {
-        let Some(room) = rooms.get(&event.room) else { return Ok(false) };
+        let Some(room) = rooms.get(&event.room) else {
+            return Ok(false);
+        };
         match view_room(ctx, requester, &room.id).await {
             Ok(view) => views.insert(event.room, view),
             Err(ServiceError::Refused {

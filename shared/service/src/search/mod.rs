@@ -108,7 +108,9 @@ pub async fn search(
     };
     let _place = ctx.searches.enter(requester.user)?;
     let busy = || ServiceError::Unavailable("too many searches are running".to_owned());
-    let turn = timeout(TURN_MAX, ctx.searches.turns.acquire()).await.map_err(|_| busy())?;
+    let turn = timeout(TURN_MAX, ctx.searches.turns.acquire())
+        .await
+        .map_err(|_| busy())?;
     let _turn = turn.map_err(|_| busy())?;
     let words = words(&criteria.term, TERM_WORDS_MAX);
     // What was sent before the search is found by it, whichever process took it; without the master, what this process knows of.

@@ -164,7 +164,11 @@ fn groupings(asked: Option<&Groupings>) -> Result<Vec<Grouping>, ServiceError> {
         "sender" => Ok(Grouping::Sender),
         _ => Err(ServiceError::invalid_param("groups are by room_id or sender")),
     };
-    let all: Result<Vec<Grouping>, ServiceError> = asked.into_iter().flat_map(|asked| &asked.group_by).map(grouping).collect();
+    let all: Result<Vec<Grouping>, ServiceError> = asked
+        .into_iter()
+        .flat_map(|asked| &asked.group_by)
+        .map(grouping)
+        .collect();
     let mut all = all?;
     all.sort_unstable();
     all.dedup();
@@ -212,21 +216,31 @@ mod tests {
 
     fn criteria(json: &str) -> Result<Option<Criteria>, ServiceError> {
         let json = format!(r#"{{"search_categories":{json}}}"#);
-        serde_json::from_str::<SearchRequest>(&json).expect("JSON").criteria(None)
+        serde_json::from_str::<SearchRequest>(&json)
+            .expect("JSON")
+            .criteria(None)
     }
 
     #[test]
     fn what_is_not_said_has_a_default() {
         assert!(criteria("{}").expect("fine").is_none());
-        let asked = criteria(r#"{"room_events":{"search_term":"a"}}"#).expect("fine").expect("something");
+        let asked = criteria(r#"{"room_events":{"search_term":"a"}}"#)
+            .expect("fine")
+            .expect("something");
         assert!(asked.by_rank && !asked.with_state && asked.around.is_none() && asked.groupings.is_empty());
         assert_eq!((asked.limit, asked.parts.len()), (LIMIT_DEFAULT, 3));
         let asked = r#"{"room_events":{"search_term":"a","filter":{"limit":5000},"order_by":"recent",
             "event_context":{"before_limit":5000},"keys":["content.name"],"groupings":{"group_by":[{"key":"sender"},{"key":"sender"}]}}}"#;
         let asked = criteria(asked).expect("fine").expect("something");
         let around = asked.around.expect("asked for");
-        assert_eq!((asked.limit, around.before, around.after), (LIMIT_MAX, CONTEXT_MAX, CONTEXT_DEFAULT));
-        assert_eq!((asked.parts, asked.groupings), (vec![Part::Name], vec![Grouping::Sender]));
+        assert_eq!(
+            (asked.limit, around.before, around.after),
+            (LIMIT_MAX, CONTEXT_MAX, CONTEXT_DEFAULT)
+        );
+        assert_eq!(
+            (asked.parts, asked.groupings),
+            (vec![Part::Name], vec![Grouping::Sender])
+        );
     }
 
     #[test]

@@ -98,7 +98,9 @@ impl Wanted {
     fn new(term: &str) -> Self {
         let term = term.trim();
         // Of a user id, the part before the colon: the rest would be a word of everybody.
-        let name = term.strip_prefix('@').map_or(term, |id| id.split(':').next().unwrap_or(id));
+        let name = term
+            .strip_prefix('@')
+            .map_or(term, |id| id.split(':').next().unwrap_or(id));
         Self {
             whole: term.to_lowercase(),
             words: words(name, WORDS_MAX),
@@ -108,7 +110,11 @@ impl Wanted {
     /// How well a user fits, 0 the best; none if he does not.
     fn fit(&self, user_id: &UserId, listed: &Listed) -> Option<u8> {
         let names = names(user_id, listed.display_name.as_deref());
-        if !self.words.iter().all(|word| names.iter().any(|name| name.starts_with(word))) {
+        if !self
+            .words
+            .iter()
+            .all(|word| names.iter().any(|name| name.starts_with(word)))
+        {
             return None;
         }
         let is_whole = |name: &str| name.to_lowercase() == self.whole;
@@ -285,7 +291,11 @@ async fn list(
     for these in users.chunks(USERS_PER_WRITE) {
         if !statements.is_empty() {
             let written = std::mem::take(&mut statements);
-            ctx.store.db().transaction(written).await.map_err(ServiceError::internal)?;
+            ctx.store
+                .db()
+                .transaction(written)
+                .await
+                .map_err(ServiceError::internal)?;
         }
         let before = table::listed(ctx.store.db(), these.iter().map(|user| user.0).collect()).await?;
         for user in these {
@@ -322,7 +332,11 @@ async fn listing(
             Some(_) | None => return Ok(None),
         }
         let profile = store.profile(user).await?;
-        let field = |name: &str| profile.get(name).and_then(|value| serde_json::from_str(value.get()).ok());
+        let field = |name: &str| {
+            profile
+                .get(name)
+                .and_then(|value| serde_json::from_str(value.get()).ok())
+        };
         (field("displayname"), field("avatar_url"))
     } else {
         // Of a user of another server is known what his newest membership says.

@@ -6,6 +6,7 @@
 )]
 
 mod events;
+mod finding;
 mod model;
 mod plans;
 mod sessions;

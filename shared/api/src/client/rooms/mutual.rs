@@ -24,7 +24,9 @@ pub(in crate::client) const ROUTE: Route = Route::own(
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let query = Query::parse(call.query())?;
-    let user_id = query.get("user_id").ok_or_else(|| Error::missing_param("missing user_id"))?;
+    let user_id = query
+        .get("user_id")
+        .ok_or_else(|| Error::missing_param("missing user_id"))?;
     // The proposal called it otherwise.
     let from = query.get("from").or_else(|| query.get("batch_token"));
     Ok(json_reply(
