@@ -3,6 +3,7 @@
 mod accounts;
 mod architecture;
 mod bad_input;
+mod browser;
 mod chaos;
 mod clients;
 mod failures;
