@@ -26,6 +26,7 @@ pub mod pushers;
 pub mod receipts;
 pub mod room_heads;
 pub mod rooms;
+pub mod refresh_tokens;
 mod sql;
 pub mod state_keys;
 pub mod state_nodes;
