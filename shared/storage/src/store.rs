@@ -14,17 +14,23 @@ use crate::{
     cache::{CacheUse, usage},
     changes::Changes,
     db::Database,
+    device_list_changes::{self, DeviceListChanges},
     events::Events,
     filters::{self, Filters},
+    key_counts::{self, KeyCountsCache},
+    member_changes::MemberChanges,
     memberships::Views,
+    presence::Presences,
     profiles::{self, Profiles},
     pushers::PushersChanged,
     receipts::{self, Receipts},
+    relations::Parents,
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
     summaries::Summaries,
     timeline::{self, Timelines},
+    to_device::{self, WaitingCache},
     typing::Typing,
     users::Users,
 };
@@ -55,10 +61,16 @@ pub(crate) struct Caches {
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
     pub(crate) receipts: Receipts,
+    pub(crate) key_counts: KeyCountsCache,
+    pub(crate) to_device: WaitingCache,
     // What only log rows tell.
     pub(crate) changes: Changes,
+    pub(crate) parents: Parents,
+    pub(crate) device_lists: DeviceListChanges,
+    pub(crate) member_changes: MemberChanges,
     pub(crate) typing: Typing,
     pub(crate) pushers_changed: PushersChanged,
+    pub(crate) presence: Presences,
 }
 
 impl Store {
@@ -78,9 +90,15 @@ impl Store {
             timelines: timeline::cache(),
             memberships: Views::new(),
             receipts: receipts::cache(),
+            key_counts: key_counts::cache(),
+            to_device: to_device::cache(),
             changes: Changes::new(),
+            parents: Parents::new(),
+            device_lists: device_list_changes::recent(),
+            member_changes: MemberChanges::new(),
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
+            presence: Presences::new(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -95,6 +113,9 @@ impl Store {
         let caches = self.caches();
         // First, so that nothing takes "unchanged" from here and an old value from there.
         caches.changes.forget_all();
+        caches.parents.forget_all();
+        caches.device_lists.forget_all();
+        caches.member_changes.recent.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();
@@ -104,6 +125,9 @@ impl Store {
         caches.memberships.forget_all();
         caches.receipts.forget_all();
         caches.pushers_changed.send_modify(|_| ());
+        caches.presence.forget_joins();
+        caches.key_counts.forget_all();
+        caches.to_device.forget_all();
     }
 
     /// How full each cache is.
@@ -117,6 +141,8 @@ impl Store {
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),
             caches.receipts.usage("receipts"),
+            caches.key_counts.usage("key_counts"),
+            caches.to_device.usage("to_device"),
         ];
         let pairs = [
             caches.users.usage(),

@@ -91,6 +91,12 @@ fn check_values(config: &Config, broken: &mut Broken<'_>) {
     if let Err(error) = config.metrics_address() {
         broken.note(&["metrics.address"], &error.to_string());
     }
+    if let Err(error) = config.outbound_rules() {
+        broken.note(
+            &["outbound.allowed_ranges", "outbound.denied_ranges"],
+            &error.to_string(),
+        );
+    }
     if let Err(error) = telemetry::check(&config.log) {
         broken.note(&["log.level"], &error.to_string());
     }

@@ -36,6 +36,8 @@ pub struct Config {
     pub registration: Registration,
     /// Defaults of new rooms.
     pub rooms: Rooms,
+    /// Requests that go out to others: push gateways.
+    pub outbound: Outbound,
     /// Who is master, when several processes can be.
     pub lease: Lease,
     /// What is written about what happens.
@@ -112,6 +114,18 @@ pub struct Rooms {
     pub default_version: String,
 }
 
+/// Requests that go out to others.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    /// Ranges of addresses (CIDR, with commas between them) that may be connected to although they are not of the public Internet.
+    pub allowed_ranges: String,
+    /// Ranges of addresses that may not be connected to, besides those that are not of the public Internet.
+    pub denied_ranges: String,
+    /// A PEM file with certificates that are trusted besides the system's. Empty: none.
+    pub extra_ca_file: PathBuf,
+}
+
 /// Who is master, when several processes can be.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +179,7 @@ impl Default for Config {
             redis: Redis::default(),
             registration: Registration::default(),
             rooms: Rooms::default(),
+            outbound: Outbound::default(),
             lease: Lease::default(),
             log: Log::default(),
             metrics: Metrics::default(),

@@ -11,7 +11,11 @@ use plexus_storage::{
 use ruma::OwnedDeviceId;
 use serde_json::value::to_raw_value;
 
-use super::{Decision, event::user_id};
+use super::{
+    Decision,
+    event::user_id,
+    keys::{mark_device_list, remove_keys_of_device},
+};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, unknown_token, user_in_use},
@@ -53,11 +57,13 @@ pub(super) async fn register(leader: &Leader, command: &Register) -> Result<Deci
 pub(super) async fn create_session(leader: &Leader, command: &CreateSession) -> Result<Decision, CommandError> {
     let user = local_account(leader, &command.user_id).await?;
     let session = command.session.as_ref().ok_or(CommandError::Malformed("no session"))?;
+    let device = device_id(&session.device_id)?;
     let mut change = ChangeSet::default();
-    change
-        .statements
-        .push(access_tokens::delete_of_device(user, &device_id(&session.device_id)?));
+    change.statements.push(access_tokens::delete_of_device(user, &device));
     add_session(user, session, leader.clock.now_ms(), &mut change)?;
+    if leader.store.device(user, &device).await?.is_none() {
+        mark_device_list(user, &mut change);
+    }
     Ok(Decision {
         change,
         ..Decision::default()
@@ -72,24 +78,32 @@ pub(super) async fn delete_sessions(leader: &Leader, command: &DeleteSessions) -
     if let Some(only) = &command.device_id {
         doomed.retain(|device| device.device_id.as_str() == only);
     }
-    for device in doomed {
-        change
-            .statements
-            .push(access_tokens::delete_of_device(user, &device.device_id));
-        change.statements.push(devices::delete(user, &device.device_id));
-        change.rows.push(Row::Device {
-            user,
-            device: device.device_id,
-            deleted: true,
-        });
-    }
+    remove_devices(user, doomed.into_iter().map(|device| device.device_id), &mut change);
     Ok(Decision {
         change,
         ..Decision::default()
     })
 }
 
-async fn local_account(leader: &Leader, id: &str) -> Result<UserNid, CommandError> {
+/// Removes devices with all that is kept for them: access tokens, keys, waiting messages. The one way a device goes.
+pub(super) fn remove_devices(user: UserNid, devices: impl IntoIterator<Item = OwnedDeviceId>, change: &mut ChangeSet) {
+    let before = change.rows.len();
+    for device in devices {
+        change.statements.push(access_tokens::delete_of_device(user, &device));
+        remove_keys_of_device(user, &device, change);
+        change.statements.push(devices::delete(user, &device));
+        change.rows.push(Row::Device {
+            user,
+            device,
+            deleted: true,
+        });
+    }
+    if change.rows.len() > before {
+        mark_device_list(user, change);
+    }
+}
+
+pub(super) async fn local_account(leader: &Leader, id: &str) -> Result<UserNid, CommandError> {
     let gone = || unknown_token("This account is not there");
     let user = leader.store.user_nid(user_id(id)?).await?.ok_or_else(gone)?;
     let account = leader.store.account(user).await?.ok_or_else(gone)?;

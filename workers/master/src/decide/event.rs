@@ -17,7 +17,7 @@ use plexus_storage::{
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, guests, head::PendingHead, redaction};
+use super::{Decision, guests, head::PendingHead, redaction, relation};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -65,6 +65,7 @@ pub(super) async fn send_event(
     if let Some(same) = unchanged_state(leader, head, &draft).await? {
         return Ok(Decision::unchanged(same.event_id()));
     }
+    relation::check(leader, head, &draft).await?;
     let lets_guests_go = guests::are_let_go(leader, head, &draft).await?;
     let mut decision = append(leader, head, draft, leader.clock.now_ms()).await?;
     if lets_guests_go {
@@ -227,6 +228,7 @@ async fn persist(
         body: Arc::clone(body),
     };
     change.statements.push(events::insert(&row, change.next_sequence()));
+    relation::persist(head, nid, sender, body, change);
     change.rows.push(Row::Event(EventRow {
         event: nid,
         room: head.info.nid,

@@ -1,9 +1,12 @@
 //! A room's pending head: where its next event goes, ahead of the store.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use plexus_core::{
-    event::EventBody,
+    event::{EventBody, hash::Hash},
     ids::{EventNid, NodeId, StateKeyNid, UserNid},
     room_version::RoomIdFormat,
     row::{Membership, ReceiptKind},
@@ -83,6 +86,8 @@ pub(super) struct PendingHead {
     events: HashMap<EventNid, Arc<EventBody>>,
     /// How far each reader has come, in room order.
     receipts: HashMap<Reader, i64>,
+    /// Annotations that are decided and not yet committed.
+    annotations: HashSet<Hash>,
 }
 
 /// Whose receipt, of which kind, in which thread.
@@ -104,6 +109,7 @@ impl PendingHead {
             nodes: HashMap::new(),
             events: HashMap::new(),
             receipts: HashMap::new(),
+            annotations: HashSet::new(),
         }
     }
 
@@ -267,7 +273,18 @@ impl PendingHead {
         self.receipts.insert(reader, room_order);
     }
 
+    /// Whether the same annotation waits for its commit.
+    pub(super) fn has_annotation(&self, annotation: &Hash) -> bool {
+        self.annotations.contains(annotation)
+    }
+
+    /// Remembers an annotation until it is committed.
+    pub(super) fn add_annotation(&mut self, annotation: Hash) {
+        self.annotations.insert(annotation);
+    }
+
     fn trim(&mut self) {
+        self.annotations.clear();
         if self.receipts.len() > OVERLAY_MAX {
             self.receipts.clear();
         }
