@@ -214,6 +214,10 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
     ServiceConfig {
         server_name: parts.config.server_name.clone(),
         default_room_version: parts.config.rooms.default_version.parse().unwrap_or(RoomVersion::V12),
+        rooms: Rooms {
+            aliases_need_membership: parts.config.rooms.aliases_need_membership,
+            directory_needs_token: parts.config.rooms.directory_needs_token,
+        },
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),

@@ -53,11 +53,7 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { .. }
-            | Row::DeviceList { .. }
-            | Row::KeyCounts { .. }
-            | Row::ToDevice { .. }
-            | Row::Room { .. } => caches.changes.reach(sequence),
+            Row::AccountData { .. } | Row::Room { .. } => caches.changes.reach(sequence),
             Row::Forgotten { user, room } => {
                 caches.memberships.forget(*user, *room);
                 caches.changes.reach(sequence);
@@ -65,8 +61,6 @@ impl Store {
             Row::Pusher { .. } => {
                 caches.changes.reach(sequence);
                 caches.pushers_changed.send_replace(sequence);
-            Row::AccountData { .. } | Row::Room { .. } | Row::Forgotten { .. } | Row::Pusher { .. } => {
-                caches.changes.reach(sequence)
             }
             Row::DeviceList { user } => {
                 caches.device_lists.push(sequence, (*user, None));
@@ -84,12 +78,6 @@ impl Store {
                 caches.to_device.forget(&(*user, device.clone()));
                 caches.changes.reach(sequence);
             }
-            Row::Presence(_) => {}
-            // On a chain of its own, whose places mean nothing to the rest.
-            Row::Typing { room, users } => caches.typing.change(epoch, sequence, *room, users),
-            | Row::Room { .. }
-            | Row::Forgotten { .. }
-            | Row::Pusher { .. } => caches.changes.reach(sequence),
             // On a chain of their own, whose places mean nothing to the rest.
             Row::Presence(row) => {
                 caches.typing.reach(epoch, sequence);
