@@ -26,20 +26,21 @@ pub mod key_counts;
 pub mod key_signatures;
 pub mod leases;
 pub mod log;
+mod memberless;
 pub mod member_changes;
 pub mod memberships;
 pub mod metrics;
 pub mod nids;
-mod presence;
 pub mod one_time_keys;
+mod presence;
 pub mod processes;
 pub mod profiles;
 pub mod pushers;
 pub mod receipts;
+mod recent;
+pub mod relations;
 pub mod room_aliases;
 pub mod room_directory;
-pub mod relations;
-mod recent;
 pub mod room_heads;
 pub mod rooms;
 mod sql;
@@ -54,5 +55,9 @@ pub mod to_device;
 mod typing;
 pub mod users;
 
-pub use self::{cache::CacheUse, error::StoreError, store::Store, summaries::RoomSummary, typing::TypingUsers};
-pub use self::{cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, typing::TypingUsers};
+pub use self::{
+    cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, summaries::RoomSummary,
+    typing::TypingUsers,
+    cache::CacheUse, error::StoreError, memberless::MemberlessState, presence::StoredPresence, store::Store,
+    summaries::RoomSummary, typing::TypingUsers,
+};

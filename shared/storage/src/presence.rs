@@ -168,7 +168,10 @@ impl Store {
         if state.users.is_empty() {
             return Vec::new();
         }
-        users.into_iter().filter_map(|user| state.users.get(&user).cloned()).collect()
+        users
+            .into_iter()
+            .filter_map(|user| state.users.get(&user).cloned())
+            .collect()
     }
 
     /// Everything that was told, in the order of the telling.

@@ -17,6 +17,7 @@ use crate::{
     device_list_changes::{self, DeviceListChanges},
     events::Events,
     filters::{self, Filters},
+    memberless::{self, Memberless},
     key_counts::{self, KeyCountsCache},
     member_changes::MemberChanges,
     memberships::Views,
@@ -50,6 +51,7 @@ pub(crate) struct Caches {
     pub(crate) users: Users,
     pub(crate) rooms: Rooms,
     pub(crate) state_nodes: StateNodes,
+    pub(crate) memberless: Memberless,
     pub(crate) filters: Filters,
     pub(crate) summaries: Summaries,
     // What log rows change.
@@ -80,6 +82,7 @@ impl Store {
             users: Users::new(),
             rooms: Rooms::new(),
             state_nodes: state_nodes::cache(),
+            memberless: memberless::cache(),
             filters: filters::cache(),
             summaries: Summaries::new(),
             events: Events::new(),
@@ -135,6 +138,7 @@ impl Store {
         let caches = self.caches();
         let mut all = vec![
             usage("state_nodes", &caches.state_nodes),
+            usage("memberless", &caches.memberless),
             usage("filters", &caches.filters),
             caches.events.usage(),
             caches.accounts.usage("accounts"),

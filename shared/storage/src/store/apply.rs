@@ -21,6 +21,7 @@ impl Store {
         let caches = self.caches();
         if !matches!(row, Row::Event(_) | Row::Typing { .. } | Row::Presence(_)) {
             caches.presence.follow(sequence, None);
+        }
         if writer == WriterId::MASTER {
             caches.device_lists.reach(sequence);
             caches.member_changes.recent.reach(sequence);
@@ -127,8 +128,7 @@ impl Caches {
             );
         }
         let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
-        self.presence
-            .follow(position, joined.map(|(user, _)| (row.room, user)));
+        self.presence.follow(position, joined.map(|(user, _)| (row.room, user)));
         if let Some((user, _)) = row.membership {
             self.member_changes.recent.push(position, (row.room, user));
         }

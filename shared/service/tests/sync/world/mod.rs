@@ -98,6 +98,7 @@ impl World {
             rooms: plexus_service::ctx::Rooms::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
+            sync: plexus_service::SyncConfig::default(),
         };
         let ctx = Ctx {
             store,
@@ -107,6 +108,7 @@ impl World {
             passwords: Passwords::new(Handle::current()),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            turns: plexus_service::sync::Turns::default(),
         };
         Self {
             ctx,
