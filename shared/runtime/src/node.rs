@@ -6,7 +6,7 @@ use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
     Ctx, Registration, ServiceConfig, SyncConfig,
-    ctx::Accounts,
+    ctx::{Accounts, Rooms},
     sync::{SentMembers, Turns},
     users::{passwords::Passwords, sightings::Sightings},
 };

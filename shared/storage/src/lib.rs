@@ -26,8 +26,8 @@ pub mod key_counts;
 pub mod key_signatures;
 pub mod leases;
 pub mod log;
-mod memberless;
 pub mod member_changes;
+mod memberless;
 pub mod memberships;
 pub mod metrics;
 pub mod nids;
@@ -56,8 +56,6 @@ mod typing;
 pub mod users;
 
 pub use self::{
-    cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, summaries::RoomSummary,
-    typing::TypingUsers,
     cache::CacheUse, error::StoreError, memberless::MemberlessState, presence::StoredPresence, store::Store,
     summaries::RoomSummary, typing::TypingUsers,
 };
