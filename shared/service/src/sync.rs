@@ -75,6 +75,9 @@ pub async fn sync(ctx: &Ctx, requester: &Requester, request: SyncRequest) -> Res
     let deadline = Instant::now() + request.timeout.min(TIMEOUT_MAX);
     let filter = filters::load(ctx, requester, request.filter.as_deref()).await?;
     let since = open_since(ctx, request.since.as_deref()).await?;
+    if let Some(since) = &since {
+        to_device::acknowledge(ctx, requester, since).await?;
+    }
     let since = match since {
         Some(since) if !request.full_state => since,
         whole => {

@@ -17,11 +17,12 @@ use crate::{
     device_list_changes::{self, DeviceListChanges},
     events::Events,
     filters::{self, Filters},
-    key_counts::{self, KeyCountsCache},
+    key_counts::{self, DeviceKey, KeyCountsCache},
     member_changes::MemberChanges,
     memberships::Views,
     profiles::{self, Profiles},
     receipts::{self, Receipts},
+    recent::Recent,
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
@@ -61,6 +62,7 @@ pub(crate) struct Caches {
     // What only log rows tell.
     pub(crate) changes: Changes,
     pub(crate) device_lists: DeviceListChanges,
+    pub(crate) key_counts_changes: Recent<DeviceKey>,
     pub(crate) member_changes: MemberChanges,
     pub(crate) typing: Typing,
 }
@@ -85,6 +87,7 @@ impl Store {
             to_device: to_device::cache(),
             changes: Changes::new(),
             device_lists: device_list_changes::recent(),
+            key_counts_changes: key_counts::recent(),
             member_changes: MemberChanges::new(),
             typing: Typing::new(),
         };
@@ -102,6 +105,7 @@ impl Store {
         // First, so that nothing takes "unchanged" from here and an old value from there.
         caches.changes.forget_all();
         caches.device_lists.forget_all();
+        caches.key_counts_changes.forget_all();
         caches.member_changes.recent.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();

@@ -21,6 +21,7 @@ impl Store {
         let caches = self.caches();
         if writer == WriterId::MASTER {
             caches.device_lists.reach(sequence);
+            caches.key_counts_changes.reach(sequence);
             caches.member_changes.recent.reach(sequence);
         }
         match row {
@@ -63,7 +64,9 @@ impl Store {
                 caches.changes.reach(sequence);
             }
             Row::KeyCounts { user, device } => {
-                caches.key_counts.forget(&(*user, device.clone()));
+                let key = (*user, device.clone());
+                caches.key_counts.forget(&key);
+                caches.key_counts_changes.push(sequence, key);
                 caches.changes.reach(sequence);
             }
             Row::ToDevice { user, device } => {
