@@ -33,6 +33,7 @@ use metrics::counter;
 use plexus_core::{
     filter::Filter,
     ids::RoomNid,
+    position::WriterId,
     row::Membership,
     token::{SyncToken, Unreached},
 };
@@ -152,7 +153,10 @@ async fn open_since(ctx: &Ctx, since: Option<&str>) -> Result<Option<SyncToken>,
     if token.generation() != ctx.config.generation {
         return Ok(None);
     }
-    tokens::open(ctx, token).await.map(Some)
+    let mut since = tokens::open(ctx, token).await?;
+    // No message has a later place than the answer that told of it.
+    since.to_device = since.to_device.min(since.position.get(WriterId::MASTER));
+    Ok(Some(since))
 }
 
 /// A device that was logged out while it waited is told nothing more.

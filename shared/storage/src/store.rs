@@ -18,7 +18,7 @@ use crate::{
     events::Events,
     filters::{self, Filters},
     key_counts::{self, DeviceKey, KeyCountsCache},
-    member_changes::MemberChanges,
+    member_changes::{self, MemberChanges},
     memberships::Views,
     profiles::{self, Profiles},
     receipts::{self, Receipts},
@@ -88,7 +88,7 @@ impl Store {
             changes: Changes::new(),
             device_lists: device_list_changes::recent(),
             key_counts_changes: key_counts::recent(),
-            member_changes: MemberChanges::new(),
+            member_changes: member_changes::recent(),
             typing: Typing::new(),
         };
         Self(Arc::new(Inner { db, caches }))
@@ -106,7 +106,7 @@ impl Store {
         caches.changes.forget_all();
         caches.device_lists.forget_all();
         caches.key_counts_changes.forget_all();
-        caches.member_changes.recent.forget_all();
+        caches.member_changes.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();

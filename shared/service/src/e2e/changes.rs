@@ -93,6 +93,27 @@ pub async fn changes_between(
     look.collect(devices, members).await
 }
 
+/// What a member did to one room.
+struct Moves {
+    /// The first change: what was before it is what the client knows.
+    first: MemberChange,
+    /// What he is after the last.
+    last: Membership,
+}
+
+fn by_room(changes: Vec<MemberChange>) -> BTreeMap<RoomNid, BTreeMap<UserNid, Moves>> {
+    let mut by_room: BTreeMap<RoomNid, BTreeMap<UserNid, Moves>> = BTreeMap::new();
+    for change in changes {
+        let of_room = by_room.entry(change.room).or_default();
+        let moves = of_room.entry(change.user).or_insert(Moves {
+            first: change,
+            last: change.membership,
+        });
+        moves.last = change.membership;
+    }
+    by_room
+}
+
 /// What the changes are looked at with.
 struct Look<'a> {
     ctx: &'a Ctx,
@@ -106,27 +127,21 @@ impl Look<'_> {
     async fn collect(&self, devices: Vec<UserNid>, members: Vec<MemberChange>) -> Result<Changes, ServiceError> {
         let mut changed: BTreeSet<UserNid> = BTreeSet::new();
         let mut gone: BTreeSet<UserNid> = BTreeSet::new();
-        // By room, and there the first change of each member: what was before it is what the client knows.
-        let mut by_room: BTreeMap<RoomNid, BTreeMap<UserNid, MemberChange>> = BTreeMap::new();
-        for change in members {
-            let of_room = by_room.entry(change.room).or_default();
-            of_room.entry(change.user).or_insert(change);
-        }
-        for (room, first_changes) in &by_room {
+        for (room, of_room) in &by_room(members) {
             let is_in = self.is_joined(*room);
-            match first_changes.get(&self.viewer) {
+            match of_room.get(&self.viewer) {
                 Some(mine) => {
-                    let was_in = self.ctx.store.membership_before(*mine).await? == Some(Membership::Join);
+                    let was_in = self.was_joined(mine).await?;
                     if is_in && !was_in {
                         changed.extend(self.members(*room).await?);
                     } else if was_in && !is_in {
                         gone.extend(self.members(*room).await?);
-                        gone.extend(first_changes.keys());
+                        gone.extend(of_room.keys());
                     } else if is_in {
-                        self.follow(*room, first_changes, &mut changed, &mut gone).await?;
+                        self.follow(of_room, &mut changed, &mut gone).await?;
                     }
                 }
-                None if is_in => self.follow(*room, first_changes, &mut changed, &mut gone).await?,
+                None if is_in => self.follow(of_room, &mut changed, &mut gone).await?,
                 None => {}
             }
         }
@@ -151,16 +166,13 @@ impl Look<'_> {
     /// Who has joined or left a room that the viewer is in.
     async fn follow(
         &self,
-        room: RoomNid,
-        first_changes: &BTreeMap<UserNid, MemberChange>,
+        of_room: &BTreeMap<UserNid, Moves>,
         changed: &mut BTreeSet<UserNid>,
         gone: &mut BTreeSet<UserNid>,
     ) -> Result<(), ServiceError> {
-        for (user, change) in first_changes {
-            let now = self.ctx.store.membership_at(*user, room, self.up_to).await?;
-            let is_in = now.is_some_and(|now| now.membership == Membership::Join);
-            let was_in = self.ctx.store.membership_before(*change).await? == Some(Membership::Join);
-            match (was_in, is_in) {
+        for (user, moves) in of_room {
+            let is_in = moves.last == Membership::Join;
+            match (self.was_joined(moves).await?, is_in) {
                 (false, true) => {
                     changed.insert(*user);
                 }
@@ -171,6 +183,11 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn was_joined(&self, moves: &Moves) -> Result<bool, ServiceError> {
+        let before = self.ctx.store.membership_before(&moves.first).await?;
+        Ok(before == Some(Membership::Join))
     }
 
     /// More has changed than is told apart: everybody is to be asked for again. Who has gone meanwhile is not told.

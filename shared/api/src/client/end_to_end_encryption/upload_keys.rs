@@ -1,6 +1,6 @@
 //! `POST /keys/upload`, and the same with the device's id, as it was once.
 
-use plexus_service::{ServiceError, e2e::upload::upload_keys, error::Refusal};
+use plexus_service::e2e::upload::upload_keys;
 use ruma::api::client::keys::upload_keys::v3::Request;
 use serde_json::json;
 
@@ -31,7 +31,7 @@ async fn handle(call: Call) -> Result<Reply, Error> {
         .first()
         .is_some_and(|device| device != requester.device_id.as_str())
     {
-        return Err(ServiceError::refused(Refusal::InvalidParam, "the device is not that of the access token").into());
+        return Err(Error::invalid_param("the device is not that of the access token"));
     }
     let counts = upload_keys(call.ctx(), requester, parse_body(&call)?).await?;
     Ok(json_reply(json!({"one_time_key_counts": counts.one_time}).to_string()))
