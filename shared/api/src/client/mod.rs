@@ -6,14 +6,18 @@ mod client_authentication;
 mod end_to_end_encryption;
 mod events;
 mod filtering;
+mod presence;
 mod push_notifications;
 mod receipts;
+mod reporting_content;
 mod rooms;
+mod search;
 mod send_to_device;
 mod server_administration;
 mod server_discovery;
 mod typing_notifications;
 mod user_data;
+mod user_directory;
 
 use crate::routes::Route;
 
@@ -81,6 +85,14 @@ pub(crate) static ROUTES: &[Route] = &[
     user_data::set_profile_field::ROUTE,
     user_data::delete_profile_field::ROUTE,
     typing_notifications::set::ROUTE,
+    rooms::mutual::ROUTE,
+    search::search::ROUTE,
+    user_directory::search::ROUTE,
+    reporting_content::event::ROUTE,
+    reporting_content::room::ROUTE,
+    reporting_content::user::ROUTE,
+    presence::get::ROUTE,
+    presence::set::ROUTE,
     receipts::set::ROUTE,
     push_notifications::push_rules::ROUTE,
     push_notifications::pushers::ROUTE,

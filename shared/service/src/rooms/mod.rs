@@ -8,6 +8,7 @@ pub mod event;
 pub mod hierarchy;
 pub mod membership;
 pub mod messages;
+pub mod mutual;
 pub mod receipts;
 pub mod send;
 mod standing;

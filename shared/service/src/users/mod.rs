@@ -1,6 +1,7 @@
 //! Accounts, sessions and profiles.
 
 pub mod admin_register;
+pub mod directory;
 pub mod filters;
 pub mod login;
 pub mod passwords;

@@ -96,6 +96,7 @@ impl World {
             default_room_version: VERSION,
             registration: Registration::default(),
             rooms: plexus_service::ctx::Rooms::default(),
+            social: plexus_service::Social::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
             sync: plexus_service::SyncConfig::default(),
@@ -108,6 +109,9 @@ impl World {
             passwords: Passwords::new(Handle::current()),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            syncs_told: plexus_service::presence::SyncsTold::default(),
+            derived: plexus_service::derived::Progress::default(),
+            searches: plexus_service::search::Searches::default(),
             turns: plexus_service::sync::Turns::default(),
         };
         Self {
