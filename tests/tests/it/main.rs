@@ -8,6 +8,7 @@ mod clients;
 mod failures;
 mod first_start;
 mod proxy;
+mod room_life;
 mod rules;
 mod talk;
 

@@ -8,6 +8,7 @@
 mod events;
 mod model;
 mod plans;
+mod rooms;
 mod sessions;
 mod state;
 mod support;
