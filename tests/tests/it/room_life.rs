@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use http::Method;
-use plexus_tests::{Cluster, Http, PATIENCE, User, encode, eventually, fresh_name};
+use plexus_tests::{Answer, Cluster, Http, User, encode, fresh_name};
 use serde_json::{Value, json};
 
 super::scenarios! {
