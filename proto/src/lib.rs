@@ -19,6 +19,10 @@ impl Command {
             Some(Kind::SetProfile(_)) => "set_profile",
             Some(Kind::SetReceipt(_)) => "set_receipt",
             Some(Kind::SetTyping(_)) => "set_typing",
+            Some(Kind::SetAccountData(_)) => "set_account_data",
+            Some(Kind::ChangeTag(_)) => "change_tag",
+            Some(Kind::SetFullyRead(_)) => "set_fully_read",
+            Some(Kind::ChangePushRules(_)) => "change_push_rules",
             Some(Kind::SetPusher(_)) => "set_pusher",
             Some(Kind::DeletePusher(_)) => "delete_pusher",
         }

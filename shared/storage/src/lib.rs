@@ -4,6 +4,7 @@
 //! written here) and how they are read. [`Store`] is where readers come in.
 
 pub mod access_tokens;
+pub mod account_data;
 pub mod accounts;
 mod cache;
 mod changes;
@@ -14,6 +15,7 @@ mod error;
 pub mod events;
 pub mod facts;
 mod filters;
+pub mod highlights;
 pub mod leases;
 pub mod log;
 pub mod memberships;

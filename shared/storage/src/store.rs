@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     access_tokens::Sessions,
+    account_data::AccountData,
     accounts::{self, Accounts},
     cache::{CacheUse, usage},
     changes::Changes,
@@ -53,6 +54,7 @@ pub(crate) struct Caches {
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
     pub(crate) receipts: Receipts,
+    pub(crate) account_data: AccountData,
     // What only log rows tell.
     pub(crate) changes: Changes,
     pub(crate) typing: Typing,
@@ -75,6 +77,7 @@ impl Store {
             timelines: timeline::cache(),
             memberships: Views::new(),
             receipts: receipts::cache(),
+            account_data: AccountData::new(),
             changes: Changes::new(),
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
@@ -100,6 +103,7 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
     }
 
@@ -114,6 +118,7 @@ impl Store {
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),
             caches.receipts.usage("receipts"),
+            caches.account_data.usage(),
         ];
         let pairs = [
             caches.users.usage(),

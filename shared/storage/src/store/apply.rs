@@ -45,8 +45,11 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { .. }
-            | Row::DeviceList { .. }
+            Row::AccountData { user, room, kind } => {
+                caches.account_data.change(*user, *room, kind, sequence);
+                caches.changes.reach(sequence);
+            }
+            Row::DeviceList { .. }
             | Row::KeyCounts { .. }
             | Row::ToDevice { .. }
             | Row::Room { .. }
