@@ -3,11 +3,14 @@
 //! Nothing here writes. A decision moves the lane's pending head, and the lane forgets that head when the commit fails.
 
 mod account;
+mod account_data;
 mod create_room;
 mod event;
 mod head;
 mod membership;
+mod notify;
 mod profile;
+mod push_rules;
 mod pusher;
 mod receipt;
 mod redaction;
@@ -47,6 +50,10 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::CreateSession(c) => user_lane(&c.user_id)?,
         Kind::DeleteSessions(c) => user_lane(&c.user_id)?,
         Kind::SetProfile(c) => user_lane(&c.user_id)?,
+        Kind::SetAccountData(c) => user_lane(&c.user_id)?,
+        Kind::ChangeTag(c) => user_lane(&c.user_id)?,
+        Kind::SetFullyRead(c) => user_lane(&c.user_id)?,
+        Kind::ChangePushRules(c) => user_lane(&c.user_id)?,
         Kind::SetPusher(c) => user_lane(&c.user_id)?,
         Kind::DeletePusher(c) => user_lane(&c.user_id)?,
         Kind::CreateRoom(_) => LaneKey::NewRoom(command.id.to_vec()),
@@ -81,6 +88,10 @@ pub(crate) async fn decide(
         Kind::CreateSession(c) => account::create_session(leader, c).await?,
         Kind::DeleteSessions(c) => account::delete_sessions(leader, c).await?,
         Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
+        Kind::SetAccountData(c) => account_data::set_account_data(leader, state, c).await?,
+        Kind::ChangeTag(c) => account_data::change_tag(leader, state, c).await?,
+        Kind::SetFullyRead(c) => account_data::set_fully_read(leader, state, c).await?,
+        Kind::ChangePushRules(c) => push_rules::change_push_rules(leader, state, c).await?,
         Kind::SetPusher(c) => pusher::set_pusher(leader, c).await?,
         Kind::DeletePusher(c) => pusher::delete_pusher(leader, c).await?,
         Kind::CreateRoom(c) => create_room::create_room(leader, c).await?,
