@@ -18,6 +18,8 @@ pub struct Ctx {
     pub clock: Clock,
     pub passwords: Passwords,
     pub nonces: Nonces,
+    /// What has been worked out from users' account data and receipts.
+    pub user_memory: crate::UserMemory,
     /// What devices with lazy members have been sent of them.
     pub sent_members: crate::sync::SentMembers,
 }

@@ -11,7 +11,9 @@ pub mod push;
 pub mod rooms;
 pub mod sync;
 pub mod tokens;
+mod user_memory;
 pub mod users;
 
 pub use ctx::{Ctx, Registration, Requester, ServiceConfig};
 pub use error::ServiceError;
+pub use user_memory::UserMemory;

@@ -68,6 +68,7 @@ struct Room {
     next_node: NodeId,
     nodes: HashMap<NodeId, Arc<Node>>,
     order: i64,
+    notifying: i64,
     prev: Vec<OwnedEventId>,
 }
 
@@ -104,6 +105,7 @@ impl World {
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
+            user_memory: plexus_service::UserMemory::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
         };
         Self {
@@ -161,6 +163,7 @@ impl World {
                 next_node: NodeId(1),
                 nodes,
                 order: 0,
+                notifying: 0,
                 prev: Vec::new(),
             },
         );
