@@ -115,6 +115,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         clock: Clock::new(|| 0),
         passwords: Passwords::new(Handle::current()),
         nonces: Nonces::default(),
+        user_memory: plexus_service::UserMemory::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
     }
 }

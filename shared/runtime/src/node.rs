@@ -104,6 +104,7 @@ impl Node {
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
+            user_memory: plexus_service::UserMemory::default(),
             sent_members: SentMembers::default(),
         };
         let mut node = Self {

@@ -10,6 +10,7 @@ mod first_start;
 mod proxy;
 mod rules;
 mod talk;
+mod user_data;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.
 macro_rules! scenarios {
