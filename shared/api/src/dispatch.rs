@@ -21,7 +21,7 @@ use crate::{
     forward::{self, Forwarder},
     http,
     metrics::RouteMetrics,
-    routes::{Auth, Found, Route},
+    routes::{Found, Route},
 };
 
 /// Tells the client under which id the log has its request.
@@ -106,13 +106,7 @@ async fn run(
     payload: web::Payload,
 ) -> Result<http::Reply, Error> {
     body::check_length(request, route.body_cap)?;
-    let (requester, token_hash) = match route.auth {
-        Auth::None => (None, None),
-        Auth::User => {
-            let (requester, token_hash) = auth::authenticate(&app.ctx, request).await?;
-            (Some(requester), Some(token_hash))
-        }
-    };
+    let (requester, token_hash) = auth::authenticate(&app.ctx, route, request).await?.unzip();
     let body = body::read(payload, route.body_cap).await?;
     let request = http::request(request, method, body)?;
     let transaction = route.transaction.then(|| path.pop()).flatten();

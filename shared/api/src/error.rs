@@ -19,6 +19,7 @@ pub struct Code {
 
 /// Every errcode of this server.
 pub static CATALOGUE: &[Code] = &[
+    ALIAS_EXISTS,
     BAD_ALIAS,
     BAD_JSON,
     FORBIDDEN,
@@ -48,6 +49,7 @@ pub static CATALOGUE: &[Code] = &[
     USER_IN_USE,
 ];
 
+const ALIAS_EXISTS: Code = code("M_UNKNOWN", 409, "the room alias leads to a room already");
 const BAD_ALIAS: Code = code(
     "M_BAD_ALIAS",
     400,
@@ -94,7 +96,7 @@ const MISSING_TOKEN: Code = code("M_MISSING_TOKEN", 401, "the endpoint needs an 
 const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does not exist");
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
-const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id made for the room is taken");
+const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id or the alias for the room is taken");
 const SERVER_CONTROLLED: Code = code(
     "M_BAD_JSON",
     405,
@@ -356,6 +358,7 @@ impl From<ServiceError> for Error {
                 allow: None,
                 cause: None,
             },
+            ServiceError::Uia(challenge) => Self::interactive_auth(challenge.into_json()),
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
             ServiceError::Unavailable(message) => Self::unavailable(message),
             ServiceError::Internal(cause) => Self::internal(cause),

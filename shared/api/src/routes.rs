@@ -52,9 +52,13 @@ impl Family {
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// Anybody.
+    /// Anybody; an access token is not looked at.
     None,
-    /// A user with an access token.
+    /// Anybody; whoever shows an access token shows a good one.
+    Optional,
+    /// A user or a guest, with an access token.
+    Guest,
+    /// A user with an access token, no guest.
     User,
 }
 
@@ -63,6 +67,8 @@ impl Auth {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Optional => "optional",
+            Self::Guest => "guest",
             Self::User => "user",
         }
     }

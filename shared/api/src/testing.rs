@@ -8,10 +8,7 @@ use std::{
 
 use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks};
-use plexus_service::{
-    Ctx, Registration, ServiceConfig,
-    users::{admin_register::Nonces, passwords::Passwords},
-};
+use plexus_service::{Ctx, Registration, ServiceConfig, users::passwords::Passwords};
 use plexus_storage::Store;
 use plexus_testkit::{TestDatabase, sqlite_database};
 use ruma::owned_server_name;
@@ -104,9 +101,12 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         default_room_version: RoomVersion::V12,
         registration: Registration {
             open: true,
-            shared_secret: None,
+            ..Registration::default()
         },
+        rooms: plexus_service::ctx::Rooms::default(),
+        accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
+        sync: plexus_service::SyncConfig::default(),
     };
     Ctx {
         store,
@@ -114,9 +114,10 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         config: Arc::new(config),
         clock: Clock::new(|| 0),
         passwords: Passwords::new(Handle::current()),
-        nonces: Nonces::default(),
         user_memory: plexus_service::UserMemory::default(),
+        sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
+        turns: plexus_service::sync::Turns::default(),
     }
 }
 

@@ -14,6 +14,6 @@ pub mod tokens;
 mod user_memory;
 pub mod users;
 
-pub use ctx::{Ctx, Registration, Requester, ServiceConfig};
+pub use ctx::{Ctx, Registration, Requester, ServiceConfig, SyncConfig};
 pub use error::ServiceError;
 pub use user_memory::UserMemory;

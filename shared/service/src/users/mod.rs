@@ -9,4 +9,7 @@ pub mod passwords;
 pub mod profiles;
 pub mod register;
 pub mod sessions;
+pub mod sightings;
 pub mod tags;
+mod tickets;
+pub mod uia;

@@ -21,7 +21,7 @@ use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks}
 use plexus_service::{
     Ctx, Registration, Requester, ServiceConfig, ServiceError,
     sync::{SyncRequest, sync},
-    users::{admin_register::Nonces, passwords::Passwords},
+    users::passwords::Passwords,
 };
 use plexus_storage::{
     Store,
@@ -96,7 +96,10 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            rooms: plexus_service::ctx::Rooms::default(),
+            accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
+            sync: plexus_service::SyncConfig::default(),
         };
         let ctx = Ctx {
             store,
@@ -104,9 +107,10 @@ impl World {
             config: Arc::new(config),
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
-            nonces: Nonces::default(),
             user_memory: plexus_service::UserMemory::default(),
+            sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            turns: plexus_service::sync::Turns::default(),
         };
         Self {
             ctx,
@@ -141,6 +145,8 @@ impl World {
             user_id,
             device_id: "PHONE".into(),
             admin: false,
+            guest: false,
+            suspended: false,
         }
     }
 
