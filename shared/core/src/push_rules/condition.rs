@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Kind, Rule,
-    evaluate::{Event, Room},
+    evaluate::{Event, Needs, Room},
     glob::Glob,
 };
 use crate::event::json;
@@ -101,6 +101,21 @@ impl Condition {
             key: key.into(),
             path: path(key),
             glob: Glob::compile(pattern),
+        }
+    }
+
+    /// What has to be known of the room to say whether it holds.
+    pub(super) fn needs(&self) -> Option<Needs> {
+        match self {
+            Self::Members { .. } => Some(Needs::Members),
+            Self::DisplayName => Some(Needs::DisplayName),
+            Self::Permission(_) => Some(Needs::PowerLevels),
+            Self::Matches { .. }
+            | Self::Is { .. }
+            | Self::Contains { .. }
+            | Self::InRoom(_)
+            | Self::FromSender(_)
+            | Self::Never => None,
         }
     }
 

@@ -137,21 +137,10 @@ impl Rules {
         self.conditions.saturating_mul(event.json().len())
     }
 
-    /// Whether any rule asks how many are in the room, or for the user's name there.
-    pub fn ask_for(&self, what: impl Fn(&Needs) -> bool) -> bool {
-        let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
-        let mut needs = conditions.filter_map(|condition| match condition {
-            Condition::Members { .. } => Some(Needs::Members),
-            Condition::DisplayName => Some(Needs::DisplayName),
-            Condition::Permission(_) => Some(Needs::PowerLevels),
-            Condition::Matches { .. }
-            | Condition::Is { .. }
-            | Condition::Contains { .. }
-            | Condition::InRoom(_)
-            | Condition::FromSender(_)
-            | Condition::Never => None,
-        });
-        needs.any(|needed| what(&needed))
+    /// Whether any rule asks for this.
+    pub fn need(&self, what: Needs) -> bool {
+        let mut conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
+        conditions.any(|condition| condition.needs() == Some(what))
     }
 }
 

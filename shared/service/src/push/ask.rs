@@ -52,7 +52,7 @@ impl<'a> Asker<'a> {
         user_id: &'a UserId,
         rules: &'a UserRules,
     ) -> Result<Self, ServiceError> {
-        let members = if rules.rules.ask_for(|what| *what == Needs::Members) {
+        let members = if rules.rules.need(Needs::Members) {
             ctx.store.room_members(room.nid).await?.joined() as u64
         } else {
             0
@@ -94,11 +94,11 @@ impl<'a> Asker<'a> {
         }
         let rules = &self.rules.rules;
         let mut state = State::default();
-        if rules.ask_for(|what| *what == Needs::PowerLevels) {
+        if rules.need(Needs::PowerLevels) {
             state.create = self.event(root, "m.room.create", "").await?;
             state.power_levels = self.event(root, "m.room.power_levels", "").await?;
         }
-        if rules.ask_for(|what| *what == Needs::DisplayName) {
+        if rules.need(Needs::DisplayName) {
             let member = self.event(root, "m.room.member", self.user_id.as_str()).await?;
             state.display_name = member.and_then(|member| member.body.content_string("displayname"));
         }
