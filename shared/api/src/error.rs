@@ -27,6 +27,7 @@ pub static CATALOGUE: &[Code] = &[
     INCOMPATIBLE_ROOM_VERSION,
     INVALID_PARAM,
     INVALID_ROOM_STATE,
+    INVALID_SIGNATURE,
     INVALID_USERNAME,
     LIMIT_EXCEEDED,
     MISSING_PARAM,
@@ -47,6 +48,7 @@ pub static CATALOGUE: &[Code] = &[
     UNSUPPORTED_ROOM_VERSION,
     USER_DEACTIVATED,
     USER_IN_USE,
+    WRONG_ROOM_KEYS_VERSION,
 ];
 
 const ALIAS_EXISTS: Code = code("M_UNKNOWN", 409, "the room alias leads to a room already");
@@ -80,6 +82,11 @@ const INVALID_ROOM_STATE: Code = code(
     "M_INVALID_ROOM_STATE",
     400,
     "the events asked for do not make a valid room",
+);
+const INVALID_SIGNATURE: Code = code(
+    "M_INVALID_SIGNATURE",
+    400,
+    "a signature of a key is wrong, or by the wrong key",
 );
 const INVALID_USERNAME: Code = code(
     "M_INVALID_USERNAME",
@@ -133,6 +140,11 @@ const UNSUPPORTED_ROOM_VERSION: Code = code(
 );
 const USER_DEACTIVATED: Code = code("M_USER_DEACTIVATED", 403, "the account has been deactivated");
 const USER_IN_USE: Code = code("M_USER_IN_USE", 400, "the user name is taken");
+const WRONG_ROOM_KEYS_VERSION: Code = code(
+    "M_WRONG_ROOM_KEYS_VERSION",
+    403,
+    "the keys are for an old version of the backup; current_version says which is current",
+);
 
 const fn code(errcode: &'static str, status: u16, when: &'static str) -> Code {
     Code { errcode, status, when }
@@ -179,6 +191,10 @@ impl Error {
 
     pub fn invalid_param(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(INVALID_PARAM, error)
+    }
+
+    pub fn invalid_signature(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(INVALID_SIGNATURE, error)
     }
 
     pub fn invalid_username(error: impl Into<Cow<'static, str>>) -> Self {
@@ -275,6 +291,13 @@ impl Error {
         Self::of(USER_IN_USE, error)
     }
 
+    pub fn wrong_room_keys_version(current: &str) -> Self {
+        let errcode = WRONG_ROOM_KEYS_VERSION.errcode;
+        let body =
+            json!({"errcode": errcode, "error": "the backup has another version now", "current_version": current});
+        Self::json(WRONG_ROOM_KEYS_VERSION.status, body)
+    }
+
     /// User-interactive authentication goes on: 401, with the flows to choose from.
     pub fn interactive_auth(body: Value) -> Self {
         Self::json(401, body)
@@ -359,6 +382,7 @@ impl From<ServiceError> for Error {
                 cause: None,
             },
             ServiceError::Uia(challenge) => Self::interactive_auth(challenge.into_json()),
+            ServiceError::WrongBackupVersion { current } => Self::wrong_room_keys_version(&current),
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
             ServiceError::Unavailable(message) => Self::unavailable(message),
             ServiceError::Internal(cause) => Self::internal(cause),
@@ -383,6 +407,7 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::ServerControlled => Error::server_controlled(message),
         Refusal::BadAlias => Error::bad_alias(message),
         Refusal::TooLarge => Error::too_large(message),
+        Refusal::InvalidSignature => Error::invalid_signature(message),
         Refusal::Unrecognized => Error::unrecognized_path(),
     }
 }

@@ -64,7 +64,3 @@ pub use self::presence::StoredPresence;
 pub use self::store::Store;
 pub use self::summaries::RoomSummary;
 pub use self::typing::TypingUsers;
-pub use self::{
-    cache::CacheUse, error::StoreError, memberless::MemberlessState, presence::StoredPresence, store::Store,
-    summaries::RoomSummary, typing::TypingUsers,
-};

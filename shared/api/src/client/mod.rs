@@ -4,11 +4,13 @@
 mod account_data;
 mod capabilities;
 mod client_authentication;
+mod end_to_end_encryption;
 mod events;
 mod filtering;
 mod push_notifications;
 mod receipts;
 mod rooms;
+mod send_to_device;
 mod server_administration;
 mod server_discovery;
 mod typing_notifications;
@@ -101,6 +103,27 @@ pub(crate) static ROUTES: &[Route] = &[
     push_notifications::notifications::ROUTE,
     push_notifications::pushers::ROUTE,
     push_notifications::set_pusher::ROUTE,
+    send_to_device::send::ROUTE,
+    end_to_end_encryption::upload_keys::ROUTE,
+    end_to_end_encryption::query_keys::ROUTE,
+    end_to_end_encryption::claim_keys::ROUTE,
+    end_to_end_encryption::key_changes::ROUTE,
+    end_to_end_encryption::upload_signing_keys::ROUTE,
+    end_to_end_encryption::upload_signatures::ROUTE,
+    end_to_end_encryption::create_backup_version::ROUTE,
+    end_to_end_encryption::get_latest_backup_version::ROUTE,
+    end_to_end_encryption::get_backup_version::ROUTE,
+    end_to_end_encryption::update_backup_version::ROUTE,
+    end_to_end_encryption::delete_backup_version::ROUTE,
+    end_to_end_encryption::put_backup_keys::ROUTE,
+    end_to_end_encryption::put_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::put_backup_keys_for_session::ROUTE,
+    end_to_end_encryption::get_backup_keys::ROUTE,
+    end_to_end_encryption::get_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::get_backup_keys_for_session::ROUTE,
+    end_to_end_encryption::delete_backup_keys::ROUTE,
+    end_to_end_encryption::delete_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::delete_backup_keys_for_session::ROUTE,
     server_administration::register_nonce::ROUTE,
     server_administration::register::ROUTE,
 ];
