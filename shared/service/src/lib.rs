@@ -12,7 +12,9 @@ pub mod push;
 pub mod rooms;
 pub mod sync;
 pub mod tokens;
+mod user_memory;
 pub mod users;
 
 pub use ctx::{Ctx, Registration, Requester, ServiceConfig, SyncConfig};
 pub use error::ServiceError;
+pub use user_memory::UserMemory;

@@ -11,6 +11,7 @@ mod proxy;
 mod room_life;
 mod rules;
 mod talk;
+mod user_data;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.
 macro_rules! scenarios {

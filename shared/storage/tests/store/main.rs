@@ -5,6 +5,7 @@
     reason = "a read that fails here has nobody to report to but the test's output"
 )]
 
+mod account_data;
 mod events;
 mod model;
 mod plans;
