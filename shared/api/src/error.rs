@@ -36,6 +36,7 @@ pub static CATALOGUE: &[Code] = &[
     NOT_JSON,
     PROFILE_TOO_LARGE,
     ROOM_IN_USE,
+    SERVER_CONTROLLED,
     THREEPID_DENIED,
     TOO_LARGE,
     UNAVAILABLE,
@@ -103,6 +104,11 @@ const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does no
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
 const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id or the alias for the room is taken");
+const SERVER_CONTROLLED: Code = code(
+    "M_BAD_JSON",
+    405,
+    "account data of this type is the server's; clients change it by other endpoints",
+);
 const THREEPID_DENIED: Code = code(
     "M_THREEPID_DENIED",
     403,
@@ -222,6 +228,10 @@ impl Error {
 
     pub fn profile_too_large(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(PROFILE_TOO_LARGE, error)
+    }
+
+    pub fn server_controlled(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(SERVER_CONTROLLED, error)
     }
 
     pub fn threepid_denied(error: impl Into<Cow<'static, str>>) -> Self {
@@ -394,6 +404,7 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::ProfileTooLarge => Error::profile_too_large(message),
         Refusal::ThreepidDenied => Error::threepid_denied(message),
         Refusal::LimitExceeded => Error::limit_exceeded(message),
+        Refusal::ServerControlled => Error::server_controlled(message),
         Refusal::BadAlias => Error::bad_alias(message),
         Refusal::TooLarge => Error::too_large(message),
         Refusal::InvalidSignature => Error::invalid_signature(message),

@@ -115,6 +115,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         config: Arc::new(config),
         clock: Clock::new(|| 0),
         passwords: Passwords::new(Handle::current()),
+        user_memory: plexus_service::UserMemory::default(),
         sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
         syncs_told: plexus_service::presence::SyncsTold::default(),

@@ -107,6 +107,7 @@ impl Node {
             config: Arc::new(service_config(&parts, generation)),
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
+            user_memory: plexus_service::UserMemory::default(),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
             syncs_told: SyncsTold::default(),

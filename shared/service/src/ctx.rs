@@ -17,6 +17,8 @@ pub struct Ctx {
     pub config: Arc<ServiceConfig>,
     pub clock: Clock,
     pub passwords: Passwords,
+    /// What has been worked out from users' account data and receipts.
+    pub user_memory: crate::UserMemory,
     /// Where devices were seen, until it is written down.
     pub sightings: Sightings,
     /// What devices with lazy members have been sent of them.

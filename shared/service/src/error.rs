@@ -63,6 +63,8 @@ pub enum Refusal {
     GuestsForbidden,
     /// Invitations by e-mail or phone number are not possible here.
     ThreepidDenied,
+    /// Account data of a type that clients do not set themselves.
+    ServerControlled,
     /// The profile would become larger than the specification allows.
     ProfileTooLarge,
     /// Too much at once; try again later.

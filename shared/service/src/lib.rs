@@ -16,7 +16,9 @@ pub mod rooms;
 pub mod search;
 pub mod sync;
 pub mod tokens;
+mod user_memory;
 pub mod users;
 
 pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Social, SyncConfig};
 pub use error::ServiceError;
+pub use user_memory::UserMemory;

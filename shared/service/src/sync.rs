@@ -135,6 +135,8 @@ async fn answer(
     filter: &Filter,
     window: Window,
 ) -> Result<(SyncResponse, bool), ServiceError> {
+    let account_data = account_data::News::load(ctx, requester, &window).await?;
+    let ignored = crate::users::ignored::ignored_by(ctx, requester.user).await?;
     let scope = Scope {
         ctx,
         requester,
@@ -143,6 +145,8 @@ async fn answer(
         state_after: request.use_state_after,
         now_ms: ctx.clock.now_ms(),
         window,
+        account_data,
+        ignored,
         effort: Effort::default(),
     };
     let visits = visits::choose(&scope).await?;

@@ -8,8 +8,10 @@ mod clients;
 mod failures;
 mod first_start;
 mod proxy;
+mod room_life;
 mod rules;
 mod talk;
+mod user_data;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.
 macro_rules! scenarios {

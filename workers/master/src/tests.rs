@@ -5,5 +5,6 @@ mod costs;
 mod faults;
 mod rooms;
 mod unknown_commit;
+mod user_data;
 
 pub(crate) use self::bench_room::{Server, room_events};

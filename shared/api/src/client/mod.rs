@@ -1,6 +1,7 @@
 //! The endpoints of the client-server API, in the order of the specification, <https://spec.matrix.org/v1.19/client-server-api/>: a folder for each
 //! section, a file for each operation.
 
+mod account_data;
 mod capabilities;
 mod client_authentication;
 mod end_to_end_encryption;
@@ -94,7 +95,24 @@ pub(crate) static ROUTES: &[Route] = &[
     presence::get::ROUTE,
     presence::set::ROUTE,
     receipts::set::ROUTE,
-    push_notifications::push_rules::ROUTE,
+    receipts::read_markers::ROUTE,
+    account_data::get::ROUTE,
+    account_data::set::ROUTE,
+    account_data::get_of_room::ROUTE,
+    account_data::set_of_room::ROUTE,
+    account_data::tags::LIST,
+    account_data::tags::SET,
+    account_data::tags::DELETE,
+    push_notifications::push_rules::ALL,
+    push_notifications::push_rules::OF_SCOPE,
+    push_notifications::push_rules::OF_KIND,
+    push_notifications::push_rules::ONE,
+    push_notifications::push_rules::ATTRIBUTE,
+    push_notifications::push_rules::PUT,
+    push_notifications::push_rules::DELETE,
+    push_notifications::push_rules::SET_ATTRIBUTE,
+    push_notifications::push_rules::INCOMPLETE,
+    push_notifications::notifications::ROUTE,
     push_notifications::pushers::ROUTE,
     push_notifications::set_pusher::ROUTE,
     send_to_device::send::ROUTE,

@@ -22,6 +22,7 @@ fn event(room: RoomNid, membership: Option<(UserNid, Membership)>) -> Row {
         state_key: None,
         state_before: NodeId(0),
         room_root: NodeId(0),
+        notifying: 0,
         membership,
         transaction: None,
         body: None,

@@ -39,7 +39,7 @@ pub async fn get_event(
 }
 
 /// Appends an event with everything that `unsigned` tells this requester.
-pub(super) async fn write_event(
+pub(crate) async fn write_event(
     ctx: &Ctx,
     requester: &Requester,
     event: &StoredEvent,

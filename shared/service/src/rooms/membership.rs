@@ -4,6 +4,7 @@ use plexus_proto::{self as proto, change_membership::Action, command::Kind};
 use ruma::{RoomId, UserId};
 use serde_json::{Map, Value};
 
+use super::successor::take_along;
 use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command};
 
 /// Most bytes of a reason.
@@ -66,6 +67,9 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
     ctx.replica
         .run(command(requester, &endpoint, transaction.as_deref(), kind))
         .await?;
+    if change.action == Action::Join {
+        take_along(ctx, requester, change.room_id).await;
+    }
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use crate::{
     Ctx, Requester, ServiceError,
     client_event::{ClientEvent, write_string},
     tokens,
+    users::ignored::ignored_by,
 };
 
 /// Events of a page whose client asks for no number.
@@ -167,6 +168,7 @@ async fn collect(
             end: Some(place),
         });
     }
+    let ignored = ignored_by(ctx, requester.user).await?;
     let shows_room = request.filter.shows_room(view.room.id.as_str());
     for _ in 0..READS_MAX {
         let read = ctx.store.page(view.room.nid, place, range.direction, limit).await?;
@@ -180,7 +182,8 @@ async fn collect(
                 Direction::Backward => order - 1,
                 Direction::Forward => order,
             };
-            if shows_room && is_wanted(&request.filter, &event) && sights.sees(&event).await? {
+            let is_ignored = event.state_key.is_none() && ignored.contains(event.body.sender());
+            if shows_room && !is_ignored && is_wanted(&request.filter, &event) && sights.sees(&event).await? {
                 events.push(event);
                 if events.len() == limit {
                     return Ok(Page {

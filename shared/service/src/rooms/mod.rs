@@ -13,6 +13,7 @@ pub mod receipts;
 pub mod send;
 mod standing;
 pub mod state;
+mod successor;
 pub mod summary;
 pub mod typing;
 pub mod upgrade;

@@ -7,6 +7,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use super::{
     create::{OPAQUE_ID_CHARS, version_number},
     standing::membership,
+    successor::take_along,
 };
 use crate::{
     Ctx, Requester, ServiceError,
@@ -38,5 +39,7 @@ pub async fn upgrade_room(
     let room_id = result
         .room_id
         .ok_or_else(|| ServiceError::internal("the master named no room"))?;
-    RoomId::parse(room_id).map_err(ServiceError::internal)
+    let room_id = RoomId::parse(room_id).map_err(ServiceError::internal)?;
+    take_along(ctx, requester, &room_id).await;
+    Ok(room_id)
 }

@@ -5,9 +5,11 @@
     reason = "a read that fails here has nobody to report to but the test's output"
 )]
 
+mod account_data;
 mod events;
 mod model;
 mod plans;
+mod rooms;
 mod sessions;
 mod state;
 mod support;

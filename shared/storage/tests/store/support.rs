@@ -136,6 +136,7 @@ fn event(room: &RoomInfo, nid: i64, kind: &str, state_key: Option<&str>, content
         state_key: None,
         state_before: NodeId(nid - 1),
         room_root: NodeId(nid),
+        notifying: nid,
         transaction: None,
         body: Arc::new(body.expect("an event")),
     }
@@ -162,6 +163,7 @@ pub(crate) fn event_row(event: &NewEventRow) -> EventRow {
         state_key: event.state_key,
         state_before: event.state_before,
         room_root: event.room_root,
+        notifying: event.notifying,
         membership: None,
         transaction: event.transaction.clone(),
         body: Some(Arc::clone(&event.body)),

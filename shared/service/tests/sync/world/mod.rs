@@ -68,6 +68,7 @@ struct Room {
     next_node: NodeId,
     nodes: HashMap<NodeId, Arc<Node>>,
     order: i64,
+    notifying: i64,
     prev: Vec<OwnedEventId>,
 }
 
@@ -107,6 +108,7 @@ impl World {
             config: Arc::new(config),
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
+            user_memory: plexus_service::UserMemory::default(),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
             syncs_told: plexus_service::presence::SyncsTold::default(),
@@ -171,6 +173,7 @@ impl World {
                 next_node: NodeId(1),
                 nodes,
                 order: 0,
+                notifying: 0,
                 prev: Vec::new(),
             },
         );
