@@ -175,11 +175,7 @@ impl Store {
             WHERE e.event_nid = ANY($1) AND r.position <= $2 LIMIT $3";
         let nids = Value::Ints(parents.iter().map(|nid| nid.0).collect());
         let mut related = Vec::new();
-        for row in self
-            .db()
-            .query(sql, &[nids, up_to.int(), RELATED_BY_MAX.int()])
-            .await?
-        {
+        for row in self.db().query(sql, &[nids, up_to.int(), RELATED_BY_MAX.int()]).await? {
             let (nid, rel_type, sender) = (EventNid(row.int(0)?), row.bytes(1)?, UserNid(row.int(2)?));
             let is_type = rel_types.is_none_or(|types| types.iter().any(|wanted| wanted.as_bytes() == rel_type));
             if is_type && senders.is_none_or(|senders| senders.contains(&sender)) {

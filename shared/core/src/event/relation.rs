@@ -125,17 +125,15 @@ impl EventBody {
     ///
     /// <https://spec.matrix.org/v1.19/client-server-api/#validity-of-replacement-events>
     pub fn is_replaced_by(&self, edit: &Self) -> bool {
-        let points_here = |relation: &Relation<'_>| {
-            relation.kind() == RelationKind::Replace && relation.parent == self.event_id()
-        };
+        let points_here =
+            |relation: &Relation<'_>| relation.kind() == RelationKind::Replace && relation.parent == self.event_id();
         let is_edit = |body: &Self| {
             body.relation()
                 .is_some_and(|relation| relation.kind() == RelationKind::Replace)
         };
         // What an encrypted edit replaces the content with is in what only its readers can open.
         let has_new_content = || {
-            edit.kind() == "m.room.encrypted"
-                || json::get(edit.content(), "m.new_content").is_some_and(json::is_object)
+            edit.kind() == "m.room.encrypted" || json::get(edit.content(), "m.new_content").is_some_and(json::is_object)
         };
         edit.relation().as_ref().is_some_and(points_here)
             && self.room_id() == edit.room_id()
@@ -198,7 +196,10 @@ mod tests {
         assert_eq!((found.parent.as_str(), found.kind()), ("$root", RelationKind::Thread));
         let own = json!({"m.relates_to": {"event_id": "$root", "rel_type": "org.example.own\u{0}"}}).to_string();
         let found = relation(&own).expect("a relation");
-        assert_eq!((&*found.rel_type, found.kind()), ("org.example.own\u{0}", RelationKind::Other));
+        assert_eq!(
+            (&*found.rel_type, found.kind()),
+            ("org.example.own\u{0}", RelationKind::Other)
+        );
     }
 
     #[test]
@@ -221,7 +222,10 @@ mod tests {
             assert_ne!(one, other);
         }
         let thread = json!({"m.relates_to": {"event_id": "$root", "key": "x", "rel_type": "m.thread"}}).to_string();
-        assert_eq!(relation(&thread).and_then(|relation| relation.annotation_hash("t", alice)), None);
+        assert_eq!(
+            relation(&thread).and_then(|relation| relation.annotation_hash("t", alice)),
+            None
+        );
     }
 
     #[test]
@@ -233,17 +237,30 @@ mod tests {
             ("room", json!({"room_id": "!other:x"})),
             ("type", json!({"type": "m.sticker"})),
             ("state", json!({"state_key": ""})),
-            ("new content", json!({"content": {"m.relates_to": {"event_id": "$root", "rel_type": "m.replace"}}})),
-            ("target", json!({"content": {"m.new_content": {}, "m.relates_to": {"event_id": "$else", "rel_type": "m.replace"}}})),
-            ("kind", json!({"content": {"m.new_content": {}, "m.relates_to": {"event_id": "$root", "rel_type": "m.thread"}}})),
+            (
+                "new content",
+                json!({"content": {"m.relates_to": {"event_id": "$root", "rel_type": "m.replace"}}}),
+            ),
+            (
+                "target",
+                json!({"content": {"m.new_content": {}, "m.relates_to": {"event_id": "$else", "rel_type": "m.replace"}}}),
+            ),
+            (
+                "kind",
+                json!({"content": {"m.new_content": {}, "m.relates_to": {"event_id": "$root", "rel_type": "m.thread"}}}),
+            ),
         ] {
             assert!(!root.is_replaced_by(&edit(&invalid)), "{what}");
         }
         let state = event("$root", &json!({"state_key": ""}));
         assert!(!state.is_replaced_by(&edit(&json!({}))), "state is not edited");
         let first = edit(&json!({}));
-        let second = json!({"content": {"m.new_content": {}, "m.relates_to": {"event_id": "$edit", "rel_type": "m.replace"}}});
-        assert!(!first.is_replaced_by(&event("$again", &second)), "an edit is not edited");
+        let second =
+            json!({"content": {"m.new_content": {}, "m.relates_to": {"event_id": "$edit", "rel_type": "m.replace"}}});
+        assert!(
+            !first.is_replaced_by(&event("$again", &second)),
+            "an edit is not edited"
+        );
         let encrypted = event("$root", &json!({"type": "m.room.encrypted"}));
         let content = json!({"m.relates_to": {"event_id": "$root", "rel_type": "m.replace"}});
         assert!(encrypted.is_replaced_by(&edit(&json!({"type": "m.room.encrypted", "content": content}))));

@@ -122,7 +122,10 @@ mod tests {
         assert!(parents.may_have_relations(&id("$old"), 9));
         assert!(!parents.may_have_relations(&id("$new"), 10));
         parents.persisted(Some(&pointing("$new", "m.annotation")), 11);
-        assert!(!parents.may_have_relations(&id("$new"), 10), "reactions are not summed up");
+        assert!(
+            !parents.may_have_relations(&id("$new"), 10),
+            "reactions are not summed up"
+        );
         parents.persisted(Some(&pointing("$new", "m.replace")), 12);
         assert!(parents.may_have_relations(&id("$new"), 10));
         parents.persisted(None, 13);

@@ -34,7 +34,9 @@ pub(super) async fn check(leader: &Leader, head: &mut PendingHead, draft: &Draft
             };
             let root = leader.store.event(root).await?;
             match root.and_then(|root| root.body.relation().map(|relation| relation.kind())) {
-                Some(_) => Err(unknown("A thread cannot begin with an event that relates to another one")),
+                Some(_) => Err(unknown(
+                    "A thread cannot begin with an event that relates to another one",
+                )),
                 None => Ok(()),
             }
         }
