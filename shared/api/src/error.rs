@@ -21,6 +21,7 @@ pub struct Code {
 pub static CATALOGUE: &[Code] = &[
     BAD_ALIAS,
     BAD_JSON,
+    DUPLICATE_ANNOTATION,
     FORBIDDEN,
     GUEST_ACCESS_FORBIDDEN,
     INCOMPATIBLE_ROOM_VERSION,
@@ -56,6 +57,11 @@ const BAD_JSON: Code = code(
     "M_BAD_JSON",
     400,
     "the body is JSON of the wrong shape, or nested too deeply",
+);
+const DUPLICATE_ANNOTATION: Code = code(
+    "M_DUPLICATE_ANNOTATION",
+    400,
+    "the user has annotated the event in the same way before",
 );
 const FORBIDDEN: Code = code(
     "M_FORBIDDEN",

@@ -7,6 +7,7 @@ mod events;
 mod filtering;
 mod push_notifications;
 mod receipts;
+mod relationships;
 mod rooms;
 mod server_administration;
 mod server_discovery;
@@ -29,7 +30,14 @@ pub(crate) static ROUTES: &[Route] = &[
     filtering::create::ROUTE,
     filtering::get::ROUTE,
     events::sync::ROUTE,
+    events::context::ROUTE,
     events::event::ROUTE,
+    events::event_anywhere::ROUTE,
+    events::timestamp_to_event::ROUTE,
+    relationships::relations::ROUTE,
+    relationships::relations_of_type::ROUTE,
+    relationships::relations_of_type_and_event::ROUTE,
+    relationships::threads::ROUTE,
     events::joined_members::ROUTE,
     events::members::ROUTE,
     events::messages::ROUTE,
