@@ -22,6 +22,7 @@ pub static CATALOGUE: &[Code] = &[
     ALIAS_EXISTS,
     BAD_ALIAS,
     BAD_JSON,
+    DUPLICATE_ANNOTATION,
     FORBIDDEN,
     GUEST_ACCESS_FORBIDDEN,
     INCOMPATIBLE_ROOM_VERSION,
@@ -61,6 +62,11 @@ const BAD_JSON: Code = code(
     "M_BAD_JSON",
     400,
     "the body is JSON of the wrong shape, or nested too deeply",
+);
+const DUPLICATE_ANNOTATION: Code = code(
+    "M_DUPLICATE_ANNOTATION",
+    400,
+    "the user has annotated the event in the same way before",
 );
 const FORBIDDEN: Code = code(
     "M_FORBIDDEN",

@@ -11,6 +11,7 @@ mod presence;
 mod push_notifications;
 mod receipts;
 mod reporting_content;
+mod relationships;
 mod rooms;
 mod search;
 mod send_to_device;
@@ -36,7 +37,14 @@ pub(crate) static ROUTES: &[Route] = &[
     filtering::create::ROUTE,
     filtering::get::ROUTE,
     events::sync::ROUTE,
+    events::context::ROUTE,
     events::event::ROUTE,
+    events::event_anywhere::ROUTE,
+    events::timestamp_to_event::ROUTE,
+    relationships::relations::ROUTE,
+    relationships::relations_of_type::ROUTE,
+    relationships::relations_of_type_and_event::ROUTE,
+    relationships::threads::ROUTE,
     events::joined_members::ROUTE,
     events::members::ROUTE,
     events::messages::ROUTE,
