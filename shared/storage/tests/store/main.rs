@@ -8,6 +8,7 @@
 mod events;
 mod model;
 mod plans;
+mod relations;
 mod sessions;
 mod state;
 mod support;
