@@ -180,6 +180,13 @@ async fn persist(
     let nid = leader.interner.new_event();
     let sender = leader.interner.user(draft.sender).await?.with(&mut change.statements);
     let state_before = head.root;
+    let was = match member_of(body) {
+        None => None,
+        Some((target, _)) => {
+            let member = head.state_event(leader, "m.room.member", target.as_str()).await?;
+            member.and_then(|member| member.membership())
+        }
+    };
     let state = match draft.state_key {
         None => None,
         Some(key) => Some(write_state(leader, head, nid, (draft.kind, key), change).await?),
@@ -187,6 +194,7 @@ async fn persist(
     let membership = match member_of(body) {
         None => None,
         Some((target, membership)) => {
+            head.count(was, membership);
             let target = leader.interner.user(target).await?.with(&mut change.statements);
             change.statements.push(memberships::insert(
                 target,

@@ -9,7 +9,7 @@ use plexus_core::{
     event::{EventBody, hash::Hash},
     ids::{EventNid, NodeId, StateKeyNid, UserNid},
     room_version::RoomIdFormat,
-    row::ReceiptKind,
+    row::{Membership, ReceiptKind},
     state::{self, Inserted, Node},
 };
 use plexus_storage::{
@@ -75,6 +75,8 @@ pub(super) struct PendingHead {
     pub(super) room_order: i64,
     pub(super) root: NodeId,
     pub(super) next_node: NodeId,
+    joined: i64,
+    invited: i64,
     /// Whether the stored head is behind this one.
     moved: bool,
     nodes: HashMap<NodeId, Arc<Node>>,
@@ -98,6 +100,8 @@ impl PendingHead {
             room_order: 0,
             root: NodeId(0),
             next_node: NodeId(1),
+            joined: 0,
+            invited: 0,
             moved: false,
             nodes: HashMap::new(),
             events: HashMap::new(),
@@ -116,6 +120,8 @@ impl PendingHead {
             room_order: stored.room_order,
             root: stored.room_root,
             next_node: stored.next_node,
+            joined: stored.joined,
+            invited: stored.invited,
             ..Self::empty(info)
         };
         for event in leader.store.events(&stored.extremities).await? {
@@ -216,6 +222,20 @@ impl PendingHead {
         }
     }
 
+    /// Counts a change of somebody's membership.
+    pub(super) fn count(&mut self, was: Option<Membership>, is: Membership) {
+        let counts = |membership| {
+            (
+                i64::from(membership == Membership::Join),
+                i64::from(membership == Membership::Invite),
+            )
+        };
+        let (left, declined) = was.map_or((0, 0), counts);
+        let (joined, invited) = counts(is);
+        self.joined += joined - left;
+        self.invited += invited - declined;
+    }
+
     /// Writes the head if it has moved.
     pub(super) fn store(&mut self, change: &mut ChangeSet) {
         if std::mem::take(&mut self.moved) {
@@ -227,6 +247,8 @@ impl PendingHead {
                     depth: self.depth,
                     room_root: self.root,
                     next_node: self.next_node,
+                    joined: self.joined,
+                    invited: self.invited,
                 },
             ));
         }
