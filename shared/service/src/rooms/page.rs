@@ -11,7 +11,7 @@ use plexus_core::{
 use plexus_storage::events::{Direction, EVENTS_PER_PAGE_MAX, StoredEvent};
 
 use super::access::{Seen, Sights, View};
-use crate::{Ctx, ServiceError, tokens};
+use crate::{Ctx, ServiceError, tokens, users::ignored::ignored_by};
 
 /// Events of a page whose client asks for no number.
 pub(super) const LIMIT_DEFAULT: usize = 10;

@@ -10,6 +10,7 @@ mod events;
 mod model;
 mod plans;
 mod rooms;
+mod relations;
 mod sessions;
 mod state;
 mod support;
