@@ -93,11 +93,6 @@ pub(crate) fn bad_json(error: impl Into<String>) -> CommandError {
     refused(400, "M_BAD_JSON", error)
 }
 
-/// `M_INVALID_PARAM`: a parameter has a value it cannot have.
-pub(crate) fn invalid_param(error: impl Into<String>) -> CommandError {
-    refused(400, "M_INVALID_PARAM", error)
-}
-
 /// `M_TOO_LARGE`: the event is larger than the specification allows.
 pub(crate) fn too_large(error: impl Into<String>) -> CommandError {
     refused(413, "M_TOO_LARGE", error)
