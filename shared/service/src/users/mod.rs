@@ -2,6 +2,7 @@
 
 pub mod account_data;
 pub mod admin_register;
+pub(crate) mod carry_over;
 pub mod filters;
 pub mod ignored;
 pub mod login;
