@@ -64,6 +64,7 @@ pub mod users;
 
 pub use self::cache::CacheUse;
 pub use self::error::StoreError;
+pub use self::memberless::MemberlessState;
 pub use self::presence::StoredPresence;
 pub use self::store::Store;
 pub use self::summaries::RoomSummary;

@@ -18,7 +18,6 @@ pub mod relations;
 pub mod send;
 mod standing;
 pub mod state;
-mod successor;
 pub mod summary;
 pub mod threads;
 pub mod timestamp;

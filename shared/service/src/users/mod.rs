@@ -3,6 +3,7 @@
 pub mod account_data;
 pub mod admin_register;
 pub mod directory;
+pub(crate) mod carry_over;
 pub mod filters;
 pub mod ignored;
 pub mod login;
