@@ -3,6 +3,7 @@
 mod bench_room;
 mod costs;
 mod faults;
+mod keys;
 mod rooms;
 mod unknown_commit;
 
