@@ -100,7 +100,7 @@ fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<
 async fn run(
     app: &Arc<App>,
     route: &'static Route,
-    path: Vec<String>,
+    mut path: Vec<String>,
     method: Method,
     request: &HttpRequest,
     payload: web::Payload,
@@ -109,11 +109,13 @@ async fn run(
     let (requester, token_hash) = auth::authenticate(&app.ctx, route, request).await?.unzip();
     let body = body::read(payload, route.body_cap).await?;
     let request = http::request(request, method, body)?;
+    let transaction = route.transaction.then(|| path.pop()).flatten();
     let call = Call {
         app: Arc::clone(app),
         route,
         request,
         path,
+        transaction,
         requester,
         token_hash,
     };

@@ -19,6 +19,7 @@ pub struct Code {
 
 /// Every errcode of this server.
 pub static CATALOGUE: &[Code] = &[
+    ALIAS_EXISTS,
     BAD_ALIAS,
     BAD_JSON,
     FORBIDDEN,
@@ -49,6 +50,7 @@ pub static CATALOGUE: &[Code] = &[
     WRONG_ROOM_KEYS_VERSION,
 ];
 
+const ALIAS_EXISTS: Code = code("M_UNKNOWN", 409, "the room alias leads to a room already");
 const BAD_ALIAS: Code = code(
     "M_BAD_ALIAS",
     400,
@@ -100,7 +102,7 @@ const MISSING_TOKEN: Code = code("M_MISSING_TOKEN", 401, "the endpoint needs an 
 const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does not exist");
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
-const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id made for the room is taken");
+const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id or the alias for the room is taken");
 const THREEPID_DENIED: Code = code(
     "M_THREEPID_DENIED",
     403,

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig,
-    ctx::Accounts,
-    sync::SentMembers,
+    Ctx, Registration, ServiceConfig, SyncConfig,
+    ctx::{Accounts, Rooms},
+    sync::{SentMembers, Turns},
     users::{passwords::Passwords, sightings::Sightings},
 };
 use plexus_storage::{Store, db::Database};
@@ -106,6 +106,7 @@ impl Node {
             passwords: Passwords::new(Handle::current()),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
+            turns: Turns::default(),
         };
         let mut node = Self {
             ctx,
@@ -214,6 +215,10 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
     ServiceConfig {
         server_name: parts.config.server_name.clone(),
         default_room_version: parts.config.rooms.default_version.parse().unwrap_or(RoomVersion::V12),
+        rooms: Rooms {
+            aliases_need_membership: parts.config.rooms.aliases_need_membership,
+            directory_needs_token: parts.config.rooms.directory_needs_token,
+        },
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
@@ -221,5 +226,9 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         },
         accounts: Accounts::default(),
         generation,
+        sync: SyncConfig {
+            timeline_limit_max: parts.config.sync.timeline_limit_max,
+            invite_state_types: parts.config.sync.invite_state_types.clone(),
+        },
     }
 }

@@ -21,6 +21,8 @@ pub struct Ctx {
     pub sightings: Sightings,
     /// What devices with lazy members have been sent of them.
     pub sent_members: crate::sync::SentMembers,
+    /// Who has whole syncs answered at the moment.
+    pub turns: crate::sync::Turns,
 }
 
 /// The part of the configuration that decides behaviour.
@@ -30,10 +32,39 @@ pub struct ServiceConfig {
     pub server_name: OwnedServerName,
     /// The version of a room whose creator asked for none.
     pub default_room_version: RoomVersion,
+    pub rooms: Rooms,
     pub registration: Registration,
     pub accounts: Accounts,
     /// Which history the tokens of this database belong to; another one means initial sync.
     pub generation: String,
+    pub sync: SyncConfig,
+}
+
+/// What decides how a sync is answered.
+#[derive(Clone, Debug)]
+pub struct SyncConfig {
+    /// Most events of one room's timeline in one answer, whatever the filter asks for.
+    pub timeline_limit_max: usize,
+    /// The types of state that users who are invited or knock are shown, besides those of the specification.
+    pub invite_state_types: Vec<String>,
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        Self {
+            timeline_limit_max: 100,
+            invite_state_types: Vec::new(),
+        }
+    }
+}
+
+/// What is allowed around rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rooms {
+    /// Only members of a room make aliases for it.
+    pub aliases_need_membership: bool,
+    /// The room directory is for those who have an account.
+    pub directory_needs_token: bool,
 }
 
 /// Who may make an account.

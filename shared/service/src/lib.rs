@@ -8,10 +8,11 @@ pub mod ctx;
 pub mod e2e;
 pub mod error;
 pub mod ids;
+pub mod push;
 pub mod rooms;
 pub mod sync;
 pub mod tokens;
 pub mod users;
 
-pub use ctx::{Ctx, Registration, Requester, ServiceConfig};
+pub use ctx::{Ctx, Registration, Requester, ServiceConfig, SyncConfig};
 pub use error::ServiceError;

@@ -19,13 +19,18 @@ use crate::{
     filters::{self, Filters},
     key_counts::{self, DeviceKey, KeyCountsCache},
     member_changes::{self, MemberChanges},
+    memberless::{self, Memberless},
     memberships::Views,
+    presence::Presences,
     profiles::{self, Profiles},
+    pushers::PushersChanged,
     receipts::{self, Receipts},
     recent::Recent,
+    relations::Parents,
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
+    summaries::Summaries,
     timeline::{self, Timelines},
     to_device::{self, WaitingCache},
     typing::Typing,
@@ -47,7 +52,9 @@ pub(crate) struct Caches {
     pub(crate) users: Users,
     pub(crate) rooms: Rooms,
     pub(crate) state_nodes: StateNodes,
+    pub(crate) memberless: Memberless,
     pub(crate) filters: Filters,
+    pub(crate) summaries: Summaries,
     // What log rows change.
     pub(crate) events: Events,
     pub(crate) state_keys: StateKeys,
@@ -61,10 +68,13 @@ pub(crate) struct Caches {
     pub(crate) to_device: WaitingCache,
     // What only log rows tell.
     pub(crate) changes: Changes,
+    pub(crate) parents: Parents,
     pub(crate) device_lists: DeviceListChanges,
     pub(crate) key_counts_changes: Recent<DeviceKey>,
     pub(crate) member_changes: MemberChanges,
     pub(crate) typing: Typing,
+    pub(crate) pushers_changed: PushersChanged,
+    pub(crate) presence: Presences,
 }
 
 impl Store {
@@ -74,7 +84,9 @@ impl Store {
             users: Users::new(),
             rooms: Rooms::new(),
             state_nodes: state_nodes::cache(),
+            memberless: memberless::cache(),
             filters: filters::cache(),
+            summaries: Summaries::new(),
             events: Events::new(),
             state_keys: StateKeys::new(),
             accounts: accounts::cache(),
@@ -86,10 +98,13 @@ impl Store {
             key_counts: key_counts::cache(),
             to_device: to_device::cache(),
             changes: Changes::new(),
+            parents: Parents::new(),
             device_lists: device_list_changes::recent(),
             key_counts_changes: key_counts::recent(),
             member_changes: member_changes::recent(),
             typing: Typing::new(),
+            pushers_changed: PushersChanged::default(),
+            presence: Presences::new(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -104,6 +119,7 @@ impl Store {
         let caches = self.caches();
         // First, so that nothing takes "unchanged" from here and an old value from there.
         caches.changes.forget_all();
+        caches.parents.forget_all();
         caches.device_lists.forget_all();
         caches.key_counts_changes.forget_all();
         caches.member_changes.forget_all();
@@ -115,6 +131,8 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.pushers_changed.send_modify(|_| ());
+        caches.presence.forget_joins();
         caches.key_counts.forget_all();
         caches.to_device.forget_all();
     }
@@ -124,6 +142,7 @@ impl Store {
         let caches = self.caches();
         let mut all = vec![
             usage("state_nodes", &caches.state_nodes),
+            usage("memberless", &caches.memberless),
             usage("filters", &caches.filters),
             caches.events.usage(),
             caches.accounts.usage("accounts"),
@@ -139,6 +158,7 @@ impl Store {
             caches.state_keys.usage(),
             caches.sessions.usage(),
             caches.memberships.usage(),
+            caches.summaries.usage(),
         ];
         all.extend(pairs.into_iter().flatten());
         all

@@ -69,14 +69,28 @@ pub(crate) fn not_found(error: impl Into<String>) -> CommandError {
     refused(404, "M_NOT_FOUND", error)
 }
 
+/// `M_UNKNOWN`: the specification says that it is refused, and has no code for it.
+pub(crate) fn unknown(error: impl Into<String>) -> CommandError {
+    refused(400, "M_UNKNOWN", error)
+}
+
+/// `M_DUPLICATE_ANNOTATION`: the same user has annotated the event in the same way.
+pub(crate) fn duplicate_annotation() -> CommandError {
+    refused(
+        400,
+        "M_DUPLICATE_ANNOTATION",
+        "You have annotated this event in the same way before",
+    )
+}
+
+/// `M_INVALID_PARAM`: what a parameter names cannot be used so.
+pub(crate) fn invalid_param(error: impl Into<String>) -> CommandError {
+    refused(400, "M_INVALID_PARAM", error)
+}
+
 /// `M_BAD_JSON`: the content cannot be part of an event.
 pub(crate) fn bad_json(error: impl Into<String>) -> CommandError {
     refused(400, "M_BAD_JSON", error)
-}
-
-/// `M_INVALID_PARAM`: a value that cannot be.
-pub(crate) fn invalid_param(error: impl Into<String>) -> CommandError {
-    refused(400, "M_INVALID_PARAM", error)
 }
 
 /// `M_TOO_LARGE`: the event is larger than the specification allows.
@@ -92,6 +106,31 @@ pub(crate) fn user_in_use() -> CommandError {
 /// `M_ROOM_IN_USE`: the room id is taken.
 pub(crate) fn room_in_use() -> CommandError {
     refused(400, "M_ROOM_IN_USE", "This room id is taken")
+}
+
+/// `M_ROOM_IN_USE`: the alias for the room is taken.
+pub(crate) fn alias_in_use() -> CommandError {
+    refused(400, "M_ROOM_IN_USE", "This room alias is taken")
+}
+
+/// `M_UNKNOWN` with 409: the alias leads to a room already.
+pub(crate) fn alias_exists() -> CommandError {
+    refused(409, "M_UNKNOWN", "This room alias exists already")
+}
+
+/// `M_INVALID_ROOM_STATE`: the rules do not allow the room's first events.
+pub(crate) fn invalid_room_state(error: impl Into<String>) -> CommandError {
+    refused(400, "M_INVALID_ROOM_STATE", error)
+}
+
+/// `M_GUEST_ACCESS_FORBIDDEN`: the room lets no guests in.
+pub(crate) fn no_guests() -> CommandError {
+    refused(403, "M_GUEST_ACCESS_FORBIDDEN", "This room lets no guests in")
+}
+
+/// `M_UNKNOWN`: the request makes no sense as things are.
+pub(crate) fn bad_state(error: impl Into<String>) -> CommandError {
+    refused(400, "M_UNKNOWN", error)
 }
 
 /// `M_UNKNOWN_TOKEN`: the account or device is no longer there.

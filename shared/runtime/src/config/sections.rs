@@ -34,8 +34,12 @@ pub struct Config {
     pub redis: Redis,
     /// Who may make an account.
     pub registration: Registration,
-    /// Defaults of new rooms.
+    /// Defaults of new rooms, and what is allowed around rooms.
     pub rooms: Rooms,
+    /// What syncs tell.
+    pub sync: Sync,
+    /// Requests that go out to others: push gateways.
+    pub outbound: Outbound,
     /// Who is master, when several processes can be.
     pub lease: Lease,
     /// What is written about what happens.
@@ -104,12 +108,38 @@ pub struct Registration {
     pub shared_secret: Secret,
 }
 
-/// Defaults of new rooms.
+/// Defaults of new rooms, and what is allowed around rooms.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rooms {
     /// The version of a room whose creator does not ask for one, "1" to "12".
     pub default_version: String,
+    /// Whether only members of a room may make aliases for it. Administrators always may.
+    pub aliases_need_membership: bool,
+    /// Whether the room directory is shown only to those who have an account here.
+    pub directory_needs_token: bool,
+}
+
+/// What syncs tell.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sync {
+    /// Most events of one room's timeline in one answer, whatever a filter asks for: 1 to 1000.
+    pub timeline_limit_max: usize,
+    /// The types of state that users who are invited or knock are shown of a room, besides those the specification names.
+    pub invite_state_types: Vec<String>,
+}
+
+/// Requests that go out to others.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    /// Ranges of addresses (CIDR, with commas between them) that may be connected to although they are not of the public Internet.
+    pub allowed_ranges: String,
+    /// Ranges of addresses that may not be connected to, besides those that are not of the public Internet.
+    pub denied_ranges: String,
+    /// A PEM file with certificates that are trusted besides the system's. Empty: none.
+    pub extra_ca_file: PathBuf,
 }
 
 /// Who is master, when several processes can be.
@@ -165,6 +195,8 @@ impl Default for Config {
             redis: Redis::default(),
             registration: Registration::default(),
             rooms: Rooms::default(),
+            sync: Sync::default(),
+            outbound: Outbound::default(),
             lease: Lease::default(),
             log: Log::default(),
             metrics: Metrics::default(),
@@ -216,6 +248,17 @@ impl Default for Rooms {
     fn default() -> Self {
         Self {
             default_version: "12".to_owned(),
+            aliases_need_membership: true,
+            directory_needs_token: false,
+        }
+    }
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            timeline_limit_max: 100,
+            invite_state_types: Vec::new(),
         }
     }
 }

@@ -5,34 +5,53 @@ use ruma::{EventId, OwnedEventId, RoomId};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
+use super::aliases::check_canonical;
 use crate::{
     Ctx, Requester, ServiceError,
-    ids::{new_command, transaction_command},
+    ids::{command, new_command},
 };
 
 /// Longest transaction id, in bytes: as long as any other identifier may be.
 const TRANSACTION_ID_BYTES_MAX: usize = 255;
 
-/// Sends an event that is not state. The same transaction again gives the same event.
+/// Sends an event that is not state. The same transaction again gives the same event; without one, every call is an event of its own.
 pub async fn send_event(
     ctx: &Ctx,
     requester: &Requester,
     room_id: &RoomId,
     kind: &str,
-    transaction_id: &str,
+    transaction_id: Option<&str>,
     content: &RawValue,
 ) -> Result<OwnedEventId, ServiceError> {
+    check_tombstone(room_id, kind, content)?;
     let event = proto::SendEvent {
-        transaction: Some(transaction(requester, transaction_id)?),
+        transaction: transaction(requester, transaction_id)?,
         redacts: redacted_by(kind, content)?,
         ..plan_event(requester, room_id, kind, content)?
     };
     let endpoint = ["send", room_id.as_str(), kind];
     run(
         ctx,
-        transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
+        command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
     )
     .await
+}
+
+/// A room cannot replace itself.
+fn check_tombstone(room_id: &RoomId, kind: &str, content: &RawValue) -> Result<(), ServiceError> {
+    #[derive(Deserialize)]
+    struct Tombstone {
+        replacement_room: String,
+    }
+    if kind != "m.room.tombstone" {
+        return Ok(());
+    }
+    match serde_json::from_str::<Tombstone>(content.get()) {
+        Ok(tombstone) if tombstone.replacement_room == room_id.as_str() => {
+            Err(ServiceError::invalid_param("a room cannot replace itself"))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// What a redaction redacts that is sent like any other event: its content says so, wherever the room's version wants it.
@@ -58,6 +77,10 @@ pub async fn send_state(
     state_key: &str,
     content: &RawValue,
 ) -> Result<OwnedEventId, ServiceError> {
+    check_tombstone(room_id, kind, content)?;
+    if kind == "m.room.canonical_alias" && state_key.is_empty() {
+        check_canonical(ctx, room_id, content).await?;
+    }
     let event = proto::SendEvent {
         state_key: Some(state_key.to_owned()),
         ..plan_event(requester, room_id, kind, content)?
@@ -71,7 +94,7 @@ pub async fn redact_event(
     requester: &Requester,
     room_id: &RoomId,
     redacts: &EventId,
-    transaction_id: &str,
+    transaction_id: Option<&str>,
     reason: Option<&str>,
 ) -> Result<OwnedEventId, ServiceError> {
     let content = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
@@ -82,12 +105,12 @@ pub async fn redact_event(
         state_key: None,
         content: content.to_string().into(),
         redacts: Some(redacts.to_string()),
-        transaction: Some(transaction(requester, transaction_id)?),
+        transaction: transaction(requester, transaction_id)?,
     };
     let endpoint = ["redact", room_id.as_str(), redacts.as_str()];
     run(
         ctx,
-        transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
+        command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
     )
     .await
 }
@@ -112,14 +135,15 @@ fn plan_event(
     })
 }
 
-fn transaction(requester: &Requester, id: &str) -> Result<proto::Transaction, ServiceError> {
+fn transaction(requester: &Requester, id: Option<&str>) -> Result<Option<proto::Transaction>, ServiceError> {
+    let Some(id) = id else { return Ok(None) };
     if id.len() > TRANSACTION_ID_BYTES_MAX {
         return Err(ServiceError::invalid_param("the transaction id is too long"));
     }
-    Ok(proto::Transaction {
+    Ok(Some(proto::Transaction {
         device_id: requester.device_id.to_string(),
         id: id.to_owned(),
-    })
+    }))
 }
 
 async fn run(ctx: &Ctx, command: proto::Command) -> Result<OwnedEventId, ServiceError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, RoomNid, UserNid},
     position::{Epoch, Sequence, WriterId},
-    row::{EventRow, Row},
+    row::{EventRow, Membership, Row},
 };
 use ruma::DeviceId;
 
@@ -19,6 +19,9 @@ impl Store {
     /// row is forgotten, never read here.
     pub fn apply(&self, writer: WriterId, epoch: Epoch, sequence: Sequence, row: &Row) {
         let caches = self.caches();
+        if !matches!(row, Row::Event(_) | Row::Typing { .. } | Row::Presence(_)) {
+            caches.presence.follow(sequence, None);
+        }
         if writer == WriterId::MASTER {
             caches.device_lists.reach(sequence);
             caches.key_counts_changes.reach(sequence);
@@ -42,6 +45,7 @@ impl Store {
             Row::Device { user, device, .. } => {
                 caches.sessions.forget(*user);
                 caches.forget_device(*user, device);
+                caches.pushers_changed.send_replace(sequence);
                 caches.changes.reach(sequence);
             }
             Row::Profile { user } => {
@@ -52,8 +56,14 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { .. } | Row::Room { .. } | Row::Forgotten { .. } | Row::Pusher { .. } => {
-                caches.changes.reach(sequence)
+            Row::AccountData { .. } | Row::Room { .. } => caches.changes.reach(sequence),
+            Row::Forgotten { user, room } => {
+                caches.memberships.forget(*user, *room);
+                caches.changes.reach(sequence);
+            }
+            Row::Pusher { .. } => {
+                caches.changes.reach(sequence);
+                caches.pushers_changed.send_replace(sequence);
             }
             Row::DeviceList { user } => {
                 caches.device_lists.push(sequence, (*user, None));
@@ -73,9 +83,15 @@ impl Store {
                 caches.to_device.forget(&(*user, device.clone()));
                 caches.changes.reach(sequence);
             }
-            Row::Presence(_) => {}
-            // On a chain of its own, whose places mean nothing to the rest.
-            Row::Typing { room, users } => caches.typing.change(epoch, sequence, *room, users),
+            // On a chain of their own, whose places mean nothing to the rest.
+            Row::Presence(row) => {
+                caches.typing.reach(epoch, sequence);
+                caches.presence.change(epoch, sequence, row);
+            }
+            Row::Typing { room, users } => {
+                caches.presence.reach(epoch, sequence);
+                caches.typing.change(epoch, sequence, *room, users);
+            }
         }
     }
 }
@@ -89,6 +105,7 @@ impl Caches {
     }
 
     fn apply_event(&self, position: Sequence, row: &EventRow) {
+        self.parents.persisted(row.body.as_deref(), position);
         if let Some(body) = &row.body {
             let event = Arc::new(StoredEvent::from_row(row, position, body));
             if let (Some(nid), Some(state_key)) = (row.state_key, body.state_key()) {
@@ -110,9 +127,12 @@ impl Caches {
                     membership,
                     event: row.event,
                     position,
+                    forgotten: false,
                 },
             );
         }
+        let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
+        self.presence.follow(position, joined.map(|(user, _)| (row.room, user)));
         if let Some(change) = MemberChange::of_row(row, position) {
             self.member_changes.push(position, change);
         }

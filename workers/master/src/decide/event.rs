@@ -17,7 +17,7 @@ use plexus_storage::{
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, head::PendingHead, redaction};
+use super::{Decision, guests, head::PendingHead, redaction, relation};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -65,7 +65,13 @@ pub(super) async fn send_event(
     if let Some(same) = unchanged_state(leader, head, &draft).await? {
         return Ok(Decision::unchanged(same.event_id()));
     }
-    append(leader, head, draft, leader.clock.now_ms()).await
+    relation::check(leader, head, &draft).await?;
+    let lets_guests_go = guests::are_let_go(leader, head, &draft).await?;
+    let mut decision = append(leader, head, draft, leader.clock.now_ms()).await?;
+    if lets_guests_go {
+        guests::ask_for_removal(leader, head, &mut decision.change);
+    }
+    Ok(decision)
 }
 
 /// Content in the one form in which its members can be told apart.
@@ -179,6 +185,13 @@ async fn persist(
     let nid = leader.interner.new_event();
     let sender = leader.interner.user(draft.sender).await?.with(&mut change.statements);
     let state_before = head.root;
+    let was = match member_of(body) {
+        None => None,
+        Some((target, _)) => {
+            let member = head.state_event(leader, "m.room.member", target.as_str()).await?;
+            member.and_then(|member| member.membership())
+        }
+    };
     let state = match draft.state_key {
         None => None,
         Some(key) => Some(write_state(leader, head, nid, (draft.kind, key), change).await?),
@@ -199,6 +212,9 @@ async fn persist(
     };
     let state_key = state.as_ref().map(|(key, ..)| *key);
     head.advance(nid, body, state.map(|(_, inserted, next)| (inserted, next)));
+    if let Some((_, membership)) = membership {
+        head.count(was, membership);
+    }
     let row = NewEventRow {
         nid,
         room: head.info.nid,
@@ -212,6 +228,7 @@ async fn persist(
         body: Arc::clone(body),
     };
     change.statements.push(events::insert(&row, change.next_sequence()));
+    relation::persist(head, nid, sender, body, change);
     change.rows.push(Row::Event(EventRow {
         event: nid,
         room: head.info.nid,

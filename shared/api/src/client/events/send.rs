@@ -20,7 +20,7 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
         requester,
         &request.room_id,
         &kind,
-        request.txn_id.as_str(),
+        Some(request.txn_id.as_str()),
         content,
     )
     .await?;

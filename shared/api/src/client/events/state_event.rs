@@ -14,8 +14,6 @@ use crate::{
 pub(super) const EMPTY_KEY_PATHS: &[&str] = &[
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/",
-    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}",
-    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/",
 ];
 
 pub(in crate::client) const ROUTE: Route = Route {

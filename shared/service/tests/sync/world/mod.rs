@@ -21,7 +21,7 @@ use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks}
 use plexus_service::{
     Ctx, Registration, Requester, ServiceConfig, ServiceError,
     sync::{SyncRequest, sync},
-    users::{admin_register::Nonces, passwords::Passwords},
+    users::passwords::Passwords,
 };
 use plexus_storage::{
     Store,
@@ -95,8 +95,10 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            rooms: plexus_service::ctx::Rooms::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
+            sync: plexus_service::SyncConfig::default(),
         };
         let ctx = Ctx {
             store,
@@ -106,6 +108,7 @@ impl World {
             passwords: Passwords::new(Handle::current()),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            turns: plexus_service::sync::Turns::default(),
         };
         Self {
             ctx,
