@@ -4,6 +4,7 @@ mod bench_room;
 mod costs;
 mod faults;
 mod relations;
+mod keys;
 mod rooms;
 mod unknown_commit;
 mod user_data;

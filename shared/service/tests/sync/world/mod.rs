@@ -202,7 +202,7 @@ impl World {
     }
 
     /// Commits, and publishes to this process.
-    async fn commit(&mut self, rows: Vec<Row>, statements: Vec<Statement>) {
+    pub(crate) async fn commit(&mut self, rows: Vec<Row>, statements: Vec<Statement>) {
         self.ctx
             .store
             .db()
