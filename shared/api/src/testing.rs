@@ -103,6 +103,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
             open: true,
             ..Registration::default()
         },
+        rooms: plexus_service::ctx::Rooms::default(),
         social: plexus_service::Social::default(),
         accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
@@ -114,6 +115,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         config: Arc::new(config),
         clock: Clock::new(|| 0),
         passwords: Passwords::new(Handle::current()),
+        user_memory: plexus_service::UserMemory::default(),
         sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
         syncs_told: plexus_service::presence::SyncsTold::default(),

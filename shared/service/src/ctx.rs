@@ -17,6 +17,8 @@ pub struct Ctx {
     pub config: Arc<ServiceConfig>,
     pub clock: Clock,
     pub passwords: Passwords,
+    /// What has been worked out from users' account data and receipts.
+    pub user_memory: crate::UserMemory,
     /// Where devices were seen, until it is written down.
     pub sightings: Sightings,
     /// What devices with lazy members have been sent of them.
@@ -38,6 +40,7 @@ pub struct ServiceConfig {
     pub server_name: OwnedServerName,
     /// The version of a room whose creator asked for none.
     pub default_room_version: RoomVersion,
+    pub rooms: Rooms,
     pub registration: Registration,
     pub social: Social,
     pub accounts: Accounts,
@@ -62,6 +65,15 @@ impl Default for SyncConfig {
             invite_state_types: Vec::new(),
         }
     }
+}
+
+/// What is allowed around rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rooms {
+    /// Only members of a room make aliases for it.
+    pub aliases_need_membership: bool,
+    /// The room directory is for those who have an account.
+    pub directory_needs_token: bool,
 }
 
 /// What people may find out about each other.

@@ -34,6 +34,7 @@ use metrics::counter;
 use plexus_core::{
     filter::Filter,
     ids::RoomNid,
+    position::WriterId,
     row::{Membership, PresenceState},
     token::{SyncToken, Unreached},
 };
@@ -82,6 +83,9 @@ pub async fn sync(ctx: &Ctx, requester: &Requester, request: SyncRequest) -> Res
     }
     let filter = filters::load(ctx, requester, request.filter.as_deref()).await?;
     let since = open_since(ctx, request.since.as_deref()).await?;
+    if let Some(since) = &since {
+        to_device::acknowledge(ctx, requester, since).await?;
+    }
     let since = match since {
         Some(since) if !request.full_state => since,
         whole => {
@@ -131,6 +135,8 @@ async fn answer(
     filter: &Filter,
     window: Window,
 ) -> Result<(SyncResponse, bool), ServiceError> {
+    let account_data = account_data::News::load(ctx, requester, &window).await?;
+    let ignored = crate::users::ignored::ignored_by(ctx, requester.user).await?;
     let scope = Scope {
         ctx,
         requester,
@@ -139,6 +145,8 @@ async fn answer(
         state_after: request.use_state_after,
         now_ms: ctx.clock.now_ms(),
         window,
+        account_data,
+        ignored,
         effort: Effort::default(),
     };
     let visits = visits::choose(&scope).await?;
@@ -158,7 +166,10 @@ async fn open_since(ctx: &Ctx, since: Option<&str>) -> Result<Option<SyncToken>,
     if token.generation() != ctx.config.generation {
         return Ok(None);
     }
-    tokens::open(ctx, token).await.map(Some)
+    let mut since = tokens::open(ctx, token).await?;
+    // No message has a later place than the answer that told of it.
+    since.to_device = since.to_device.min(since.position.get(WriterId::MASTER));
+    Ok(Some(since))
 }
 
 /// A device that was logged out while it waited is told nothing more.

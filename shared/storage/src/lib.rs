@@ -4,6 +4,7 @@
 //! written here) and how they are read. [`Store`] is where readers come in.
 
 pub mod access_tokens;
+pub mod account_data;
 pub mod accounts;
 mod cache;
 mod changes;
@@ -21,6 +22,7 @@ pub mod facts;
 pub mod fallback_keys;
 mod filters;
 pub mod forgotten_rooms;
+pub mod highlights;
 pub mod key_backup_sessions;
 pub mod key_backups;
 pub mod key_counts;
@@ -39,6 +41,7 @@ pub mod profiles;
 pub mod pushers;
 pub mod receipts;
 mod recent;
+pub mod refresh_tokens;
 pub mod relations;
 pub mod reports;
 pub mod room_aliases;
@@ -59,7 +62,10 @@ mod typing;
 pub mod user_directory;
 pub mod users;
 
-pub use self::{
-    cache::CacheUse, error::StoreError, memberless::MemberlessState, presence::StoredPresence, store::Store,
-    summaries::RoomSummary, typing::TypingUsers,
-};
+pub use self::cache::CacheUse;
+pub use self::error::StoreError;
+pub use self::memberless::MemberlessState;
+pub use self::presence::StoredPresence;
+pub use self::store::Store;
+pub use self::summaries::RoomSummary;
+pub use self::typing::TypingUsers;

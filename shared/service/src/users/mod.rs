@@ -1,13 +1,17 @@
-//! Accounts, sessions and profiles.
+//! Accounts, sessions, profiles, and what users keep for themselves.
 
+pub mod account_data;
 pub mod admin_register;
 pub mod directory;
+pub(crate) mod carry_over;
 pub mod filters;
+pub mod ignored;
 pub mod login;
 pub mod passwords;
 pub mod profiles;
 pub mod register;
 pub mod sessions;
 pub mod sightings;
+pub mod tags;
 mod tickets;
 pub mod uia;
