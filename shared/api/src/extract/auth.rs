@@ -4,12 +4,36 @@ use std::borrow::Cow;
 
 use actix_web::{HttpRequest, http::header};
 use percent_encoding::percent_decode_str;
-use plexus_service::{Ctx, Requester, ids::hash_access_token, users::sessions};
+use plexus_service::{
+    Ctx, Requester,
+    ids::hash_access_token,
+    users::sessions::{self, Locked},
+};
 
 use crate::{
     error::Error,
     routes::{Auth, Route},
 };
+
+/// The routes a locked user still has, <https://spec.matrix.org/v1.19/client-server-api/#account-locking>.
+const LOCKED_MAY: [&str; 2] = ["logout", "logout_all"];
+
+/// The routes a suspended user does not have: those that show others something new of him. He reads, leaves, redacts, looks after his keys and devices,
+/// and can close his account, <https://spec.matrix.org/v1.19/client-server-api/#account-suspension>.
+const SUSPENDED_MAY_NOT: &[&str] = &[
+    "create_room",
+    "invite",
+    "join",
+    "join_by_id",
+    "kick",
+    "ban",
+    "unban",
+    "send",
+    "send_state",
+    "typing",
+    "set_profile_field",
+    "delete_profile_field",
+];
 
 /// The access token of a request: `Authorization: Bearer`, or else `access_token` in the query.
 pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
@@ -40,11 +64,31 @@ pub async fn authenticate(
         };
     };
     let token_hash = hash_access_token(&token);
-    let requester = sessions::find_requester(ctx, &token_hash)
-        .await?
-        .ok_or_else(Error::unknown_token)?;
+    let locked = if LOCKED_MAY.contains(&route.name) {
+        Locked::Served
+    } else {
+        Locked::Refused
+    };
+    let requester = sessions::find_requester(ctx, &token_hash, locked).await?;
     if requester.guest && route.auth == Auth::User {
         return Err(Error::guest_access_forbidden("guests cannot do this"));
     }
+    if requester.suspended && SUSPENDED_MAY_NOT.contains(&route.name) {
+        return Err(Error::user_suspended("the account has been suspended"));
+    }
     Ok(Some((requester, token_hash)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::ROUTES;
+
+    #[test]
+    fn what_locked_and_suspended_users_may_is_said_of_routes_there_are() {
+        for name in LOCKED_MAY.iter().chain(SUSPENDED_MAY_NOT) {
+            let route = ROUTES.iter().find(|route| route.name == *name);
+            assert!(route.is_some_and(|route| route.auth != Auth::None), "{name}");
+        }
+    }
 }
