@@ -27,6 +27,13 @@ impl Command {
             Some(Kind::SetStanding(_)) => "set_standing",
             Some(Kind::SetPusher(_)) => "set_pusher",
             Some(Kind::DeletePusher(_)) => "delete_pusher",
+            Some(Kind::SetPresence(_)) => "set_presence",
+            Some(Kind::UploadKeys(_)) => "upload_keys",
+            Some(Kind::ClaimKeys(_)) => "claim_keys",
+            Some(Kind::SetCrossSigningKeys(_)) => "set_cross_signing_keys",
+            Some(Kind::AddSignatures(_)) => "add_signatures",
+            Some(Kind::SendToDevice(_)) => "send_to_device",
+            Some(Kind::AcknowledgeToDevice(_)) => "acknowledge_to_device",
         }
     }
 }

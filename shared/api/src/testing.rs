@@ -105,6 +105,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         },
         accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
+        sync: plexus_service::SyncConfig::default(),
     };
     Ctx {
         store,
@@ -114,6 +115,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         passwords: Passwords::new(Handle::current()),
         sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
+        turns: plexus_service::sync::Turns::default(),
     }
 }
 

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig,
+    Ctx, Registration, ServiceConfig, SyncConfig,
     ctx::Accounts,
-    sync::SentMembers,
+    sync::{SentMembers, Turns},
     users::{passwords::Passwords, sightings::Sightings},
 };
 use plexus_storage::{Store, db::Database};
@@ -106,6 +106,7 @@ impl Node {
             passwords: Passwords::new(Handle::current()),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
+            turns: Turns::default(),
         };
         let mut node = Self {
             ctx,
@@ -221,5 +222,9 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         },
         accounts: Accounts::default(),
         generation,
+        sync: SyncConfig {
+            timeline_limit_max: parts.config.sync.timeline_limit_max,
+            invite_state_types: parts.config.sync.invite_state_types.clone(),
+        },
     }
 }

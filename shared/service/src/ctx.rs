@@ -21,6 +21,8 @@ pub struct Ctx {
     pub sightings: Sightings,
     /// What devices with lazy members have been sent of them.
     pub sent_members: crate::sync::SentMembers,
+    /// Who has whole syncs answered at the moment.
+    pub turns: crate::sync::Turns,
 }
 
 /// The part of the configuration that decides behaviour.
@@ -34,6 +36,25 @@ pub struct ServiceConfig {
     pub accounts: Accounts,
     /// Which history the tokens of this database belong to; another one means initial sync.
     pub generation: String,
+    pub sync: SyncConfig,
+}
+
+/// What decides how a sync is answered.
+#[derive(Clone, Debug)]
+pub struct SyncConfig {
+    /// Most events of one room's timeline in one answer, whatever the filter asks for.
+    pub timeline_limit_max: usize,
+    /// The types of state that users who are invited or knock are shown, besides those of the specification.
+    pub invite_state_types: Vec<String>,
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        Self {
+            timeline_limit_max: 100,
+            invite_state_types: Vec::new(),
+        }
+    }
 }
 
 /// Who may make an account.

@@ -13,5 +13,5 @@ pub mod sync;
 pub mod tokens;
 pub mod users;
 
-pub use ctx::{Ctx, Registration, Requester, ServiceConfig};
+pub use ctx::{Ctx, Registration, Requester, ServiceConfig, SyncConfig};
 pub use error::ServiceError;

@@ -5,7 +5,7 @@ use ruma::{DeviceId, OwnedDeviceId};
 
 use crate::{
     Store, StoreError,
-    db::{DbRow, Statement},
+    db::{DbRow, Statement, Value},
     sql::{Int as _, one_row, opt_text, statement, text},
 };
 
@@ -77,6 +77,17 @@ impl Store {
             .await?
             .iter()
             .map(read)
+            .collect()
+    }
+
+    /// The ids of the devices of some users; [`DEVICES_MAX`] at most.
+    pub async fn device_ids(&self, users: &[UserNid]) -> Result<Vec<(UserNid, OwnedDeviceId)>, StoreError> {
+        let sql = "-- devices::device_ids
+            SELECT user_nid, device_id FROM devices WHERE user_nid = ANY($1) ORDER BY user_nid, device_id LIMIT $2";
+        let users = Value::Ints(users.iter().map(|user| user.0).collect());
+        let rows = self.db().query(sql, &[users, DEVICES_MAX.int()]).await?;
+        rows.iter()
+            .map(|row| Ok((UserNid(row.int(0)?), row.text(1)?.into())))
             .collect()
     }
 }

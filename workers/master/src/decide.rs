@@ -4,15 +4,19 @@
 
 mod account;
 mod create_room;
+mod cross_signing;
 mod device;
 mod event;
 mod head;
+mod keys;
 mod membership;
 mod profile;
 mod pusher;
 mod receipt;
 mod redaction;
+mod relation;
 mod session;
+mod to_device;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
 
@@ -41,7 +45,7 @@ impl Decision {
     }
 }
 
-/// The lane a Command runs in; `None` for typing, which has no lane because it is not stored.
+/// The lane a Command runs in; `None` for typing and presence, which have no lane because they are not stored.
 pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError> {
     let kind = command.kind.as_ref().ok_or(CommandError::Malformed("no kind"))?;
     let key = match kind {
@@ -63,6 +67,13 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::RefreshMember(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::SetTyping(_) => return Ok(None),
+        Kind::SetPresence(_) => return Ok(None),
+        Kind::UploadKeys(c) => user_lane(&c.user_id)?,
+        Kind::ClaimKeys(c) => user_lane(&c.user_id)?,
+        Kind::SetCrossSigningKeys(c) => user_lane(&c.user_id)?,
+        Kind::AddSignatures(c) => user_lane(&c.user_id)?,
+        Kind::SendToDevice(c) => user_lane(&c.sender)?,
+        Kind::AcknowledgeToDevice(c) => user_lane(&c.user_id)?,
     };
     Ok(Some(key))
 }
@@ -111,6 +122,13 @@ pub(crate) async fn decide(
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),
+        Kind::SetPresence(_) => return Err(CommandError::Malformed("presence has no lane")),
+        Kind::UploadKeys(c) => keys::upload_keys(leader, c).await?,
+        Kind::ClaimKeys(c) => keys::claim_keys(leader, c).await?,
+        Kind::SetCrossSigningKeys(c) => cross_signing::set_keys(leader, c).await?,
+        Kind::AddSignatures(c) => cross_signing::add_signatures(leader, c).await?,
+        Kind::SendToDevice(c) => to_device::send(leader, c).await?,
+        Kind::AcknowledgeToDevice(c) => to_device::acknowledge(leader, c).await?,
     };
     if let Some(task) = command.task {
         decision.change.statements.push(plexus_storage::tasks::delete(task));

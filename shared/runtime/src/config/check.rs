@@ -11,6 +11,12 @@ const LEASE_TTL_MS: std::ops::RangeInclusive<u64> = 1000..=60_000;
 /// More connections than this are a mistake: PostgreSQL's default is 100 in all.
 const POOL_MAX: usize = 1000;
 
+/// A sync of a few rooms with more events than this is no sync any more.
+const TIMELINE_LIMIT_MAX: std::ops::RangeInclusive<usize> = 1..=1000;
+
+/// Most types of state that invited users are shown besides the usual ones.
+const INVITE_STATE_TYPES_MAX: usize = 50;
+
 /// The room versions there are.
 const ROOM_VERSIONS: std::ops::RangeInclusive<u8> = 1..=12;
 
@@ -73,6 +79,17 @@ fn check_values(config: &Config, broken: &mut Broken<'_>) {
         let (start, end) = LEASE_TTL_MS.into_inner();
         let sentence = format!("lease.ttl_ms is {ttl}, but it has to be between {start} and {end}");
         broken.note(&["lease.ttl_ms"], &sentence);
+    }
+    let limit = config.sync.timeline_limit_max;
+    if !TIMELINE_LIMIT_MAX.contains(&limit) {
+        let (start, end) = TIMELINE_LIMIT_MAX.into_inner();
+        let sentence = format!("sync.timeline_limit_max is {limit}, but it has to be between {start} and {end}");
+        broken.note(&["sync.timeline_limit_max"], &sentence);
+    }
+    let types = config.sync.invite_state_types.len();
+    if types > INVITE_STATE_TYPES_MAX {
+        let sentence = format!("sync.invite_state_types has {types} types, more than {INVITE_STATE_TYPES_MAX}");
+        broken.note(&["sync.invite_state_types"], &sentence);
     }
     let pool = config.database.pool_max;
     if !(1..=POOL_MAX).contains(&pool) {

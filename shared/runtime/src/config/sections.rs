@@ -36,6 +36,8 @@ pub struct Config {
     pub registration: Registration,
     /// Defaults of new rooms.
     pub rooms: Rooms,
+    /// What syncs tell.
+    pub sync: Sync,
     /// Requests that go out to others: push gateways.
     pub outbound: Outbound,
     /// Who is master, when several processes can be.
@@ -114,6 +116,16 @@ pub struct Rooms {
     pub default_version: String,
 }
 
+/// What syncs tell.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sync {
+    /// Most events of one room's timeline in one answer, whatever a filter asks for: 1 to 1000.
+    pub timeline_limit_max: usize,
+    /// The types of state that users who are invited or knock are shown of a room, besides those the specification names.
+    pub invite_state_types: Vec<String>,
+}
+
 /// Requests that go out to others.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -179,6 +191,7 @@ impl Default for Config {
             redis: Redis::default(),
             registration: Registration::default(),
             rooms: Rooms::default(),
+            sync: Sync::default(),
             outbound: Outbound::default(),
             lease: Lease::default(),
             log: Log::default(),
@@ -231,6 +244,15 @@ impl Default for Rooms {
     fn default() -> Self {
         Self {
             default_version: "12".to_owned(),
+        }
+    }
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            timeline_limit_max: 100,
+            invite_state_types: Vec::new(),
         }
     }
 }

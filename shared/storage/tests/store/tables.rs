@@ -159,6 +159,8 @@ async fn rooms_of_every_version_and_their_heads() {
                 depth: 5,
                 room_root: NodeId(6),
                 next_node: NodeId(8),
+                joined: 3,
+                invited: 2,
             };
             let db = world.store.db();
             assert_eq!(room_heads::load(db, room.nid).await.unwrap(), None);

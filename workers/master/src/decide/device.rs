@@ -5,7 +5,11 @@ use plexus_proto::RenameDevice;
 use plexus_storage::{access_tokens, device_sightings, devices, refresh_tokens};
 use ruma::DeviceId;
 
-use super::{Decision, account::local_account};
+use super::{
+    Decision,
+    account::local_account,
+    keys::{mark_device_list, remove_keys_of_device},
+};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, not_found},
@@ -14,6 +18,7 @@ use crate::{
 
 /// Removes a device and everything that hangs on it. Whatever else belongs to a device is removed here too, by whoever adds it.
 pub(super) fn delete_device(change: &mut ChangeSet, user: UserNid, device_id: &DeviceId) {
+    remove_keys_of_device(user, device_id, change);
     change.statements.extend([
         refresh_tokens::delete_of_device(user, device_id),
         access_tokens::delete_of_device(user, device_id),
@@ -45,6 +50,6 @@ pub(super) async fn rename_device(leader: &Leader, command: &RenameDevice) -> Re
         device: device_id.to_owned(),
         deleted: false,
     });
-    change.rows.push(Row::DeviceList { user });
+    mark_device_list(user, change);
     Ok(decision)
 }

@@ -9,7 +9,7 @@ use plexus_storage::{
 };
 use ruma::{DeviceId, OwnedDeviceId};
 
-use super::{Decision, account::local_account, device::delete_device};
+use super::{Decision, account::local_account, device::delete_device, keys::mark_device_list};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, unknown_token},
@@ -20,9 +20,13 @@ use crate::{
 pub(super) async fn create_session(leader: &Leader, command: &CreateSession) -> Result<Decision, CommandError> {
     let user = local_account(leader, &command.user_id).await?;
     let session = command.session.as_ref().ok_or(CommandError::Malformed("no session"))?;
+    let device = device_id(&session.device_id)?;
     let mut decision = Decision::default();
-    end_tokens(&mut decision.change, user, &device_id(&session.device_id)?);
+    end_tokens(&mut decision.change, user, &device);
     add_session(user, session, leader.clock.now_ms(), &mut decision.change)?;
+    if leader.store.device(user, &device).await?.is_none() {
+        mark_device_list(user, &mut decision.change);
+    }
     Ok(decision)
 }
 
@@ -46,7 +50,7 @@ pub(super) fn end_sessions(change: &mut ChangeSet, user: UserNid, doomed: &[Devi
         delete_device(change, user, &device.device_id);
     }
     if !doomed.is_empty() {
-        change.rows.push(Row::DeviceList { user });
+        mark_device_list(user, change);
     }
 }
 

@@ -97,6 +97,7 @@ impl World {
             registration: Registration::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
+            sync: plexus_service::SyncConfig::default(),
         };
         let ctx = Ctx {
             store,
@@ -106,6 +107,7 @@ impl World {
             passwords: Passwords::new(Handle::current()),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            turns: plexus_service::sync::Turns::default(),
         };
         Self {
             ctx,
