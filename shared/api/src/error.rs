@@ -86,7 +86,11 @@ const INVALID_USERNAME: Code = code(
     400,
     "the user name has characters that are not allowed",
 );
-const KEY_TOO_LARGE: Code = code("M_KEY_TOO_LARGE", 400, "the name of a profile's field has more than 255 bytes");
+const KEY_TOO_LARGE: Code = code(
+    "M_KEY_TOO_LARGE",
+    400,
+    "the name of a profile's field has more than 255 bytes",
+);
 const LIMIT_EXCEEDED: Code = code(
     "M_LIMIT_EXCEEDED",
     429,

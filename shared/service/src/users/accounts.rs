@@ -109,7 +109,10 @@ async fn find_moderated(
         return Err(ServiceError::forbidden("only a server administrator may do this"));
     }
     if user_id.server_name() != ctx.config.server_name {
-        return Err(ServiceError::refused(Refusal::InvalidParam, "the user is of another server"));
+        return Err(ServiceError::refused(
+            Refusal::InvalidParam,
+            "the user is of another server",
+        ));
     }
     let account = find_account(ctx, user_id).await?;
     let account = account.filter(|account| !account.deactivated);

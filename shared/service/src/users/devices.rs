@@ -98,7 +98,9 @@ fn deletion_of(device_ids: &[String]) -> String {
 /// Where and when a user's devices were seen: for himself and for administrators, <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3adminwhoisuserid>.
 pub async fn who_is(ctx: &Ctx, requester: &Requester, user_id: &UserId) -> Result<Value, ServiceError> {
     if requester.user_id != user_id && !requester.admin {
-        return Err(ServiceError::forbidden("only the user himself and administrators see this"));
+        return Err(ServiceError::forbidden(
+            "only the user himself and administrators see this",
+        ));
     }
     let unknown = || ServiceError::refused(Refusal::NotFound, "there is no such user");
     let user = ctx.store.user_nid(user_id).await?.ok_or_else(unknown)?;

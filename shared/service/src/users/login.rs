@@ -89,7 +89,10 @@ pub async fn give_login_token(
     auth: Option<&Value>,
 ) -> Result<(String, i64), ServiceError> {
     if !ctx.config.accounts.login_tokens {
-        return Err(ServiceError::refused(Refusal::Unrecognized, "there are no login tokens here"));
+        return Err(ServiceError::refused(
+            Refusal::Unrecognized,
+            "there are no login tokens here",
+        ));
     }
     uia::authorize(ctx, requester, auth, "POST /login/get_token").await?;
     let token = tickets::give(ctx, Kind::Login, &requester.user_id).await?;

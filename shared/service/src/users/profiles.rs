@@ -25,7 +25,10 @@ pub async fn get_profile(
     user_id: &UserId,
 ) -> Result<Arc<Profile>, ServiceError> {
     if requester.is_none() && ctx.config.accounts.profiles_need_token {
-        return Err(ServiceError::refused(Refusal::MissingToken, "profiles are shown to users only"));
+        return Err(ServiceError::refused(
+            Refusal::MissingToken,
+            "profiles are shown to users only",
+        ));
     }
     let unknown = || ServiceError::not_found("there is no profile of this user");
     let user = ctx.store.user_nid(user_id).await?.ok_or_else(unknown)?;
@@ -52,7 +55,10 @@ pub async fn set_profile_field(
         ));
     }
     if field.len() > FIELD_NAME_BYTES_MAX {
-        return Err(ServiceError::refused(Refusal::KeyTooLarge, "the name of the field is too long"));
+        return Err(ServiceError::refused(
+            Refusal::KeyTooLarge,
+            "the name of the field is too long",
+        ));
     }
     if field.is_empty() {
         return Err(ServiceError::invalid_param("the name of the field is empty"));

@@ -9,11 +9,7 @@ use super::{
     sessions::{DeviceWish, NewSession, create_session},
     uia::{self, Demand, Stage},
 };
-use crate::{
-    Ctx, ServiceError,
-    error::Refusal,
-    ids::hash_access_token,
-};
+use crate::{Ctx, ServiceError, error::Refusal, ids::hash_access_token};
 
 /// What a client sends.
 #[derive(Debug, Default, Deserialize)]
@@ -105,7 +101,10 @@ pub async fn sign_up(ctx: &Ctx, request: SignUp) -> Result<SignedUp, ServiceErro
 /// Makes an account without a name or a password, for somebody who looks around.
 pub async fn sign_up_guest(ctx: &Ctx, request: SignUp) -> Result<SignedUp, ServiceError> {
     if !ctx.config.registration.guests {
-        return Err(ServiceError::refused(Refusal::GuestsForbidden, "this server has no guests"));
+        return Err(ServiceError::refused(
+            Refusal::GuestsForbidden,
+            "this server has no guests",
+        ));
     }
     let user_id = choose_user_id(&ctx.config.server_name, None)?;
     let account = NewAccount {
@@ -202,7 +201,10 @@ async fn check_name(
     let guest = session.filter(|session| session.guest && !session.deactivated);
     match (guest, wanted) {
         (Some(guest), Some(wanted)) if guest.user_id == *wanted => Ok(true),
-        (_, None) => Err(ServiceError::refused(Refusal::MissingParam, "missing the guest's username")),
+        (_, None) => Err(ServiceError::refused(
+            Refusal::MissingParam,
+            "missing the guest's username",
+        )),
         (Some(_) | None, Some(_)) => Err(ServiceError::forbidden("the guest's token is not of this user")),
     }
 }

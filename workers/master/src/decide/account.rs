@@ -77,7 +77,9 @@ pub(super) async fn set_password(leader: &Leader, command: &SetPassword) -> Resu
     let user = local_account(leader, &command.user_id).await?;
     let mut decision = Decision::default();
     let change = &mut decision.change;
-    change.statements.push(accounts::set_password(user, &command.password_hash));
+    change
+        .statements
+        .push(accounts::set_password(user, &command.password_hash));
     change.rows.push(Row::Account { user });
     if command.end_other_sessions {
         let mut doomed = leader.store.devices(user).await?;

@@ -2,7 +2,7 @@
 
 use plexus_core::{ids::UserNid, row::Row};
 use plexus_proto::RenameDevice;
-use plexus_storage::{access_tokens, device_sightings, devices, refresh_tokens};
+use plexus_storage::{access_tokens, device_sightings, devices, pushers, refresh_tokens};
 use ruma::DeviceId;
 
 use super::{
@@ -23,6 +23,7 @@ pub(super) fn delete_device(change: &mut ChangeSet, user: UserNid, device_id: &D
         refresh_tokens::delete_of_device(user, device_id),
         access_tokens::delete_of_device(user, device_id),
         device_sightings::delete(user, device_id),
+        pushers::delete_of_device(user, device_id),
         devices::delete(user, device_id),
     ]);
     change.rows.push(Row::Device {

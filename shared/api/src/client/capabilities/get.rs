@@ -4,8 +4,8 @@ use plexus_core::room_version::RoomVersion;
 use ruma::{
     RoomVersionId,
     api::client::discovery::get_capabilities::v3::{
-        AccountModerationCapability, Capabilities, ChangePasswordCapability, GetLoginTokenCapability, Request, Response, RoomVersionStability,
-        RoomVersionsCapability, ThirdPartyIdChangesCapability,
+        AccountModerationCapability, Capabilities, ChangePasswordCapability, GetLoginTokenCapability, Request,
+        Response, RoomVersionStability, RoomVersionsCapability, ThirdPartyIdChangesCapability,
     },
 };
 

@@ -1,9 +1,5 @@
 //! `POST /account/password`: another password.
 
-use plexus_service::users::accounts::change_password;
-use ruma::api::client::account::change_password::v3::Request;
-use serde::Deserialize;
-use serde_json::Value;
 use crate::{
     call::Call,
     error::Error,
@@ -11,8 +7,13 @@ use crate::{
     http::{Reply, json_reply},
     routes::{Auth, Route},
 };
+use plexus_service::users::accounts::change_password;
+use ruma::api::client::account::change_password::v3::Request;
+use serde::Deserialize;
+use serde_json::Value;
 
-pub(in crate::client) const ROUTE: Route = Route::of::<Request>("change_password", Auth::User, |call| Box::pin(handle(call)));
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("change_password", Auth::User, |call| Box::pin(handle(call)));
 
 #[derive(Deserialize)]
 struct Body {

@@ -1,9 +1,5 @@
 //! `POST /account/deactivate`: the end of an account.
 
-use plexus_service::users::accounts::deactivate;
-use ruma::api::client::account::deactivate::v3::Request;
-use serde::Deserialize;
-use serde_json::Value;
 use crate::{
     call::Call,
     error::Error,
@@ -11,8 +7,13 @@ use crate::{
     http::{Reply, json_reply},
     routes::{Auth, Route},
 };
+use plexus_service::users::accounts::deactivate;
+use ruma::api::client::account::deactivate::v3::Request;
+use serde::Deserialize;
+use serde_json::Value;
 
-pub(in crate::client) const ROUTE: Route = Route::of::<Request>("deactivate", Auth::User, |call| Box::pin(handle(call)));
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("deactivate", Auth::User, |call| Box::pin(handle(call)));
 
 #[derive(Deserialize)]
 struct Body {

@@ -21,5 +21,7 @@ async fn handle(call: Call) -> Result<Reply, Error> {
         Some("guest") => sign_up_guest(call.ctx(), body).await?,
         Some(_) => return Err(Error::invalid_param("kind is neither user nor guest")),
     };
-    Ok(json_reply(session_reply(&made.user_id, made.session.as_ref()).to_string()))
+    Ok(json_reply(
+        session_reply(&made.user_id, made.session.as_ref()).to_string(),
+    ))
 }

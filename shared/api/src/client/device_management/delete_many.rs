@@ -1,9 +1,5 @@
 //! `POST /delete_devices`: the end of some of them.
 
-use plexus_service::users::devices::delete_devices;
-use ruma::api::client::device::delete_devices::v3::Request;
-use serde::Deserialize;
-use serde_json::Value;
 use crate::{
     call::Call,
     error::Error,
@@ -11,8 +7,13 @@ use crate::{
     http::{Reply, json_reply},
     routes::{Auth, Route},
 };
+use plexus_service::users::devices::delete_devices;
+use ruma::api::client::device::delete_devices::v3::Request;
+use serde::Deserialize;
+use serde_json::Value;
 
-pub(in crate::client) const ROUTE: Route = Route::of::<Request>("delete_devices", Auth::User, |call| Box::pin(handle(call)));
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("delete_devices", Auth::User, |call| Box::pin(handle(call)));
 
 #[derive(Deserialize)]
 struct Body {

@@ -1,14 +1,14 @@
 //! `GET /devices`: where the user is logged in.
 
-use plexus_service::users::devices::list_devices;
-use ruma::api::client::device::get_devices::v3::Request;
-use serde_json::json;
 use crate::{
     call::Call,
     error::Error,
     http::{Reply, json_reply},
     routes::{Auth, Route},
 };
+use plexus_service::users::devices::list_devices;
+use ruma::api::client::device::get_devices::v3::Request;
+use serde_json::json;
 
 pub(in crate::client) const ROUTE: Route = Route::of::<Request>("devices", Auth::Guest, |call| Box::pin(handle(call)));
 

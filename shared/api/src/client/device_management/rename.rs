@@ -1,8 +1,5 @@
 //! `PUT /devices/{deviceId}`: another name for one of them.
 
-use plexus_service::users::devices::{get_device, rename_device};
-use ruma::{DeviceId, api::client::device::update_device::v3::Request};
-use serde::Deserialize;
 use crate::{
     call::Call,
     error::Error,
@@ -10,8 +7,12 @@ use crate::{
     http::{Reply, json_reply},
     routes::{Auth, Route},
 };
+use plexus_service::users::devices::{get_device, rename_device};
+use ruma::{DeviceId, api::client::device::update_device::v3::Request};
+use serde::Deserialize;
 
-pub(in crate::client) const ROUTE: Route = Route::of::<Request>("rename_device", Auth::Guest, |call| Box::pin(handle(call)));
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("rename_device", Auth::Guest, |call| Box::pin(handle(call)));
 
 #[derive(Deserialize)]
 struct Body {

@@ -1,8 +1,5 @@
 //! `POST /user/{userId}/openid/request_token`: a token that shows another service who the user is.
 
-use plexus_service::users::open_id::give_token;
-use ruma::{OwnedUserId, api::client::account::request_openid_token::v3::Request};
-use serde_json::json;
 use crate::{
     call::Call,
     error::Error,
@@ -10,8 +7,12 @@ use crate::{
     http::{Reply, json_reply},
     routes::{Auth, Route},
 };
+use plexus_service::users::open_id::give_token;
+use ruma::{OwnedUserId, api::client::account::request_openid_token::v3::Request};
+use serde_json::json;
 
-pub(in crate::client) const ROUTE: Route = Route::of::<Request>("openid_token", Auth::User, |call| Box::pin(handle(call)));
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("openid_token", Auth::User, |call| Box::pin(handle(call)));
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let user_id: OwnedUserId = parse_path(&call, 0, "the user id")?;

@@ -12,8 +12,7 @@ use crate::{
     routes::{Auth, Route},
 };
 
-pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("is_locked", Auth::User, |call| Box::pin(handle(call)));
+pub(in crate::client) const ROUTE: Route = Route::of::<Request>("is_locked", Auth::User, |call| Box::pin(handle(call)));
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let user_id: OwnedUserId = parse_path(&call, 0, "the user id")?;

@@ -8,6 +8,7 @@ use crate::{
     routes::{Auth, Route},
 };
 
-pub(in crate::client) const ROUTE: Route = Route::of::<Request>("third_party_user_of_protocol", Auth::User, |_: Call| {
-    Box::pin(async { Err(Error::not_found("there is no such protocol")) })
-});
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("third_party_user_of_protocol", Auth::User, |_: Call| {
+        Box::pin(async { Err(Error::not_found("there is no such protocol")) })
+    });

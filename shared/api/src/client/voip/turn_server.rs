@@ -10,7 +10,8 @@ use crate::{
     routes::{Auth, Route},
 };
 
-pub(in crate::client) const ROUTE: Route = Route::of::<Request>("turn_server", Auth::User, |call| Box::pin(async move { handle(&call) }));
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("turn_server", Auth::User, |call| Box::pin(async move { handle(&call) }));
 
 fn handle(call: &Call) -> Result<Reply, Error> {
     let relay = turn_server(call.ctx(), call.requester()?)?;
