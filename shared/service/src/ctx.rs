@@ -105,6 +105,8 @@ pub struct Accounts {
     pub login_tokens: bool,
     /// Whether only users see profiles.
     pub profiles_need_token: bool,
+    /// Whether a proxy in front says where requests come from.
+    pub behind_proxy: bool,
     pub turn: Turn,
     pub discovery: Discovery,
 }
