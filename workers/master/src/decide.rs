@@ -7,6 +7,7 @@ mod create_room;
 mod cross_signing;
 mod device;
 mod event;
+mod guests;
 mod head;
 mod keys;
 mod membership;

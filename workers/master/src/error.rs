@@ -59,6 +59,11 @@ pub(crate) fn forbidden(error: impl Into<String>) -> CommandError {
     refused(403, "M_FORBIDDEN", error)
 }
 
+/// `M_GUEST_ACCESS_FORBIDDEN`: a guest may not do it here.
+pub(crate) fn guest_access_forbidden(error: impl Into<String>) -> CommandError {
+    refused(403, "M_GUEST_ACCESS_FORBIDDEN", error)
+}
+
 /// The one answer for whoever has nothing to do with a room, whether it is there or not: nobody learns from it which rooms exist.
 pub(crate) fn outsider() -> CommandError {
     forbidden("There is no such room on this server, or you are not in it")

@@ -9,13 +9,14 @@ use plexus_proto::{
 };
 use plexus_storage::{
     accounts::{self, Account, Standing},
-    profiles, tasks,
+    profiles,
 };
 use serde_json::value::to_raw_value;
 
 use super::{
     Decision,
     event::user_id,
+    guests::add_tasks,
     session::{add_session, end_sessions},
 };
 use crate::{
@@ -117,9 +118,7 @@ pub(super) async fn deactivate(leader: &Leader, command: &Deactivate) -> Result<
             action: Action::Leave.into(),
             ..ChangeMembership::default()
         };
-        let task = leader.new_task(Kind::ChangeMembership(leave));
-        change.statements.push(tasks::insert(&task));
-        change.asks_for_tasks = true;
+        add_tasks(change, &[leader.new_task(Kind::ChangeMembership(leave))]);
     }
     Ok(decision)
 }

@@ -17,7 +17,7 @@ use plexus_storage::{
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, head::PendingHead, redaction, relation};
+use super::{Decision, guests, head::PendingHead, redaction, relation};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -66,7 +66,11 @@ pub(super) async fn send_event(
         return Ok(Decision::unchanged(same.event_id()));
     }
     relation::check(leader, head, &draft).await?;
-    append(leader, head, draft, leader.clock.now_ms()).await
+    // Before the head moves: an error after that would leave it moved.
+    let departures = guests::departures(leader, head, draft.kind, draft.state_key, content.get()).await?;
+    let mut decision = append(leader, head, draft, leader.clock.now_ms()).await?;
+    guests::add_tasks(&mut decision.change, &departures);
+    Ok(decision)
 }
 
 /// Content in the one form in which its members can be told apart.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, value::to_raw_value};
 use super::{
     Decision,
     event::{Draft, append, same_json, user_id},
+    guests,
     head::PendingHead,
 };
 use crate::{
@@ -41,6 +42,9 @@ pub(super) async fn change_membership(
     content.insert("membership".to_owned(), membership.as_str().into());
     if let Some(reason) = &command.reason {
         content.insert("reason".to_owned(), reason.as_str().into());
+    }
+    if membership == Membership::Join {
+        guests::check_join(leader, head, target).await?;
     }
     if matches!(membership, Membership::Join | Membership::Invite | Membership::Knock) {
         add_profile(leader, target, &mut content).await?;
