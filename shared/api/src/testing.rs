@@ -103,6 +103,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
             open: true,
             ..Registration::default()
         },
+        rooms: plexus_service::ctx::Rooms::default(),
         accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
         sync: plexus_service::SyncConfig::default(),

@@ -14,9 +14,6 @@ use crate::{
 /// Bounds the cache.
 const CACHE_BYTES: u64 = 8 << 20;
 
-/// Most users one query asks for.
-const USERS_PER_QUERY_MAX: usize = 1_000;
-
 /// A local account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -121,20 +118,6 @@ impl Store {
             .accounts
             .get_or_load(&user, || self.load_account(user))
             .await
-    }
-
-    /// Those of some users who are guests of this server.
-    pub async fn guests_among(&self, users: &[UserNid]) -> Result<Vec<UserNid>, StoreError> {
-        let mut guests = Vec::new();
-        for chunk in users.chunks(USERS_PER_QUERY_MAX) {
-            let sql = "-- accounts::guests_among
-                SELECT user_nid FROM accounts WHERE user_nid = ANY($1) AND guest";
-            let nids = chunk.iter().map(|user| user.0).collect();
-            for row in self.db().query(sql, &[Value::Ints(nids)]).await? {
-                guests.push(UserNid(row.int(0)?));
-            }
-        }
-        Ok(guests)
     }
 
     async fn load_account(&self, user: UserNid) -> Result<Option<Arc<Account>>, StoreError> {

@@ -40,7 +40,7 @@ pub struct Config {
     pub turn: Turn,
     /// What is told to whoever knows only the server's name.
     pub discovery: Discovery,
-    /// Defaults of new rooms.
+    /// Defaults of new rooms, and what is allowed around rooms.
     pub rooms: Rooms,
     /// What syncs tell.
     pub sync: Sync,
@@ -178,12 +178,16 @@ pub struct Discovery {
     pub support_page: String,
 }
 
-/// Defaults of new rooms.
+/// Defaults of new rooms, and what is allowed around rooms.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rooms {
     /// The version of a room whose creator does not ask for one, "1" to "12".
     pub default_version: String,
+    /// Whether only members of a room may make aliases for it. Administrators always may.
+    pub aliases_need_membership: bool,
+    /// Whether the room directory is shown only to those who have an account here.
+    pub directory_needs_token: bool,
 }
 
 /// What syncs tell.
@@ -348,6 +352,8 @@ impl Default for Rooms {
     fn default() -> Self {
         Self {
             default_version: "12".to_owned(),
+            aliases_need_membership: true,
+            directory_needs_token: false,
         }
     }
 }

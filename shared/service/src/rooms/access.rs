@@ -40,6 +40,8 @@ pub async fn view_room(ctx: &Ctx, requester: &Requester, room_id: &RoomId) -> Re
     let up_to = now(ctx);
     let room = ctx.store.room(room_id).await?.ok_or_else(not_in_room)?;
     let newest = ctx.store.membership_at(requester.user, room.nid, up_to).await?;
+    // Who has forgotten a room is nothing to it until he comes back.
+    let newest = newest.filter(|newest| !newest.forgotten);
     let membership = newest.map(|newest| newest.membership);
     let (readable_to, last_join) = match newest {
         Some(newest) if newest.membership == Membership::Join => (Some(up_to), Some(newest.position)),

@@ -14,7 +14,10 @@ async fn a_ticket_is_taken_once_and_before_it_expires() {
         assert_eq!(store.ticket(&[1; 32], 100).await.unwrap(), None);
         assert_eq!(store.take_ticket(&[1; 32], 100).await.unwrap(), None);
         let other = world.other_process();
-        assert_eq!(other.take_ticket(&[1; 32], 50).await.unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(
+            other.take_ticket(&[1; 32], 50).await.unwrap().as_deref(),
+            Some(&b"one"[..])
+        );
         assert_eq!(store.take_ticket(&[1; 32], 50).await.unwrap(), None);
     }
 }

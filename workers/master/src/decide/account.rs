@@ -9,14 +9,13 @@ use plexus_proto::{
 };
 use plexus_storage::{
     accounts::{self, Account, Standing},
-    profiles,
+    profiles, tasks,
 };
 use serde_json::value::to_raw_value;
 
 use super::{
     Decision,
     event::user_id,
-    guests::add_tasks,
     session::{add_session, end_sessions},
 };
 use crate::{
@@ -118,7 +117,9 @@ pub(super) async fn deactivate(leader: &Leader, command: &Deactivate) -> Result<
             action: Action::Leave.into(),
             ..ChangeMembership::default()
         };
-        add_tasks(change, &[leader.new_task(Kind::ChangeMembership(leave))]);
+        let task = leader.new_task(Kind::ChangeMembership(leave));
+        change.statements.push(tasks::insert(&task));
+        change.asks_for_tasks = true;
     }
     Ok(decision)
 }

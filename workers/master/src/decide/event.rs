@@ -66,10 +66,11 @@ pub(super) async fn send_event(
         return Ok(Decision::unchanged(same.event_id()));
     }
     relation::check(leader, head, &draft).await?;
-    // Before the head moves: an error after that would leave it moved.
-    let departures = guests::departures(leader, head, draft.kind, draft.state_key, content.get()).await?;
+    let lets_guests_go = guests::are_let_go(leader, head, &draft).await?;
     let mut decision = append(leader, head, draft, leader.clock.now_ms()).await?;
-    guests::add_tasks(&mut decision.change, &departures);
+    if lets_guests_go {
+        guests::ask_for_removal(leader, head, &mut decision.change);
+    }
     Ok(decision)
 }
 
@@ -198,7 +199,6 @@ async fn persist(
     let membership = match member_of(body) {
         None => None,
         Some((target, membership)) => {
-            head.count(was, membership);
             let target = leader.interner.user(target).await?.with(&mut change.statements);
             change.statements.push(memberships::insert(
                 target,
@@ -212,6 +212,9 @@ async fn persist(
     };
     let state_key = state.as_ref().map(|(key, ..)| *key);
     head.advance(nid, body, state.map(|(_, inserted, next)| (inserted, next)));
+    if let Some((_, membership)) = membership {
+        head.count(was, membership);
+    }
     let row = NewEventRow {
         nid,
         room: head.info.nid,

@@ -1,76 +1,92 @@
-//! Guests: they are in a room only while its `m.room.guest_access` says that they may be, <https://spec.matrix.org/v1.19/client-server-api/#guest-access>.
+//! Guests in rooms: they are in only where, and for as long as, the room lets them.
 
-use plexus_core::{ids::UserNid, row::Membership};
-use plexus_proto::{ChangeMembership, change_membership::Action, command::Kind};
-use plexus_storage::{tasks, tasks::Task};
-use ruma::UserId;
-use serde_json::Value;
+use plexus_core::row::Membership;
+use plexus_proto::{RemoveGuests, command::Kind};
+use plexus_storage::tasks;
+use serde_json::{Value, json, value::to_raw_value};
 
-use super::head::PendingHead;
-use crate::{
-    change_set::ChangeSet,
-    error::{CommandError, guest_access_forbidden},
-    leader::Leader,
+use super::{
+    Decision,
+    event::{Draft, append},
+    head::PendingHead,
 };
+use crate::{change_set::ChangeSet, error::CommandError, leader::Leader};
 
 const GUEST_ACCESS: &str = "m.room.guest_access";
 
-/// Whether a state event's content lets guests in.
-fn lets_guests_in(content: &str) -> bool {
-    serde_json::from_str::<Value>(content).is_ok_and(|content| content["guest_access"] == "can_join")
+/// Guests that leave a room by one Command; for the rest there is another.
+const REMOVED_MAX: usize = 100;
+
+/// Whether the room lets guests in.
+pub(super) async fn may_join(leader: &Leader, head: &mut PendingHead) -> Result<bool, CommandError> {
+    let access = head.state_event(leader, GUEST_ACCESS, "").await?;
+    let access = access.and_then(|event| event.content_string("guest_access"));
+    Ok(access.as_deref() == Some("can_join"))
 }
 
-/// Refuses a guest of this server where the room does not let guests in.
-pub(super) async fn check_join(leader: &Leader, head: &mut PendingHead, user_id: &UserId) -> Result<(), CommandError> {
-    if user_id.server_name() != leader.server_name {
-        return Ok(());
-    }
-    let Some(user) = leader.store.user_nid(user_id).await? else {
-        return Ok(());
-    };
-    let account = leader.store.account(user).await?;
-    if !account.is_some_and(|account| account.guest) {
-        return Ok(());
-    }
-    match head.state_event(leader, GUEST_ACCESS, "").await? {
-        Some(event) if lets_guests_in(event.content()) => Ok(()),
-        Some(_) | None => Err(guest_access_forbidden("The room does not let guests in")),
-    }
-}
-
-/// The departures of this server's guests that follow from a state event, if it no longer lets them be there.
-pub(super) async fn departures(
+/// Whether this event is the one that lets guests in no longer.
+pub(super) async fn are_let_go(
     leader: &Leader,
-    head: &PendingHead,
-    kind: &str,
-    state_key: Option<&str>,
-    content: &str,
-) -> Result<Vec<Task>, CommandError> {
-    if kind != GUEST_ACCESS || state_key != Some("") || lets_guests_in(content) {
-        return Ok(Vec::new());
+    head: &mut PendingHead,
+    draft: &Draft<'_>,
+) -> Result<bool, CommandError> {
+    if draft.kind != GUEST_ACCESS || draft.state_key != Some("") {
+        return Ok(false);
     }
-    let room = leader.store.room_by_nid(head.info.nid).await?;
-    // A room that is only just being made has nobody in it.
-    let Some(room) = room else { return Ok(Vec::new()) };
-    let members = leader.store.room_members(head.info.nid).await?;
-    let joined: Vec<UserNid> = members.with(Membership::Join).map(|(user, _)| user).collect();
-    let mut departures = Vec::new();
-    for guest in leader.store.guests_among(&joined).await? {
-        let guest = leader.store.user_id(guest).await?;
-        let guest = guest.ok_or(CommandError::Damaged("a member without an id"))?.to_string();
-        departures.push(leader.new_task(Kind::ChangeMembership(ChangeMembership {
-            room_id: room.id.to_string(),
-            sender: guest.clone(),
-            target: guest,
-            action: Action::Leave.into(),
-            ..ChangeMembership::default()
-        })));
-    }
-    Ok(departures)
+    let content: Value = serde_json::from_str(draft.content.get()).unwrap_or_default();
+    Ok(content["guest_access"] != "can_join" && may_join(leader, head).await?)
 }
 
-/// Adds tasks to what asks for them.
-pub(super) fn add_tasks(change: &mut ChangeSet, added: &[Task]) {
-    change.asks_for_tasks |= !added.is_empty();
-    change.statements.extend(added.iter().map(tasks::insert));
+/// Adds the Command that removes the room's guests to what is committed.
+pub(super) fn ask_for_removal(leader: &Leader, head: &PendingHead, change: &mut ChangeSet) {
+    let room_id = head.info.id.to_string();
+    let task = leader.new_task(Kind::RemoveGuests(RemoveGuests { room_id }));
+    change.statements.push(tasks::insert(&task));
+    change.asks_for_tasks = true;
+}
+
+/// Lets guests leave a room, unless it has let them in again.
+pub(super) async fn remove_guests(
+    leader: &Leader,
+    head: &mut PendingHead,
+    _: &RemoveGuests,
+) -> Result<Decision, CommandError> {
+    let mut change = ChangeSet::default();
+    if may_join(leader, head).await? {
+        return Ok(Decision::default());
+    }
+    let content = to_raw_value(&json!({"membership": "leave"})).expect("an object of texts is JSON");
+    let members = leader.store.room_members(head.info.nid).await?;
+    let guests = leader.store.room_guests(head.info.nid).await?;
+    let joined = |guest| {
+        members
+            .get(guest)
+            .is_some_and(|entry| entry.membership == Membership::Join)
+    };
+    for guest in guests.into_iter().filter(|guest| joined(*guest)) {
+        if change.rows.len() == REMOVED_MAX {
+            ask_for_removal(leader, head, &mut change);
+            break;
+        }
+        let Some(user_id) = leader.store.user_id(guest).await? else {
+            continue;
+        };
+        let member = head.state_event(leader, "m.room.member", user_id.as_str()).await?;
+        if member.and_then(|member| member.membership()) != Some(Membership::Join) {
+            continue;
+        }
+        let draft = Draft {
+            sender: &user_id,
+            kind: "m.room.member",
+            state_key: Some(user_id.as_str()),
+            content: &content,
+            redacts: None,
+            transaction: None,
+        };
+        change.append(append(leader, head, draft, leader.clock.now_ms()).await?.change);
+    }
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
 }

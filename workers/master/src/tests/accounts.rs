@@ -5,8 +5,8 @@ use plexus_core::{
     row::{Membership, Row},
 };
 use plexus_proto::{
-    ConfirmSession, CreateSession, Deactivate, DeleteSessions, RefreshSession, Register, RenameDevice, SendEvent,
-    Session, SetPassword, SetStanding, command::Kind,
+    ChangeMembership, ConfirmSession, CreateSession, Deactivate, DeleteSessions, RefreshSession, Register,
+    RenameDevice, SendEvent, Session, SetPassword, SetStanding, command::Kind,
 };
 use plexus_replication::MasterError;
 use plexus_testkit::databases;
@@ -266,13 +266,23 @@ async fn guests_are_in_a_room_while_it_lets_them_in() {
             };
             server.run(id, Kind::SendEvent(event)).await.expect("is set");
         };
-        let refused = server.join(&room, GUEST).await;
+        let join = |id: &'static str, guest| {
+            let join = ChangeMembership {
+                room_id: room.clone(),
+                sender: GUEST.to_owned(),
+                target: GUEST.to_owned(),
+                guest,
+                ..ChangeMembership::default()
+            };
+            server.run(id, Kind::ChangeMembership(join))
+        };
+        let refused = join("refused", true).await;
         let Err(MasterError::Matrix { errcode, .. }) = refused else {
             panic!("{refused:?}")
         };
         assert_eq!(errcode, "M_GUEST_ACCESS_FORBIDDEN");
         allow("allow", "can_join").await;
-        server.join(&room, GUEST).await.expect("guests may");
+        join("allowed", true).await.expect("guests may");
         allow("end", "forbidden").await;
         until_membership(&server, &room, GUEST, Membership::Leave).await;
         until_membership(&server, &room, ALICE, Membership::Join).await;
@@ -280,7 +290,7 @@ async fn guests_are_in_a_room_while_it_lets_them_in() {
         assert!(server.run("taken", guest(false)).await.is_err());
         server.run("user", guest(true)).await.expect("is upgraded");
         assert!(server.run("twice", guest(true)).await.is_err());
-        server.join(&room, GUEST).await.expect("users may");
+        join("user joins", false).await.expect("users may");
         server.stop().await;
     }
 }

@@ -95,6 +95,7 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            rooms: plexus_service::ctx::Rooms::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
             sync: plexus_service::SyncConfig::default(),
