@@ -15,8 +15,6 @@ mod rules;
 mod talk;
 mod user_data;
 mod relations;
-mod rules;
-mod talk;
 mod visibility;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.
