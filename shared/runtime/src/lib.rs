@@ -3,6 +3,7 @@
 //! [`run()`] is the whole life of a process: it opens the database, joins the log, starts the master if one of its roles has it, listens, and ends in
 //! order. It does not know which roles there are; `workers/plexus` hands them in.
 
+mod accounts;
 pub mod config;
 mod data;
 mod error;

@@ -145,6 +145,56 @@ pub struct Accounts {
     pub login_tokens: bool,
     /// Whether only users see profiles.
     pub profiles_need_token: bool,
+    /// Whether a proxy in front says where requests come from.
+    pub behind_proxy: bool,
+    pub turn: Turn,
+    pub discovery: Discovery,
+}
+
+/// The relay of calls, if there is one.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// Where it is; empty: there is none.
+    pub uris: Vec<String>,
+    pub credentials: TurnCredentials,
+    /// How long credentials are good.
+    pub lifetime_ms: i64,
+}
+
+/// How users get into the relay.
+#[derive(Clone)]
+pub enum TurnCredentials {
+    /// By what is derived from a secret that the relay knows too.
+    Secret(String),
+    /// All by the same.
+    Fixed { username: String, password: String },
+}
+
+impl Default for TurnCredentials {
+    fn default() -> Self {
+        Self::Secret(String::new())
+    }
+}
+
+impl fmt::Debug for TurnCredentials {
+    /// Without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret(_) => "Secret",
+            Self::Fixed { .. } => "Fixed",
+        })
+    }
+}
+
+/// What clients that know only the server's name are told about it.
+#[derive(Clone, Debug, Default)]
+pub struct Discovery {
+    /// Where clients connect.
+    pub public_base_url: Option<String>,
+    /// Whom users ask for help.
+    pub support_email: Option<String>,
+    pub support_user_id: Option<String>,
+    pub support_page: Option<String>,
 }
 
 /// Who a request comes from.

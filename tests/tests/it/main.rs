@@ -17,8 +17,6 @@ mod social;
 mod talk;
 mod user_data;
 mod relations;
-mod rules;
-mod talk;
 mod visibility;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.

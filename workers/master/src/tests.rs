@@ -1,5 +1,6 @@
 //! The master as its callers see it, over both engines: Commands in, results and log rows out, whatever happens in between.
 
+mod accounts;
 mod bench_room;
 mod costs;
 mod faults;

@@ -4,10 +4,12 @@
 mod account_data;
 mod capabilities;
 mod client_authentication;
+mod device_management;
 mod end_to_end_encryption;
 mod events;
 mod filtering;
 mod presence;
+mod openid;
 mod push_notifications;
 mod receipts;
 mod reporting_content;
@@ -17,23 +19,47 @@ mod search;
 mod send_to_device;
 mod server_administration;
 mod server_discovery;
+mod third_party_networks;
 mod typing_notifications;
 mod user_data;
 mod user_directory;
+mod voip;
 
 use crate::routes::Route;
 
 /// The table.
 pub(crate) static ROUTES: &[Route] = &[
     server_discovery::versions::ROUTE,
+    server_discovery::well_known::ROUTE,
+    server_discovery::support::ROUTE,
     client_authentication::login_flows::ROUTE,
     client_authentication::login::ROUTE,
+    client_authentication::login_token::ROUTE,
+    client_authentication::refresh::ROUTE,
     client_authentication::logout::ROUTE,
     client_authentication::logout_all::ROUTE,
     client_authentication::register::ROUTE,
     client_authentication::register_available::ROUTE,
+    client_authentication::registration_token::ROUTE,
+    client_authentication::change_password::ROUTE,
+    client_authentication::deactivate::ROUTE,
+    client_authentication::third_party_ids::ROUTE,
     client_authentication::whoami::ROUTE,
     capabilities::get::ROUTE,
+    device_management::list::ROUTE,
+    device_management::get::ROUTE,
+    device_management::rename::ROUTE,
+    device_management::delete::ROUTE,
+    device_management::delete_many::ROUTE,
+    openid::request_token::ROUTE,
+    openid::user_info::ROUTE,
+    voip::turn_server::ROUTE,
+    third_party_networks::protocols::ROUTE,
+    third_party_networks::protocol::ROUTE,
+    third_party_networks::location_of_protocol::ROUTE,
+    third_party_networks::user_of_protocol::ROUTE,
+    third_party_networks::location::ROUTE,
+    third_party_networks::user::ROUTE,
     filtering::create::ROUTE,
     filtering::get::ROUTE,
     events::sync::ROUTE,
@@ -145,5 +171,10 @@ pub(crate) static ROUTES: &[Route] = &[
     end_to_end_encryption::delete_backup_keys_for_room::ROUTE,
     end_to_end_encryption::delete_backup_keys_for_session::ROUTE,
     server_administration::register_nonce::ROUTE,
+    server_administration::whois::ROUTE,
+    server_administration::is_locked::ROUTE,
+    server_administration::lock::ROUTE,
+    server_administration::is_suspended::ROUTE,
+    server_administration::suspend::ROUTE,
     server_administration::register::ROUTE,
 ];

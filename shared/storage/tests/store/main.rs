@@ -16,4 +16,5 @@ mod sessions;
 mod state;
 mod support;
 mod tables;
+mod tickets;
 mod views;
