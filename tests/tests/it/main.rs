@@ -11,12 +11,12 @@ mod first_start;
 mod history;
 mod hostile;
 mod proxy;
+mod relations;
 mod room_life;
 mod rules;
 mod social;
 mod talk;
 mod user_data;
-mod relations;
 mod visibility;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.
