@@ -9,16 +9,24 @@ pub(crate) struct Ports {
     pub(crate) wrong: u16,
 }
 
+/// Where the processes of each role listen.
+#[derive(Debug)]
+pub(crate) struct Members {
+    pub(crate) readers: Vec<u16>,
+    pub(crate) syncs: Vec<u16>,
+    pub(crate) media: Vec<u16>,
+}
+
 /// Writes a configuration; the path comes back.
-pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, readers: &[u16], syncs: &[u16]) -> std::path::PathBuf {
+pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, members: &Members) -> std::path::PathBuf {
     let mut upstreams = String::new();
     let wanted = [
-        ("plexus_client", readers),
-        ("plexus_media", readers),
-        ("plexus_sync", syncs),
-        ("not_plexus_client", syncs),
-        ("not_plexus_media", syncs),
-        ("not_plexus_sync", readers),
+        ("plexus_client", &members.readers),
+        ("plexus_media", &members.media),
+        ("plexus_sync", &members.syncs),
+        ("not_plexus_client", &members.syncs),
+        ("not_plexus_media", &members.syncs),
+        ("not_plexus_sync", &members.readers),
     ];
     for (name, members) in wanted {
         write!(upstreams, "upstream {name} {{ hash $plexus_pin consistent;").expect("a string takes everything");

@@ -15,7 +15,7 @@ pub use self::{
     load::Sources,
     reference::example,
     secret::{Secret, SecretUrl},
-    sections::{Config, Database, Internal, Lease, Listen, Log, LogFormat, Metrics, Redis, Registration, Rooms},
+    sections::{Config, Database, Internal, Lease, Listen, Log, LogFormat, Media, Metrics, Redis, Registration, Rooms},
 };
 
 /// What is wrong with a configuration, one line for each thing.
@@ -134,6 +134,15 @@ impl Config {
     /// Where the embedded database is; `None` when PostgreSQL is used.
     pub fn sqlite_path(&self) -> Option<PathBuf> {
         self.database.url.is_empty().then(|| self.data_dir.join("plexus.db"))
+    }
+
+    /// Where uploaded files are.
+    pub fn media_folder(&self) -> PathBuf {
+        if self.media.dir == PathBuf::new() {
+            self.data_dir.join("media")
+        } else {
+            self.media.dir.clone()
+        }
     }
 
     /// Where `/metrics` is served besides the internal listener.

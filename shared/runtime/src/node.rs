@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use plexus_api::routes::Family;
 use plexus_core::room_version::RoomVersion;
+use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig,
+    Ctx, Registration, ServiceConfig, Uploads,
     sync::SentMembers,
     users::{admin_register::Nonces, passwords::Passwords},
 };
@@ -104,6 +106,11 @@ impl Node {
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
+            media: Media::new(
+                parts.config.media_folder(),
+                parts.config.media.max_image_pixels,
+                Handle::current(),
+            ),
             sent_members: SentMembers::default(),
         };
         let mut node = Self {
@@ -113,6 +120,9 @@ impl Node {
             end,
             target: Arc::new(target),
         };
+        if parts.roles.iter().any(|role| role.families.contains(&Family::Media)) {
+            node.tasks.spawn(tidy(node.ctx.media.clone()));
+        }
         let own = match start_master {
             Some(start) => Some(node.start_master(start, &parts, secret, &db).await?),
             None => None,
@@ -191,6 +201,15 @@ impl Node {
     }
 }
 
+/// Removes what uploads left behind in a process that was killed.
+async fn tidy(media: Media) {
+    match media.blobs.remove_abandoned().await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "removed unfinished uploads"),
+        Err(error) => tracing::warn!(%error, "cannot remove unfinished uploads"),
+    }
+}
+
 /// The secret for the way between processes; a process that is alone has no such way.
 fn internal_secret(parts: &NodeParts<'_>) -> Result<Option<InternalSecret>, RunError> {
     let secret = &parts.config.internal.secret;
@@ -216,6 +235,10 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
+        },
+        media: Uploads {
+            max_upload_bytes: parts.config.media.max_upload_bytes,
+            require_token: parts.config.media.require_token,
         },
         generation,
     }

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use plexus_core::{ids::UserNid, room_version::RoomVersion};
+use plexus_media::Media;
 use plexus_replication::{Clock, Replica};
 use plexus_storage::Store;
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
@@ -18,6 +19,8 @@ pub struct Ctx {
     pub clock: Clock,
     pub passwords: Passwords,
     pub nonces: Nonces,
+    /// The files that users upload.
+    pub media: Media,
     /// What devices with lazy members have been sent of them.
     pub sent_members: crate::sync::SentMembers,
 }
@@ -30,8 +33,18 @@ pub struct ServiceConfig {
     /// The version of a room whose creator asked for none.
     pub default_room_version: RoomVersion,
     pub registration: Registration,
+    pub media: Uploads,
     /// Which history the tokens of this database belong to; another one means initial sync.
     pub generation: String,
+}
+
+/// What users may upload.
+#[derive(Clone, Copy, Debug)]
+pub struct Uploads {
+    /// Most bytes of one file.
+    pub max_upload_bytes: u64,
+    /// Whether files uploaded from now on are given only to those who show an access token.
+    pub require_token: bool,
 }
 
 /// Who may make an account.

@@ -7,10 +7,11 @@ pub mod client_event;
 pub mod ctx;
 pub mod error;
 pub mod ids;
+pub mod media;
 pub mod rooms;
 pub mod sync;
 pub mod tokens;
 pub mod users;
 
-pub use ctx::{Ctx, Registration, Requester, ServiceConfig};
+pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Uploads};
 pub use error::ServiceError;

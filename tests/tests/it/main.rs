@@ -7,6 +7,7 @@ mod chaos;
 mod clients;
 mod failures;
 mod first_start;
+mod media;
 mod proxy;
 mod rules;
 mod talk;

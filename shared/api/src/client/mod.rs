@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod client_authentication;
+mod content_repository;
 mod events;
 mod filtering;
 mod push_notifications;
@@ -53,6 +54,17 @@ pub(crate) static ROUTES: &[Route] = &[
     user_data::delete_profile_field::ROUTE,
     typing_notifications::set::ROUTE,
     receipts::set::ROUTE,
+    content_repository::upload::ROUTE,
+    content_repository::create::ROUTE,
+    content_repository::upload_to::ROUTE,
+    content_repository::download::ROUTE,
+    content_repository::download::ROUTE_AS,
+    content_repository::thumbnail::ROUTE,
+    content_repository::config::ROUTE,
+    content_repository::download::LEGACY,
+    content_repository::download::LEGACY_AS,
+    content_repository::thumbnail::LEGACY,
+    content_repository::config::LEGACY,
     push_notifications::push_rules::ROUTE,
     server_administration::register_nonce::ROUTE,
     server_administration::register::ROUTE,

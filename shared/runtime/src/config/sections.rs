@@ -36,6 +36,8 @@ pub struct Config {
     pub registration: Registration,
     /// Defaults of new rooms.
     pub rooms: Rooms,
+    /// Files that users upload.
+    pub media: Media,
     /// Who is master, when several processes can be.
     pub lease: Lease,
     /// What is written about what happens.
@@ -112,6 +114,21 @@ pub struct Rooms {
     pub default_version: String,
 }
 
+/// Files that users upload.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    /// The folder they are kept in. Empty: `media` in `data_dir`. Every process of the role `media` needs the same folder.
+    pub dir: PathBuf,
+    /// The most bytes of one file, 1 to 10737418240 (10 GiB).
+    pub max_upload_bytes: u64,
+    /// The most pixels of a picture that thumbnails are made of, 1 to 1000000000. Making one takes up to 16 bytes of memory for each.
+    pub max_image_pixels: u64,
+    /// Whether files uploaded from now on are given only to those who show an access token. Clients and bridges older than 2024 cannot do so;
+    /// what was uploaded before stays reachable by the old paths.
+    pub require_token: bool,
+}
+
 /// Who is master, when several processes can be.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +182,7 @@ impl Default for Config {
             redis: Redis::default(),
             registration: Registration::default(),
             rooms: Rooms::default(),
+            media: Media::default(),
             lease: Lease::default(),
             log: Log::default(),
             metrics: Metrics::default(),
@@ -216,6 +234,17 @@ impl Default for Rooms {
     fn default() -> Self {
         Self {
             default_version: "12".to_owned(),
+        }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            max_upload_bytes: 100 << 20,
+            max_image_pixels: 50_000_000,
+            require_token: false,
         }
     }
 }

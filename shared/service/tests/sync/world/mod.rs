@@ -95,6 +95,10 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            media: plexus_service::Uploads {
+                max_upload_bytes: 1,
+                require_token: false,
+            },
             generation: GENERATION.to_owned(),
         };
         let ctx = Ctx {
@@ -104,6 +108,8 @@ impl World {
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
             nonces: Nonces::default(),
+            // No test of sync touches a file.
+            media: plexus_media::Media::new(std::path::PathBuf::from("nowhere"), 1, Handle::current()),
             sent_members: plexus_service::sync::SentMembers::default(),
         };
         Self {
