@@ -19,6 +19,21 @@ impl Command {
             Some(Kind::SetProfile(_)) => "set_profile",
             Some(Kind::SetReceipt(_)) => "set_receipt",
             Some(Kind::SetTyping(_)) => "set_typing",
+            Some(Kind::RefreshSession(_)) => "refresh_session",
+            Some(Kind::ConfirmSession(_)) => "confirm_session",
+            Some(Kind::SetPassword(_)) => "set_password",
+            Some(Kind::Deactivate(_)) => "deactivate",
+            Some(Kind::RenameDevice(_)) => "rename_device",
+            Some(Kind::SetStanding(_)) => "set_standing",
+            Some(Kind::SetPusher(_)) => "set_pusher",
+            Some(Kind::DeletePusher(_)) => "delete_pusher",
+            Some(Kind::SetPresence(_)) => "set_presence",
+            Some(Kind::UploadKeys(_)) => "upload_keys",
+            Some(Kind::ClaimKeys(_)) => "claim_keys",
+            Some(Kind::SetCrossSigningKeys(_)) => "set_cross_signing_keys",
+            Some(Kind::AddSignatures(_)) => "add_signatures",
+            Some(Kind::SendToDevice(_)) => "send_to_device",
+            Some(Kind::AcknowledgeToDevice(_)) => "acknowledge_to_device",
         }
     }
 }

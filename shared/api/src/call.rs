@@ -30,6 +30,8 @@ pub struct Call {
     pub payload: Option<Payload>,
     /// The variable segments of the path, decoded.
     pub path: Vec<String>,
+    /// The transaction id at the path's end, for routes that say so.
+    pub transaction: Option<String>,
     /// Who asks. Present if the route asks for a user.
     pub requester: Option<Requester>,
     /// The hash of the access token the route asked for.
@@ -76,7 +78,8 @@ pub async fn typed_raw<R: IncomingRequest>(
     handle(call, request).await
 }
 
-fn reply(response: impl OutgoingResponse) -> Result<Reply, Error> {
+/// A response of ruma's as a reply.
+pub fn reply(response: impl OutgoingResponse) -> Result<Reply, Error> {
     let response = response.try_into_http_response::<Vec<u8>>().map_err(Error::internal)?;
     Ok(response.map(Into::into))
 }

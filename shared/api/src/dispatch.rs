@@ -25,7 +25,7 @@ use crate::{
     forward::{self, Forwarder},
     http::{self, Headers},
     metrics::RouteMetrics,
-    routes::{Auth, BodyKind, Family, Found, Route},
+    routes::{BodyKind, Family, Found, Route},
 };
 
 /// Tells the client under which id the log has its request.
@@ -104,20 +104,14 @@ fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<
 async fn run(
     app: &Arc<App>,
     route: &'static Route,
-    path: Vec<String>,
+    mut path: Vec<String>,
     method: Method,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<http::Reply, Error> {
     let body_cap = app.body_cap(route);
     body::check_length(request, body_cap)?;
-    let (requester, token_hash) = match route.auth {
-        Auth::None => (None, None),
-        Auth::User => {
-            let (requester, token_hash) = auth::authenticate(&app.ctx, request).await?;
-            (Some(requester), Some(token_hash))
-        }
-    };
+    let (requester, token_hash) = auth::authenticate(&app.ctx, route, request).await?.unzip();
     let payload = Payload::new(payload, body_cap);
     let (body, payload) = match route.body {
         BodyKind::Whole => (payload.read().await?, None),
@@ -130,12 +124,14 @@ async fn run(
         Family::Client | Family::Sync | Family::Federation | Family::Admin => Headers::ContentType,
     };
     let request = http::request(request, method, body, headers)?;
+    let transaction = route.transaction.then(|| path.pop()).flatten();
     let call = Call {
         app: Arc::clone(app),
         route,
         request,
         payload,
         path,
+        transaction,
         requester,
         token_hash,
     };

@@ -372,6 +372,7 @@ impl From<ServiceError> for Error {
                 allow: None,
                 cause: None,
             },
+            ServiceError::Uia(challenge) => Self::interactive_auth(challenge.into_json()),
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
             ServiceError::Unavailable(message) => Self::unavailable(message),
             ServiceError::Internal(cause) => Self::internal(cause),

@@ -20,6 +20,7 @@ use hyper_util::{
 use metrics::counter;
 
 use self::body::Upload;
+pub use self::pin::weight;
 use crate::{
     app::App,
     error::Error,

@@ -23,21 +23,21 @@ const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 impl RouteMetrics {
     /// The handles for a route; made once, as making one takes a lookup by labels.
     pub fn of(route: &Route) -> Self {
-        let template = route.all_paths().first().copied().unwrap_or_default();
-        Self::new(template, route.method().as_str())
+        let template = route.all_paths().into_iter().next().unwrap_or_default();
+        Self::new(template.into_owned(), route.method().as_str())
     }
 
     /// The handles for what no route took.
     pub fn unmatched() -> Self {
-        Self::new("none", "any")
+        Self::new("none".to_owned(), "any")
     }
 
-    fn new(template: &'static str, method: &str) -> Self {
+    fn new(template: String, method: &str) -> Self {
         let method = method.to_owned();
         Self {
-            seconds: histogram!(REQUEST_SECONDS, "route" => template, "method" => method.clone()),
+            seconds: histogram!(REQUEST_SECONDS, "route" => template.clone(), "method" => method.clone()),
             by_class: CLASSES.map(
-                |class| counter!(REQUESTS_TOTAL, "route" => template, "method" => method.clone(), "status" => class),
+                |class| counter!(REQUESTS_TOTAL, "route" => template.clone(), "method" => method.clone(), "status" => class),
             ),
         }
     }

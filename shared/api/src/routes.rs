@@ -3,8 +3,11 @@
 //! It drives matching, 404 and 405, authentication, body limits, forwarding between roles, metrics labels and the printed maps. To add an endpoint: write
 //! its module under `client/` with a `ROUTE`, and name it here.
 
+mod prefixes;
 pub mod print;
 mod router;
+
+use std::borrow::Cow;
 
 use ::http::Method;
 use ruma::api::{Metadata, path_builder::PathBuilder};
@@ -49,9 +52,13 @@ impl Family {
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// Anybody.
+    /// Anybody; an access token is not looked at.
     None,
-    /// A user with an access token.
+    /// Anybody; whoever shows an access token shows a good one.
+    Optional,
+    /// A user or a guest, with an access token.
+    Guest,
+    /// A user with an access token, no guest.
     User,
 }
 
@@ -60,6 +67,8 @@ impl Auth {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Optional => "optional",
+            Self::Guest => "guest",
             Self::User => "user",
         }
     }
@@ -88,6 +97,8 @@ pub struct Route {
     pub paths: fn() -> Vec<&'static str>,
     /// Paths that ruma lacks.
     pub more_paths: &'static [&'static str],
+    /// Whether its paths end with a transaction id that ruma's do not have.
+    pub transaction: bool,
     pub family: Family,
     pub auth: Auth,
     /// Most bytes of its body.
@@ -104,11 +115,21 @@ impl Route {
             method: || R::METHOD,
             paths: || R::PATH_BUILDER.all_paths().collect(),
             more_paths: &[],
+            transaction: false,
             family: Family::Client,
             auth,
             body_cap: BODY_CAP,
             body: BodyKind::Whole,
             handler,
+        }
+    }
+
+    /// The endpoint of ruma's request type `R` as Synapse 1.0.0 also had it: PUT, with a transaction id at the end of the path.
+    pub const fn of_transaction<R: Metadata>(name: &'static str, auth: Auth, handler: Handler) -> Self {
+        Self {
+            method: || Method::PUT,
+            transaction: true,
+            ..Self::of::<R>(name, auth, handler)
         }
     }
 
@@ -126,6 +147,7 @@ impl Route {
             method,
             paths: Vec::new,
             more_paths,
+            transaction: false,
             family,
             auth,
             body_cap,
@@ -139,15 +161,20 @@ impl Route {
         (self.method)()
     }
 
-    /// Every path of the endpoint, the newest stable one first.
-    pub fn all_paths(&self) -> Vec<&'static str> {
-        let mut paths = (self.paths)();
-        paths.reverse();
-        paths.extend(self.more_paths);
+    /// Every path of the endpoint, the newest stable one first and those of older prefixes last.
+    pub fn all_paths(&self) -> Vec<Cow<'static, str>> {
+        let stable = (self.paths)().into_iter().rev().chain(self.more_paths.iter().copied());
+        let mut paths: Vec<Cow<'static, str>> = if self.transaction {
+            stable.map(|path| format!("{path}/{{txn_id}}").into()).collect()
+        } else {
+            stable.map(Cow::Borrowed).collect()
+        };
+        let others: Vec<Cow<'static, str>> = paths.iter().flat_map(|path| prefixes::other_paths(path)).collect();
+        paths.extend(others);
         let mut seen = Vec::with_capacity(paths.len());
         paths.retain(|path| {
             let new = !seen.contains(path);
-            seen.push(*path);
+            seen.push(path.clone());
             new
         });
         paths

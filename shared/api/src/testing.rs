@@ -10,10 +10,7 @@ use std::{
 use plexus_core::room_version::RoomVersion;
 use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks};
-use plexus_service::{
-    Ctx, Registration, ServiceConfig, Uploads,
-    users::{admin_register::Nonces, passwords::Passwords},
-};
+use plexus_service::{Ctx, Registration, ServiceConfig, Uploads, users::passwords::Passwords};
 use plexus_storage::Store;
 use plexus_testkit::{TestDatabase, sqlite_database};
 use ruma::owned_server_name;
@@ -111,13 +108,15 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
         default_room_version: RoomVersion::V12,
         registration: Registration {
             open: true,
-            shared_secret: None,
+            ..Registration::default()
         },
         media: Uploads {
             max_upload_bytes: MAX_UPLOAD_BYTES,
             require_token: false,
         },
+        accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
+        sync: plexus_service::SyncConfig::default(),
     };
     Ctx {
         store,
@@ -125,9 +124,10 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
         config: Arc::new(config),
         clock: Clock::new(|| 0),
         passwords: Passwords::new(Handle::current()),
-        nonces: Nonces::default(),
         media: Media::new(media.to_owned(), 1 << 24, Handle::current()),
+        sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
+        turns: plexus_service::sync::Turns::default(),
     }
 }
 

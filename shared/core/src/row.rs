@@ -87,6 +87,13 @@ pub enum Row {
         /// Whose devices.
         user: UserNid,
     },
+    /// What one user alone sees of somebody's keys changed: signatures he has made, or his own user-signing key.
+    KeyView {
+        /// Whose keys.
+        user: UserNid,
+        /// Who sees it.
+        viewer: UserNid,
+    },
     /// A device's supply of one-time or fallback keys changed.
     KeyCounts {
         /// Whose device.

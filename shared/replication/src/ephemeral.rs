@@ -8,7 +8,7 @@ use std::{
 use plexus_core::{
     ids::{RoomNid, UserNid},
     position::{Epoch, Sequence},
-    row::{Frame, Row},
+    row::{Frame, PresenceRow, PresenceState, Row},
 };
 use plexus_proto as proto;
 
@@ -21,6 +21,8 @@ mod tests;
 pub(crate) const RING_ROWS_MAX: usize = 4096;
 /// Rooms where nobody types any more that the whole state still mentions, so that a reader that missed the end of it is told.
 pub(crate) const QUIET_ROOMS_MAX: usize = 1024;
+/// Users who are offline that the whole state still mentions, for the same reason, and because of what they have said last.
+pub(crate) const OFFLINE_USERS_MAX: usize = 2_000;
 
 /// The chain of one leading master. Its epoch has to be higher than that of every master before: the lease's is.
 #[derive(Debug)]
@@ -30,9 +32,14 @@ pub struct EphemeralRing {
     /// The place before the oldest frame.
     tail: Sequence,
     frames: VecDeque<Arc<Frame>>,
+    /// Rows in `frames`.
+    rows: usize,
     typing: HashMap<RoomNid, (Sequence, Vec<UserNid>)>,
     /// Rooms with nobody typing, the one quiet for longest first.
     quiet: VecDeque<(Sequence, RoomNid)>,
+    presence: HashMap<UserNid, (Sequence, PresenceRow)>,
+    /// Users who are offline, the one gone for longest first.
+    offline: VecDeque<(Sequence, UserNid)>,
 }
 
 impl EphemeralRing {
@@ -43,8 +50,11 @@ impl EphemeralRing {
             head: 0,
             tail: 0,
             frames: VecDeque::new(),
+            rows: 0,
             typing: HashMap::new(),
             quiet: VecDeque::new(),
+            presence: HashMap::new(),
+            offline: VecDeque::new(),
         }
     }
 
@@ -72,26 +82,54 @@ impl EphemeralRing {
         self.typing.get(&room).map_or(&[], |(_, users)| users)
     }
 
+    /// What was last told of a user.
+    pub fn presence(&self, user: UserNid) -> Option<&PresenceRow> {
+        self.presence.get(&user).map(|(_, row)| row)
+    }
+
     /// Appends that these users, and nobody else, are typing in a room now. The frame is to be published.
     pub fn set_typing(&mut self, room: RoomNid, users: Vec<UserNid>) -> Arc<Frame> {
-        let previous = self.head;
-        self.head += 1;
+        let at = self.head + 1;
         if users.is_empty() {
-            self.quiet.push_back((self.head, room));
+            self.quiet.push_back((at, room));
         }
-        self.typing.insert(room, (self.head, users.clone()));
+        self.typing.insert(room, (at, users.clone()));
         self.forget_quiet_rooms();
+        self.append(vec![Row::Typing { room, users }])
+    }
+
+    /// Appends what these users are doing now, each of them once. The frame is to be published; nobody may be nobody.
+    pub fn set_presence(&mut self, users: Vec<PresenceRow>) -> Option<Arc<Frame>> {
+        if users.is_empty() {
+            return None;
+        }
+        for (at, row) in (self.head + 1..).zip(&users) {
+            if row.state == PresenceState::Offline {
+                self.offline.push_back((at, row.user));
+            }
+            self.presence.insert(row.user, (at, row.clone()));
+        }
+        self.forget_offline_users();
+        Some(self.append(users.into_iter().map(Row::Presence).collect()))
+    }
+
+    fn append(&mut self, rows: Vec<Row>) -> Arc<Frame> {
+        let previous = self.head;
+        self.head += Sequence::try_from(rows.len()).expect("a frame has few rows");
+        self.rows += rows.len();
         let frame = Arc::new(Frame {
             writer: EPHEMERAL,
             epoch: self.epoch,
             previous,
             position: self.head,
-            rows: vec![Row::Typing { room, users }],
+            rows,
         });
         self.frames.push_back(Arc::clone(&frame));
-        // One row to a frame, so the number of frames is the number of rows.
-        if self.frames.len() > RING_ROWS_MAX {
-            self.tail = self.frames.pop_front().map_or(self.tail, |oldest| oldest.position);
+        while self.rows > RING_ROWS_MAX
+            && let Some(oldest) = self.frames.pop_front()
+        {
+            self.rows -= oldest.rows.len();
+            self.tail = oldest.position;
         }
         frame
     }
@@ -116,29 +154,36 @@ impl EphemeralRing {
         }
     }
 
-    /// Every room's typing in the order it last changed, numbered so that the last has the head's number: none gets a lower number than its change had,
-    /// so a client that has not seen the change is told.
+    /// Every room's typing and every user's presence in the order they last changed, numbered so that the last has the head's number: none gets a lower
+    /// number than its change had, so a client that has not seen the change is told.
     fn whole_state(&self) -> Frame {
-        let mut rooms: Vec<_> = self
-            .typing
-            .iter()
-            .map(|(room, (sequence, users))| (*sequence, *room, users))
-            .collect();
-        rooms.sort_unstable_by_key(|(sequence, _, _)| *sequence);
-        let rows: Vec<Row> = rooms
-            .into_iter()
-            .map(|(_, room, users)| Row::Typing {
-                room,
-                users: users.clone(),
-            })
-            .collect();
-        let count = Sequence::try_from(rows.len()).expect("fewer rooms than rows on the chain");
+        let typing = self.typing.iter().map(|(room, (sequence, users))| {
+            let (room, users) = (*room, users.clone());
+            (*sequence, Row::Typing { room, users })
+        });
+        let presence = self.presence.values();
+        let presence = presence.map(|(sequence, row)| (*sequence, Row::Presence(row.clone())));
+        let mut changes: Vec<(Sequence, Row)> = typing.chain(presence).collect();
+        changes.sort_unstable_by_key(|(sequence, _)| *sequence);
+        let rows: Vec<Row> = changes.into_iter().map(|(_, row)| row).collect();
+        let count = Sequence::try_from(rows.len()).expect("fewer changes than rows on the chain");
         Frame {
             writer: EPHEMERAL,
             epoch: self.epoch,
             previous: self.head - count,
             position: self.head,
             rows,
+        }
+    }
+
+    fn forget_offline_users(&mut self) {
+        while self.offline.len() > OFFLINE_USERS_MAX {
+            let Some((since, user)) = self.offline.pop_front() else {
+                return;
+            };
+            if self.presence.get(&user).is_some_and(|(changed, _)| *changed == since) {
+                self.presence.remove(&user);
+            }
         }
     }
 

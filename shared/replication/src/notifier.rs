@@ -155,6 +155,7 @@ impl Notifier {
                 | Row::KeyCounts { user, .. }
                 | Row::ToDevice { user, .. }
                 | Row::Forgotten { user, .. } => inner.ring_user(*user),
+                Row::KeyView { viewer, .. } => inner.ring_user(*viewer),
                 Row::DeviceList { user } => inner.ring_sharers(*user, &mut rung),
                 Row::Presence(presence) => inner.ring_sharers(presence.user, &mut rung),
                 // Nobody waits for these.

@@ -4,6 +4,9 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
+use ipnet::IpNet;
+use plexus_federation::outbound::OutboundConfig;
+
 mod check;
 mod load;
 mod reference;
@@ -15,7 +18,9 @@ pub use self::{
     load::Sources,
     reference::example,
     secret::{Secret, SecretUrl},
-    sections::{Config, Database, Internal, Lease, Listen, Log, LogFormat, Media, Metrics, Redis, Registration, Rooms},
+    sections::{
+        Config, Database, Internal, Lease, Listen, Log, LogFormat, Media, Metrics, Outbound, Redis, Registration, Rooms,
+    },
 };
 
 /// What is wrong with a configuration, one line for each thing.
@@ -158,4 +163,33 @@ impl Config {
             ))
         })
     }
+
+    /// How requests to others go out.
+    pub fn outbound_rules(&self) -> Result<OutboundConfig, ConfigError> {
+        let outbound = &self.outbound;
+        let mut rules = OutboundConfig::default();
+        rules.addresses.allowed = ranges("outbound.allowed_ranges", &outbound.allowed_ranges)?;
+        rules
+            .addresses
+            .denied
+            .extend(ranges("outbound.denied_ranges", &outbound.denied_ranges)?);
+        if !outbound.extra_ca_file.as_os_str().is_empty() {
+            rules.extra_ca_files.push(outbound.extra_ca_file.clone());
+        }
+        Ok(rules)
+    }
+}
+
+/// Ranges of addresses with commas between them.
+fn ranges(key: &str, text: &str) -> Result<Vec<IpNet>, ConfigError> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            part.parse().map_err(|_| {
+                ConfigError::Rule(format!(
+                    "{key} has {part:?}, which is not a range of addresses in CIDR notation"
+                ))
+            })
+        })
+        .collect()
 }

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
+use plexus_federation::outbound::OutboundError;
 use plexus_replication::{BusError, InvalidSecret, StartError};
 use plexus_storage::db::DbError;
 
@@ -67,6 +68,9 @@ pub enum RunError {
     /// The operating system refuses threads, signals or the like.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+    /// Requests to others cannot go out: the certificates to trust cannot be read.
+    #[error("outbound.extra_ca_file: {0}")]
+    Outbound(#[from] OutboundError),
     /// Two routes contradict each other: a mistake in the program.
     #[error("the route table is wrong: {0}")]
     Routes(String),

@@ -25,6 +25,6 @@ pub use self::{
     data::{migrate_database, new_generation},
     error::RunError,
     register::{NewUser, RegisterError, register_user},
-    role::{Leading, MasterParts, MasterRole, Role, StartMaster, families},
+    role::{BackgroundParts, Leading, MasterParts, MasterRole, Role, Share, StartBackground, StartMaster, families},
     run::{Start, run, tokio_runtime},
 };

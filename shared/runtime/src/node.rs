@@ -7,9 +7,10 @@ use plexus_core::room_version::RoomVersion;
 use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig, Uploads,
-    sync::SentMembers,
-    users::{admin_register::Nonces, passwords::Passwords},
+    Ctx, Registration, ServiceConfig, SyncConfig, Uploads,
+    ctx::Accounts,
+    sync::{SentMembers, Turns},
+    users::{passwords::Passwords, sightings::Sightings},
 };
 use plexus_storage::{Store, db::Database};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
@@ -105,13 +106,14 @@ impl Node {
             config: Arc::new(service_config(&parts, generation)),
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
-            nonces: Nonces::default(),
             media: Media::new(
                 parts.config.media_folder(),
                 parts.config.media.max_image_pixels,
                 Handle::current(),
             ),
+            sightings: Sightings::default(),
             sent_members: SentMembers::default(),
+            turns: Turns::default(),
         };
         let mut node = Self {
             ctx,
@@ -235,11 +237,17 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
+            ..Registration::default()
         },
         media: Uploads {
             max_upload_bytes: parts.config.media.max_upload_bytes,
             require_token: parts.config.media.require_token,
         },
+        accounts: Accounts::default(),
         generation,
+        sync: SyncConfig {
+            timeline_limit_max: parts.config.sync.timeline_limit_max,
+            invite_state_types: parts.config.sync.invite_state_types.clone(),
+        },
     }
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use plexus_api::{
-    forward::{Target, Targets},
+    forward::{Target, Targets, weight},
     routes::Family,
 };
 use plexus_replication::Replica;
@@ -16,7 +16,7 @@ use plexus_storage::{
     processes::{self, Process},
 };
 
-use crate::role::Role;
+use crate::role::{Role, Share};
 
 /// How often a row is renewed and the others are read.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(1);
 const ROW_TTL_MS: i64 = 5000;
 
 /// How many row kinds of the log this release knows; the master writes a kind once every registered process knows it.
-const ROWS_KNOWN: i64 = 15;
+const ROWS_KNOWN: i64 = 16;
 
 /// The registry as this process knows it.
 #[derive(Clone, Debug)]
@@ -48,6 +48,7 @@ struct Own {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Peer {
     target: Target,
+    roles: Vec<&'static str>,
     families: Vec<Family>,
 }
 
@@ -86,6 +87,19 @@ impl Registry {
                 .filter(|peer| peer.families.contains(&family))
                 .map(|peer| peer.target.clone())
                 .collect()
+        })
+    }
+
+    /// Divides names among the processes that have a role: by rendezvous hashing, so that only the names of one that comes or goes move.
+    pub(crate) fn share(&self, role: &'static str) -> Share {
+        let registry = self.clone();
+        Arc::new(move |name| {
+            let others = registry.others.load();
+            let own = weight(&registry.own.name, name);
+            let rivals = others.iter().filter(|peer| peer.roles.contains(&role));
+            rivals
+                .map(|peer| weight(&peer.target.name, name))
+                .all(|rival| rival < own)
         })
     }
 
@@ -134,7 +148,7 @@ impl Registry {
 }
 
 /// Reads a row. A role that this release does not know serves nothing that it could forward.
-fn peer(process: &Process, known: &[Role]) -> Peer {
+fn peer(process: &Process, known: &'static [Role]) -> Peer {
     let roles: Vec<Role> = process
         .roles
         .split(',')
@@ -145,6 +159,7 @@ fn peer(process: &Process, known: &[Role]) -> Peer {
             name: process.name.clone(),
             address: process.internal_address.clone(),
         },
+        roles: roles.iter().map(|role| role.name).collect(),
         families: crate::role::families(&roles),
     }
 }
@@ -163,11 +178,13 @@ mod tests {
             name: "client-reader",
             families: &[Family::Client, Family::Admin],
             master: None,
+            background: None,
         },
         Role {
             name: "sync",
             families: &[Family::Sync],
             master: None,
+            background: None,
         },
     ];
 
@@ -228,5 +245,20 @@ mod tests {
         sync.leave().await;
         reader.renew().await.expect("renewed");
         assert!(reader.targets()(Family::Sync).is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_name_is_one_process_of_the_role() {
+        let database = plexus_testkit::sqlite_database().await;
+        let first = enter(&database.db, 1, "sync1").await;
+        let alone = first.share("sync");
+        assert!((0..100).all(|name| alone(&name.to_string())));
+        let second = enter(&database.db, 1, "sync2").await;
+        let _other_role = enter(&database.db, 0, "reader1").await;
+        first.renew().await.expect("renewed");
+        let (of_first, of_second) = (first.share("sync"), second.share("sync"));
+        let firsts = (0..100).filter(|name| of_first(&name.to_string())).count();
+        assert!((20..80).contains(&firsts), "{firsts}");
+        assert!((0..100).all(|name| of_first(&name.to_string()) != of_second(&name.to_string())));
     }
 }

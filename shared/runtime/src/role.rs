@@ -1,13 +1,17 @@
-//! What a process does: a role is a list of route families and, for one of them, the master.
+//! What a process does: a role is a list of route families, and work in the background.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use plexus_api::routes::Family;
 use plexus_core::event::SigningKey;
-use plexus_replication::{MasterTarget, Replica, Secret};
+use plexus_federation::outbound::OutboundConfig;
+use plexus_replication::{MasterTarget, Replica, Secret, Tasks};
+use plexus_service::Ctx;
 use ruma::OwnedServerName;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+
+use crate::error::RunError;
 
 /// One role. The roles there are stand in `workers/plexus/src/roles.rs`.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +22,35 @@ pub struct Role {
     pub families: &'static [Family],
     /// Starts the master, for the role that can be it. The crates of workers are above this one, so it is handed in.
     pub master: Option<StartMaster>,
+    /// What it does besides answering requests, until the process ends. Handed in for the same reason.
+    pub background: Option<StartBackground>,
 }
+
+/// How a role's work in the background is started. It spawns its tasks and returns.
+pub type StartBackground = fn(BackgroundParts) -> Result<(), RunError>;
+
+/// What work in the background is made of.
+pub struct BackgroundParts {
+    /// What service functions are given.
+    pub ctx: Ctx,
+    /// How requests to others go out.
+    pub outbound: OutboundConfig,
+    /// Whether a thing of this name is for this process, among all that have the role now.
+    pub share: Share,
+    /// Where its tasks run.
+    pub tasks: Tasks,
+}
+
+impl std::fmt::Debug for BackgroundParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackgroundParts")
+            .field("ctx", &self.ctx)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Divides names among the processes of a role.
+pub type Share = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// How the master is started.
 pub type StartMaster = fn(MasterParts) -> MasterRole;

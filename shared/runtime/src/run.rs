@@ -31,7 +31,7 @@ use crate::{
     node::{Node, NodeParts},
     pages::{Pulse, pages, serve_metrics},
     registry::Registry,
-    role::{Role, families},
+    role::{BackgroundParts, Role, Share, families},
     secrets, telemetry,
 };
 
@@ -147,6 +147,7 @@ async fn start_up(start: &Start) -> Result<Running, RunError> {
             .spawn(serve_metrics(listener, Arc::clone(&pages), node.tasks.clone()));
     }
     node.tasks.spawn(keep_up(metrics));
+    start_background(start, &node, registry.as_ref())?;
     let app = Arc::new(app(start, &node, registry.as_ref(), pages)?);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let servers = serve(
@@ -202,6 +203,20 @@ async fn enter_registry(start: &Start, node: &Node, internal: &TcpListener) -> R
     let registry = Registry::enter(&start.name, &start.roles, start.known, address, replica).await?;
     node.tasks.spawn(registry.clone().keep());
     Ok(Some(registry))
+}
+
+/// Starts what the roles do besides answering requests.
+fn start_background(start: &Start, node: &Node, registry: Option<&Registry>) -> Result<(), RunError> {
+    for role in &start.roles {
+        let Some(background) = role.background else { continue };
+        background(BackgroundParts {
+            ctx: node.ctx.clone(),
+            outbound: start.config.outbound_rules()?,
+            share: registry.map_or_else(|| -> Share { Arc::new(|_| true) }, |registry| registry.share(role.name)),
+            tasks: node.tasks.clone(),
+        })?;
+    }
+    Ok(())
 }
 
 fn app(start: &Start, node: &Node, registry: Option<&Registry>, pages: Pages) -> Result<App, RunError> {

@@ -8,7 +8,7 @@ use plexus_replication::{Clock, Replica};
 use plexus_storage::Store;
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 
-use crate::users::{admin_register::Nonces, passwords::Passwords};
+use crate::users::{passwords::Passwords, sightings::Sightings};
 
 /// The server as a service function sees it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,11 +18,14 @@ pub struct Ctx {
     pub config: Arc<ServiceConfig>,
     pub clock: Clock,
     pub passwords: Passwords,
-    pub nonces: Nonces,
     /// The files that users upload.
     pub media: Media,
+    /// Where devices were seen, until it is written down.
+    pub sightings: Sightings,
     /// What devices with lazy members have been sent of them.
     pub sent_members: crate::sync::SentMembers,
+    /// Who has whole syncs answered at the moment.
+    pub turns: crate::sync::Turns,
 }
 
 /// The part of the configuration that decides behaviour.
@@ -34,8 +37,28 @@ pub struct ServiceConfig {
     pub default_room_version: RoomVersion,
     pub registration: Registration,
     pub media: Uploads,
+    pub accounts: Accounts,
     /// Which history the tokens of this database belong to; another one means initial sync.
     pub generation: String,
+    pub sync: SyncConfig,
+}
+
+/// What decides how a sync is answered.
+#[derive(Clone, Debug)]
+pub struct SyncConfig {
+    /// Most events of one room's timeline in one answer, whatever the filter asks for.
+    pub timeline_limit_max: usize,
+    /// The types of state that users who are invited or knock are shown, besides those of the specification.
+    pub invite_state_types: Vec<String>,
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        Self {
+            timeline_limit_max: 100,
+            invite_state_types: Vec::new(),
+        }
+    }
 }
 
 /// What users may upload.
@@ -54,6 +77,12 @@ pub struct Registration {
     pub open: bool,
     /// Whoever knows this may, by `/_synapse/admin/v1/register`.
     pub shared_secret: Option<String>,
+    /// Anybody may look around as a guest.
+    pub guests: bool,
+    /// One of these is needed, unless there are none.
+    pub tokens: Vec<String>,
+    /// What has to be agreed to.
+    pub terms: Vec<Policy>,
 }
 
 impl fmt::Debug for Registration {
@@ -62,8 +91,33 @@ impl fmt::Debug for Registration {
         f.debug_struct("Registration")
             .field("open", &self.open)
             .field("shared_secret", &self.shared_secret.is_some())
+            .field("guests", &self.guests)
+            .field("tokens", &self.tokens.len())
+            .field("terms", &self.terms)
             .finish()
     }
+}
+
+/// A document that a new user agrees to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What clients call it: `privacy_policy`, say.
+    pub id: String,
+    pub version: String,
+    /// Its name, for people.
+    pub name: String,
+    pub url: String,
+}
+
+/// What accounts are like here.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    /// How long an access token that can be refreshed is good.
+    pub access_token_ttl_ms: i64,
+    /// Whether a logged in client may get a token that logs another one in.
+    pub login_tokens: bool,
+    /// Whether only users see profiles.
+    pub profiles_need_token: bool,
 }
 
 /// Who a request comes from.
@@ -73,4 +127,8 @@ pub struct Requester {
     pub user_id: OwnedUserId,
     pub device_id: OwnedDeviceId,
     pub admin: bool,
+    /// Somebody who only looks around.
+    pub guest: bool,
+    /// Somebody who may read, and hardly more.
+    pub suspended: bool,
 }

@@ -9,6 +9,8 @@ use plexus_media::MediaError;
 use plexus_replication::MasterError;
 use plexus_storage::StoreError;
 
+use crate::users::uia::Challenge;
+
 /// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -25,6 +27,9 @@ pub enum ServiceError {
     /// The room version asked for, or that of the room, is not known here.
     #[error("the room version is not supported")]
     UnsupportedRoomVersion,
+    /// The user has to prove who he is, or go on with that.
+    #[error("interactive authentication is needed")]
+    Uia(Box<Challenge>),
     /// Something this request needs is away for now; the same request may succeed later.
     #[error("try again: {0}")]
     Unavailable(String),

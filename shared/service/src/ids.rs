@@ -40,6 +40,19 @@ pub fn new_command(kind: proto::command::Kind) -> proto::Command {
     }
 }
 
+/// A Command for a request that may or may not have a transaction id; see [`transaction_command`].
+pub fn command(
+    requester: &Requester,
+    endpoint: &[&str],
+    transaction_id: Option<&str>,
+    kind: proto::command::Kind,
+) -> proto::Command {
+    match transaction_id {
+        Some(id) => transaction_command(requester, endpoint, id, kind),
+        None => new_command(kind),
+    }
+}
+
 /// A Command whose id is the client's transaction: the same request again gets the same answer.
 ///
 /// A transaction id belongs to a device and an endpoint; `endpoint` names the second with its path arguments.

@@ -8,10 +8,11 @@ pub mod ctx;
 pub mod error;
 pub mod ids;
 pub mod media;
+pub mod push;
 pub mod rooms;
 pub mod sync;
 pub mod tokens;
 pub mod users;
 
-pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Uploads};
+pub use ctx::{Ctx, Registration, Requester, ServiceConfig, SyncConfig, Uploads};
 pub use error::ServiceError;

@@ -23,6 +23,7 @@ mod stripped;
 mod summary;
 mod timeline;
 mod to_device;
+mod turns;
 mod unread;
 mod visits;
 
@@ -39,8 +40,8 @@ use plexus_core::{
 use plexus_storage::StoreError;
 use tokio::time::{Instant, timeout_at};
 
-pub use self::members::SentMembers;
-use self::scope::{Scope, Window};
+use self::scope::{Effort, Scope, Window};
+pub use self::{members::SentMembers, turns::Turns};
 use crate::{Ctx, Requester, ServiceError, tokens};
 
 /// Longest time a device may wait for news; who asks for more gets an empty answer then.
@@ -83,6 +84,7 @@ pub async fn sync(ctx: &Ctx, requester: &Requester, request: SyncRequest) -> Res
             if whole.is_none() {
                 ctx.replica.head().await?;
             }
+            let _turn = ctx.turns.take(requester.user).await;
             let window = Window::now(ctx, whole.as_ref());
             return Ok(answer(ctx, requester, &request, &filter, window).await?.0);
         }
@@ -131,6 +133,7 @@ async fn answer(
         state_after: request.use_state_after,
         now_ms: ctx.clock.now_ms(),
         window,
+        effort: Effort::default(),
     };
     let visits = visits::choose(&scope).await?;
     response::write(&scope, &visits).await

@@ -7,9 +7,10 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use crate::{
     Store, StoreError,
+    accounts::Standing,
     cache::{Cache, CacheUse, Changing, bounded, usage},
-    db::{DbRow, Statement},
-    sql::{Int as _, bytes, one_row, statement, text},
+    db::{DbRow, Statement, Value},
+    sql::{Int as _, bytes, one_row, opt_int, statement, text},
 };
 
 /// SHA-256 of an access token.
@@ -35,19 +36,42 @@ pub struct Session {
     pub device_id: OwnedDeviceId,
     /// Whether he is a server administrator.
     pub admin: bool,
+    /// Whether he is a guest.
+    pub guest: bool,
     /// Whether his account was closed.
     pub deactivated: bool,
+    /// What was decided about his account.
+    pub standing: Standing,
+    /// How long the token is good.
+    pub life: TokenLife,
+}
+
+/// How long an access token is good, and what its use means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenLife {
+    /// When it ends, if it does: the client has a refresh token then.
+    pub expires_ms: Option<i64>,
+    /// It was given for a refresh token, and its first use is to end the pair of tokens before it.
+    pub unconfirmed: bool,
 }
 
 /// Gives a device an access token.
-pub fn insert(token_hash: &TokenHash, user: UserNid, device_id: &DeviceId, created_ms: i64) -> Statement {
+pub fn insert(
+    token_hash: &TokenHash,
+    user: UserNid,
+    device_id: &DeviceId,
+    life: TokenLife,
+    created_ms: i64,
+) -> Statement {
     one_row(
         "-- access_tokens::insert
-        INSERT INTO access_tokens (token_hash, user_nid, device_id, created_ms) VALUES ($1, $2, $3, $4)",
+        INSERT INTO access_tokens (token_hash, user_nid, device_id, expires_ms, unconfirmed, created_ms) VALUES ($1, $2, $3, $4, $5, $6)",
         [
             bytes(token_hash),
             user.int(),
             text(device_id.as_str()),
+            opt_int(life.expires_ms),
+            Value::Bool(life.unconfirmed),
             created_ms.int(),
         ],
     )
@@ -59,6 +83,24 @@ pub fn delete_of_device(user: UserNid, device_id: &DeviceId) -> Statement {
         "-- access_tokens::delete_of_device
         DELETE FROM access_tokens WHERE user_nid = $1 AND device_id = $2",
         [user.int(), text(device_id.as_str())],
+    )
+}
+
+/// Removes the access tokens of a device but for one.
+pub fn delete_others(user: UserNid, device_id: &DeviceId, kept: &TokenHash) -> Statement {
+    statement(
+        "-- access_tokens::delete_others
+        DELETE FROM access_tokens WHERE user_nid = $1 AND device_id = $2 AND token_hash <> $3",
+        [user.int(), text(device_id.as_str()), bytes(kept)],
+    )
+}
+
+/// Notes that a token given for a refresh token has been used.
+pub fn confirm(token_hash: &TokenHash) -> Statement {
+    statement(
+        "-- access_tokens::confirm
+        UPDATE access_tokens SET unconfirmed = FALSE WHERE token_hash = $1",
+        [bytes(token_hash)],
     )
 }
 
@@ -135,7 +177,8 @@ impl Store {
 
     async fn load_sessions(&self, user: UserNid) -> Result<Arc<UserSessions>, StoreError> {
         let sql = "-- access_tokens::load_sessions
-            SELECT t.token_hash, t.user_nid, u.user_id, t.device_id, a.admin, a.deactivated
+            SELECT t.token_hash, t.user_nid, u.user_id, t.device_id, a.admin, a.guest, a.deactivated,
+            a.locked, a.suspended, a.erased, t.expires_ms, t.unconfirmed
             FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid JOIN accounts a ON a.user_nid = t.user_nid
             WHERE t.user_nid = $1 LIMIT $2";
         let rows = self.db().query(sql, &[user.int(), SESSIONS_PER_USER_MAX.int()]).await?;
@@ -145,7 +188,8 @@ impl Store {
 
     async fn load_session(&self, token_hash: &TokenHash) -> Result<Option<Arc<Session>>, StoreError> {
         let sql = "-- access_tokens::load_session
-            SELECT t.token_hash, t.user_nid, u.user_id, t.device_id, a.admin, a.deactivated
+            SELECT t.token_hash, t.user_nid, u.user_id, t.device_id, a.admin, a.guest, a.deactivated,
+            a.locked, a.suspended, a.erased, t.expires_ms, t.unconfirmed
             FROM access_tokens t JOIN users u ON u.user_nid = t.user_nid JOIN accounts a ON a.user_nid = t.user_nid
             WHERE t.token_hash = $1";
         let row = self.db().query_opt(sql, &[bytes(token_hash)]).await?;
@@ -162,7 +206,17 @@ fn read(row: &DbRow) -> Result<(TokenHash, Arc<Session>), StoreError> {
         user_id: UserId::parse(row.text(2)?).map_err(|error| corrupt(error.to_string()))?,
         device_id: row.text(3)?.into(),
         admin: row.bool(4)?,
-        deactivated: row.bool(5)?,
+        guest: row.bool(5)?,
+        deactivated: row.bool(6)?,
+        standing: Standing {
+            locked: row.bool(7)?,
+            suspended: row.bool(8)?,
+            erased: row.bool(9)?,
+        },
+        life: TokenLife {
+            expires_ms: row.opt_int(10)?,
+            unconfirmed: row.bool(11)?,
+        },
     };
     Ok((token_hash, Arc::new(session)))
 }

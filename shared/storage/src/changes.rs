@@ -43,6 +43,11 @@ impl Recent {
         }
     }
 
+    /// No room changed at this place, nor between it and the one before.
+    pub(crate) fn reach(&mut self, position: Sequence) {
+        self.floor = self.floor.min(position - 1);
+    }
+
     /// The rooms that changed after a place, each once; none if some of them may be forgotten.
     pub(crate) fn after(&self, after: Sequence) -> Option<Vec<RoomNid>> {
         if after < self.floor {
@@ -99,7 +104,7 @@ impl Changes {
     pub(crate) fn reach(&self, position: Sequence) {
         let mut state = self.lock();
         state.floor = state.floor.min(position - 1);
-        state.recent.floor = state.recent.floor.min(position - 1);
+        state.recent.reach(position);
     }
 
     /// The row at `position` changes a room.

@@ -5,8 +5,8 @@ use ruma::{DeviceId, OwnedDeviceId};
 
 use crate::{
     Store, StoreError,
-    db::{DbRow, Statement},
-    sql::{Int as _, opt_text, statement, text},
+    db::{DbRow, Statement, Value},
+    sql::{Int as _, one_row, opt_text, statement, text},
 };
 
 /// Most devices that are listed of a user.
@@ -38,7 +38,16 @@ pub fn insert(user: UserNid, device: &Device) -> Statement {
     )
 }
 
-/// Removes a device, if it is there. Its access tokens have to go first.
+/// Changes what a user calls a device.
+pub fn rename(user: UserNid, device_id: &DeviceId, display_name: Option<&str>) -> Statement {
+    one_row(
+        "-- devices::rename
+        UPDATE devices SET display_name = $3 WHERE user_nid = $1 AND device_id = $2",
+        [user.int(), text(device_id.as_str()), opt_text(display_name)],
+    )
+}
+
+/// Removes a device, if it is there. Its tokens have to go first.
 pub fn delete(user: UserNid, device_id: &DeviceId) -> Statement {
     statement(
         "-- devices::delete
@@ -68,6 +77,17 @@ impl Store {
             .await?
             .iter()
             .map(read)
+            .collect()
+    }
+
+    /// The ids of the devices of some users; [`DEVICES_MAX`] at most.
+    pub async fn device_ids(&self, users: &[UserNid]) -> Result<Vec<(UserNid, OwnedDeviceId)>, StoreError> {
+        let sql = "-- devices::device_ids
+            SELECT user_nid, device_id FROM devices WHERE user_nid = ANY($1) ORDER BY user_nid, device_id LIMIT $2";
+        let users = Value::Ints(users.iter().map(|user| user.0).collect());
+        let rows = self.db().query(sql, &[users, DEVICES_MAX.int()]).await?;
+        rows.iter()
+            .map(|row| Ok((UserNid(row.int(0)?), row.text(1)?.into())))
             .collect()
     }
 }

@@ -3,7 +3,10 @@
 //!
 //! Two views of the newest rows are kept in memory and corrected by the log: the rooms of a user, and the users of a room.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use plexus_core::{
     ids::{EventNid, RoomNid, UserNid},
@@ -22,7 +25,7 @@ use crate::{
 const CACHE_BYTES: u64 = 32 << 20;
 
 /// What an entry of a view takes up in memory, about.
-const ENTRY_BYTES: u64 = 56;
+const ENTRY_BYTES: u64 = 80;
 
 /// A user's relation to a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct RoomMembership {
     pub event: EventNid,
     /// Since when.
     pub position: Sequence,
+    /// Whether the user has forgotten the room since. Only a user's own rooms say so.
+    pub forgotten: bool,
 }
 
 /// The newest memberships of one user by room, or of one room by user. As new as the rows this process has applied, or newer: each entry says since when
@@ -40,8 +45,8 @@ pub struct RoomMembership {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memberships<K: Ord> {
     newest: BTreeMap<K, RoomMembership>,
-    /// The last change of any of them.
-    last_change: Sequence,
+    /// The keys by the places of their entries; a room that came from elsewhere has many at one place.
+    by_position: BTreeSet<(Sequence, K)>,
     joined: usize,
     invited: usize,
 }
@@ -56,7 +61,7 @@ impl<K: Ord> Default for Memberships<K> {
     fn default() -> Self {
         Self {
             newest: BTreeMap::new(),
-            last_change: 0,
+            by_position: BTreeSet::new(),
             joined: 0,
             invited: 0,
         }
@@ -91,7 +96,23 @@ impl<K: Ord + Copy> Memberships<K> {
 
     /// The place of the last change of any of them.
     pub fn last_change(&self) -> Sequence {
-        self.last_change
+        self.by_position.last().map_or(0, |(position, _)| *position)
+    }
+
+    /// All of them, what has been so for longest first.
+    pub fn oldest_first(&self) -> impl Iterator<Item = (K, RoomMembership)> + '_ {
+        self.by_position
+            .iter()
+            .filter_map(|(_, key)| Some((*key, self.get(*key)?)))
+    }
+
+    /// Those that have changed after a place.
+    fn changed_after(&self, position: Sequence) -> Vec<(K, RoomMembership)> {
+        let newest_first = self.by_position.iter().rev();
+        newest_first
+            .take_while(|(changed, _)| *changed > position)
+            .filter_map(|(_, key)| Some((*key, self.get(*key)?)))
+            .collect()
     }
 
     /// Puts in an entry, unless there is a newer one.
@@ -103,11 +124,26 @@ impl<K: Ord + Copy> Memberships<K> {
         {
             return;
         }
-        self.last_change = self.last_change.max(entry.position);
-        let before = self.newest.insert(key, entry);
+        self.take(key);
+        self.newest.insert(key, entry);
+        self.by_position.insert((entry.position, key));
         self.count(entry.membership, 1);
-        if let Some(before) = before {
+    }
+
+    /// Takes out an entry.
+    fn take(&mut self, key: K) {
+        if let Some(before) = self.newest.remove(&key) {
+            self.by_position.remove(&(before.position, key));
             self.count(before.membership, -1);
+        }
+    }
+
+    /// Marks an entry of somebody who is out of the room as forgotten.
+    fn forget(&mut self, key: K) {
+        if let Some(entry) = self.newest.get_mut(&key)
+            && matches!(entry.membership, Membership::Leave | Membership::Ban)
+        {
+            entry.forgotten = true;
         }
     }
 
@@ -156,6 +192,11 @@ impl Views {
             .change(&room, |members| Arc::make_mut(members).put(user, entry));
     }
 
+    /// A user has forgotten a room.
+    pub(crate) fn forget(&self, user: UserNid, room: RoomNid) {
+        self.rooms.change(&user, |rooms| Arc::make_mut(rooms).forget(room));
+    }
+
     pub(crate) fn forget_all(&self) {
         self.rooms.forget_all();
         self.members.forget_all();
@@ -187,32 +228,32 @@ impl Store {
 
     /// A user's rooms as they were at a place that this process has reached.
     pub async fn user_rooms_at(&self, user: UserNid, up_to: Sequence) -> Result<Arc<UserRooms>, StoreError> {
-        let rooms = self.user_rooms(user).await?;
-        if rooms.last_change <= up_to {
-            return Ok(rooms);
-        }
-        let mut at = UserRooms::default();
-        for (room, entry) in rooms.iter() {
-            if let Some(entry) = self.corrected(user, room, entry, up_to).await? {
-                at.put(room, entry);
+        let mut rooms = self.user_rooms(user).await?;
+        let changed = rooms.changed_after(up_to);
+        for (room, entry) in changed {
+            let corrected = self.corrected(user, room, entry, up_to).await?;
+            let rooms = Arc::make_mut(&mut rooms);
+            rooms.take(room);
+            if let Some(entry) = corrected {
+                rooms.put(room, entry);
             }
         }
-        Ok(Arc::new(at))
+        Ok(rooms)
     }
 
     /// A room's users as they were at a place that this process has reached.
     pub async fn room_members_at(&self, room: RoomNid, up_to: Sequence) -> Result<Arc<RoomMembers>, StoreError> {
-        let members = self.room_members(room).await?;
-        if members.last_change <= up_to {
-            return Ok(members);
-        }
-        let mut at = RoomMembers::default();
-        for (user, entry) in members.iter() {
-            if let Some(entry) = self.corrected(user, room, entry, up_to).await? {
-                at.put(user, entry);
+        let mut members = self.room_members(room).await?;
+        let changed = members.changed_after(up_to);
+        for (user, entry) in changed {
+            let corrected = self.corrected(user, room, entry, up_to).await?;
+            let members = Arc::make_mut(&mut members);
+            members.take(user);
+            if let Some(entry) = corrected {
+                members.put(user, entry);
             }
         }
-        Ok(Arc::new(at))
+        Ok(members)
     }
 
     /// What a user was to a room at a place that this process has reached; none if he had never been anything to it.
@@ -248,10 +289,14 @@ impl Store {
 
     async fn load_user_rooms(&self, user: UserNid) -> Result<Arc<UserRooms>, StoreError> {
         let sql = "-- memberships::user_rooms
-            SELECT room_nid, membership, event_nid, position FROM memberships WHERE user_nid = $1 ORDER BY room_nid, position";
+            SELECT m.room_nid, m.membership, m.event_nid, m.position, COALESCE(f.position, 0)
+            FROM memberships m LEFT JOIN forgotten_rooms f ON f.user_nid = m.user_nid AND f.room_nid = m.room_nid
+            WHERE m.user_nid = $1 ORDER BY m.room_nid, m.position";
         let mut rooms = UserRooms::default();
         for row in self.db().query(sql, &[user.int()]).await? {
-            rooms.put(RoomNid(row.int(0)?), read(&row, 1)?);
+            let mut entry = read(&row, 1)?;
+            entry.forgotten = row.int(4)? > entry.position;
+            rooms.put(RoomNid(row.int(0)?), entry);
         }
         Ok(Arc::new(rooms))
     }
@@ -276,6 +321,7 @@ fn read(row: &DbRow, first: usize) -> Result<RoomMembership, StoreError> {
         membership,
         event: EventNid(row.int(first + 1)?),
         position: row.int(first + 2)?,
+        forgotten: false,
     })
 }
 

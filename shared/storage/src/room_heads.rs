@@ -1,15 +1,18 @@
-//! Table `room_heads`: what the master needs to go on with a room. Only the master reads it, when it opens the room's lane.
+//! Table `room_heads`: where each room stands. The master reads it when it opens the room's lane; others read how many users a room has, now.
 
 use plexus_core::ids::{EventNid, NodeId, RoomNid};
 
 use crate::{
-    StoreError,
-    db::{Database, Statement},
+    Store, StoreError,
+    db::{Database, DbRow, Statement, Value},
     sql::{Int as _, bytes, one_row},
 };
 
 /// Bytes of an extremity in the column.
 const NID_BYTES: usize = size_of::<i64>();
+
+/// Most rooms that one query asks for.
+const ROOMS_PER_QUERY_MAX: usize = 500;
 
 /// Where a room stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,23 @@ pub struct RoomHead {
     pub room_root: NodeId,
     /// The first id that no node of the room's state has had.
     pub next_node: NodeId,
+    /// How many users are in the room.
+    pub joined: i64,
+    /// How many users are invited.
+    pub invited: i64,
+}
+
+/// How many users a room has, and the state that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomSize {
+    /// The room.
+    pub room: RoomNid,
+    /// How many users are in it.
+    pub joined: i64,
+    /// How many users are invited.
+    pub invited: i64,
+    /// The room's state.
+    pub root: NodeId,
 }
 
 /// Writes where a room stands.
@@ -35,9 +55,11 @@ pub fn upsert(room: RoomNid, head: &RoomHead) -> Statement {
         .collect();
     one_row(
         "-- room_heads::upsert
-        INSERT INTO room_heads (room_nid, extremities, room_order, depth, room_root, next_node) VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO room_heads (room_nid, extremities, room_order, depth, room_root, next_node, joined, invited)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (room_nid) DO UPDATE SET extremities = excluded.extremities, room_order = excluded.room_order,
-            depth = excluded.depth, room_root = excluded.room_root, next_node = excluded.next_node",
+            depth = excluded.depth, room_root = excluded.room_root, next_node = excluded.next_node,
+            joined = excluded.joined, invited = excluded.invited",
         [
             room.int(),
             bytes(&extremities),
@@ -45,6 +67,8 @@ pub fn upsert(room: RoomNid, head: &RoomHead) -> Statement {
             head.depth.int(),
             head.room_root.int(),
             head.next_node.int(),
+            head.joined.int(),
+            head.invited.int(),
         ],
     )
 }
@@ -52,7 +76,7 @@ pub fn upsert(room: RoomNid, head: &RoomHead) -> Statement {
 /// Where a room stands; none if it has no events.
 pub async fn load(db: &Database, room: RoomNid) -> Result<Option<RoomHead>, StoreError> {
     let sql = "-- room_heads::load
-        SELECT extremities, room_order, depth, room_root, next_node FROM room_heads WHERE room_nid = $1";
+        SELECT extremities, room_order, depth, room_root, next_node, joined, invited FROM room_heads WHERE room_nid = $1";
     let Some(row) = db.query_opt(sql, &[room.int()]).await? else {
         return Ok(None);
     };
@@ -70,5 +94,33 @@ pub async fn load(db: &Database, room: RoomNid) -> Result<Option<RoomHead>, Stor
         depth: row.int(2)?,
         room_root: NodeId(row.int(3)?),
         next_node: NodeId(row.int(4)?),
+        joined: row.int(5)?,
+        invited: row.int(6)?,
     }))
+}
+
+impl Store {
+    /// How many users each of these rooms has now, which may be later than the rows this process has applied. Rooms without events are left out.
+    pub async fn room_sizes(&self, rooms: &[RoomNid]) -> Result<Vec<RoomSize>, StoreError> {
+        let sql = "-- room_heads::room_sizes
+            SELECT room_nid, joined, invited, room_root FROM room_heads WHERE room_nid = ANY($1)";
+        let mut sizes = Vec::with_capacity(rooms.len());
+        for chunk in rooms.chunks(ROOMS_PER_QUERY_MAX) {
+            let asked = Value::Ints(chunk.iter().map(|room| room.0).collect());
+            for row in self.db().query(sql, &[asked]).await? {
+                sizes.push(read_size(&row)?);
+            }
+        }
+        Ok(sizes)
+    }
+}
+
+/// A row of room, joined, invited and root.
+pub(crate) fn read_size(row: &DbRow) -> Result<RoomSize, StoreError> {
+    Ok(RoomSize {
+        room: RoomNid(row.int(0)?),
+        joined: row.int(1)?,
+        invited: row.int(2)?,
+        root: NodeId(row.int(3)?),
+    })
 }

@@ -57,6 +57,8 @@ impl StateKeys {
         }
         let pair = Pair(kind.into(), state_key.into());
         self.nids.change_or_make(&pair, |kept| *kept = Some(nid), || Some(nid));
+        self.pairs
+            .insert(nid, Arc::new((kind.to_owned(), state_key.to_owned())));
     }
 
     /// Anything may have changed, or a state event was persisted and its pair is not in the row.

@@ -14,15 +14,24 @@ use crate::{
     cache::{CacheUse, usage},
     changes::Changes,
     db::Database,
+    device_list_changes::{self, DeviceListChanges},
     events::Events,
     filters::{self, Filters},
+    key_counts::{self, KeyCountsCache},
+    member_changes::MemberChanges,
+    memberless::{self, Memberless},
     memberships::Views,
+    presence::Presences,
     profiles::{self, Profiles},
+    pushers::PushersChanged,
     receipts::{self, Receipts},
+    relations::Parents,
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
+    summaries::Summaries,
     timeline::{self, Timelines},
+    to_device::{self, WaitingCache},
     typing::Typing,
     users::Users,
 };
@@ -42,7 +51,9 @@ pub(crate) struct Caches {
     pub(crate) users: Users,
     pub(crate) rooms: Rooms,
     pub(crate) state_nodes: StateNodes,
+    pub(crate) memberless: Memberless,
     pub(crate) filters: Filters,
+    pub(crate) summaries: Summaries,
     // What log rows change.
     pub(crate) events: Events,
     pub(crate) state_keys: StateKeys,
@@ -52,9 +63,16 @@ pub(crate) struct Caches {
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
     pub(crate) receipts: Receipts,
+    pub(crate) key_counts: KeyCountsCache,
+    pub(crate) to_device: WaitingCache,
     // What only log rows tell.
     pub(crate) changes: Changes,
+    pub(crate) parents: Parents,
+    pub(crate) device_lists: DeviceListChanges,
+    pub(crate) member_changes: MemberChanges,
     pub(crate) typing: Typing,
+    pub(crate) pushers_changed: PushersChanged,
+    pub(crate) presence: Presences,
 }
 
 impl Store {
@@ -64,7 +82,9 @@ impl Store {
             users: Users::new(),
             rooms: Rooms::new(),
             state_nodes: state_nodes::cache(),
+            memberless: memberless::cache(),
             filters: filters::cache(),
+            summaries: Summaries::new(),
             events: Events::new(),
             state_keys: StateKeys::new(),
             accounts: accounts::cache(),
@@ -73,8 +93,15 @@ impl Store {
             timelines: timeline::cache(),
             memberships: Views::new(),
             receipts: receipts::cache(),
+            key_counts: key_counts::cache(),
+            to_device: to_device::cache(),
             changes: Changes::new(),
+            parents: Parents::new(),
+            device_lists: device_list_changes::recent(),
+            member_changes: MemberChanges::new(),
             typing: Typing::new(),
+            pushers_changed: PushersChanged::default(),
+            presence: Presences::new(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -89,6 +116,9 @@ impl Store {
         let caches = self.caches();
         // First, so that nothing takes "unchanged" from here and an old value from there.
         caches.changes.forget_all();
+        caches.parents.forget_all();
+        caches.device_lists.forget_all();
+        caches.member_changes.recent.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();
@@ -97,6 +127,10 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.pushers_changed.send_modify(|_| ());
+        caches.presence.forget_joins();
+        caches.key_counts.forget_all();
+        caches.to_device.forget_all();
     }
 
     /// How full each cache is.
@@ -104,12 +138,15 @@ impl Store {
         let caches = self.caches();
         let mut all = vec![
             usage("state_nodes", &caches.state_nodes),
+            usage("memberless", &caches.memberless),
             usage("filters", &caches.filters),
             caches.events.usage(),
             caches.accounts.usage("accounts"),
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),
             caches.receipts.usage("receipts"),
+            caches.key_counts.usage("key_counts"),
+            caches.to_device.usage("to_device"),
         ];
         let pairs = [
             caches.users.usage(),
@@ -117,6 +154,7 @@ impl Store {
             caches.state_keys.usage(),
             caches.sessions.usage(),
             caches.memberships.usage(),
+            caches.summaries.usage(),
         ];
         all.extend(pairs.into_iter().flatten());
         all

@@ -170,6 +170,28 @@ impl Store {
         }
     }
 
+    /// The oldest events of a room with a position in (after, `up_to`], oldest first, at most `limit` and
+    /// [`EVENTS_PER_PAGE_MAX`](crate::events::EVENTS_PER_PAGE_MAX).
+    pub async fn events_after(
+        &self,
+        room: RoomNid,
+        after: Sequence,
+        up_to: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+        if self.last_change(room) <= after {
+            return Ok(Vec::new());
+        }
+        let kept = self.caches().timelines.get(&room);
+        match kept.filter(|timeline| timeline.floor <= after) {
+            Some(timeline) => {
+                let in_range = |event: &&Arc<StoredEvent>| event.position > after && event.position <= up_to;
+                Ok(timeline.events.iter().filter(in_range).take(limit).cloned().collect())
+            }
+            None => self.load_events_after(room, after, up_to, limit).await,
+        }
+    }
+
     /// The room's state after its last event at or before a place; none if it had no event then.
     pub async fn room_root_at(&self, room: RoomNid, up_to: Sequence) -> Result<Option<NodeId>, StoreError> {
         let root_in = |timeline: &RoomTimeline| timeline.newest_at(up_to).map(|event| event.room_root);

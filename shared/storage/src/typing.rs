@@ -72,6 +72,13 @@ impl Typing {
         }
     }
 
+    /// A row of the ephemeral chain that is about something else.
+    pub(crate) fn reach(&self, epoch: Epoch, position: Sequence) {
+        let mut state = self.lock();
+        state.enter(epoch);
+        state.recent.reach(position);
+    }
+
     /// The chain is in this epoch: what was said in another one no longer holds.
     pub(crate) fn enter(&self, epoch: Epoch) {
         self.lock().enter(epoch);
@@ -118,6 +125,7 @@ impl Store {
     /// The ephemeral chain is in this epoch. To be called when it is entered without rows; a row enters its epoch by itself.
     pub fn enter_ephemeral_epoch(&self, epoch: Epoch) {
         self.caches().typing.enter(epoch);
+        self.caches().presence.enter(epoch);
     }
 }
 

@@ -4,12 +4,19 @@
 
 mod account;
 mod create_room;
+mod cross_signing;
+mod device;
 mod event;
 mod head;
+mod keys;
 mod membership;
 mod profile;
+mod pusher;
 mod receipt;
 mod redaction;
+mod relation;
+mod session;
+mod to_device;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
 
@@ -38,20 +45,35 @@ impl Decision {
     }
 }
 
-/// The lane a Command runs in; `None` for typing, which has no lane because it is not stored.
+/// The lane a Command runs in; `None` for typing and presence, which have no lane because they are not stored.
 pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError> {
     let kind = command.kind.as_ref().ok_or(CommandError::Malformed("no kind"))?;
     let key = match kind {
         Kind::Register(c) => user_lane(&c.user_id)?,
         Kind::CreateSession(c) => user_lane(&c.user_id)?,
         Kind::DeleteSessions(c) => user_lane(&c.user_id)?,
+        Kind::RefreshSession(c) => user_lane(&c.user_id)?,
+        Kind::ConfirmSession(c) => user_lane(&c.user_id)?,
+        Kind::SetPassword(c) => user_lane(&c.user_id)?,
+        Kind::Deactivate(c) => user_lane(&c.user_id)?,
+        Kind::RenameDevice(c) => user_lane(&c.user_id)?,
+        Kind::SetStanding(c) => user_lane(&c.user_id)?,
         Kind::SetProfile(c) => user_lane(&c.user_id)?,
+        Kind::SetPusher(c) => user_lane(&c.user_id)?,
+        Kind::DeletePusher(c) => user_lane(&c.user_id)?,
         Kind::CreateRoom(_) => LaneKey::NewRoom(command.id.to_vec()),
         Kind::SendEvent(c) => room_lane(&c.room_id)?,
         Kind::ChangeMembership(c) => room_lane(&c.room_id)?,
         Kind::RefreshMember(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::SetTyping(_) => return Ok(None),
+        Kind::SetPresence(_) => return Ok(None),
+        Kind::UploadKeys(c) => user_lane(&c.user_id)?,
+        Kind::ClaimKeys(c) => user_lane(&c.user_id)?,
+        Kind::SetCrossSigningKeys(c) => user_lane(&c.user_id)?,
+        Kind::AddSignatures(c) => user_lane(&c.user_id)?,
+        Kind::SendToDevice(c) => user_lane(&c.sender)?,
+        Kind::AcknowledgeToDevice(c) => user_lane(&c.user_id)?,
     };
     Ok(Some(key))
 }
@@ -75,9 +97,17 @@ pub(crate) async fn decide(
     let kind = command.kind.as_ref().ok_or(CommandError::Malformed("no kind"))?;
     let mut decision = match kind {
         Kind::Register(c) => account::register(leader, c).await?,
-        Kind::CreateSession(c) => account::create_session(leader, c).await?,
-        Kind::DeleteSessions(c) => account::delete_sessions(leader, c).await?,
+        Kind::CreateSession(c) => session::create_session(leader, c).await?,
+        Kind::DeleteSessions(c) => session::delete_sessions(leader, c).await?,
+        Kind::RefreshSession(c) => session::refresh_session(leader, c).await?,
+        Kind::ConfirmSession(c) => session::confirm_session(leader, c).await?,
+        Kind::SetPassword(c) => account::set_password(leader, c).await?,
+        Kind::Deactivate(c) => account::deactivate(leader, c).await?,
+        Kind::RenameDevice(c) => device::rename_device(leader, c).await?,
+        Kind::SetStanding(c) => account::set_standing(leader, c).await?,
         Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
+        Kind::SetPusher(c) => pusher::set_pusher(leader, c).await?,
+        Kind::DeletePusher(c) => pusher::delete_pusher(leader, c).await?,
         Kind::CreateRoom(c) => create_room::create_room(leader, c).await?,
         Kind::SendEvent(c) => {
             let head = state.head(leader, &c.room_id).await?;
@@ -92,6 +122,13 @@ pub(crate) async fn decide(
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),
+        Kind::SetPresence(_) => return Err(CommandError::Malformed("presence has no lane")),
+        Kind::UploadKeys(c) => keys::upload_keys(leader, c).await?,
+        Kind::ClaimKeys(c) => keys::claim_keys(leader, c).await?,
+        Kind::SetCrossSigningKeys(c) => cross_signing::set_keys(leader, c).await?,
+        Kind::AddSignatures(c) => cross_signing::add_signatures(leader, c).await?,
+        Kind::SendToDevice(c) => to_device::send(leader, c).await?,
+        Kind::AcknowledgeToDevice(c) => to_device::acknowledge(leader, c).await?,
     };
     if let Some(task) = command.task {
         decision.change.statements.push(plexus_storage::tasks::delete(task));

@@ -69,6 +69,25 @@ pub(crate) fn not_found(error: impl Into<String>) -> CommandError {
     refused(404, "M_NOT_FOUND", error)
 }
 
+/// `M_UNKNOWN`: the specification says that it is refused, and has no code for it.
+pub(crate) fn unknown(error: impl Into<String>) -> CommandError {
+    refused(400, "M_UNKNOWN", error)
+}
+
+/// `M_DUPLICATE_ANNOTATION`: the same user has annotated the event in the same way.
+pub(crate) fn duplicate_annotation() -> CommandError {
+    refused(
+        400,
+        "M_DUPLICATE_ANNOTATION",
+        "You have annotated this event in the same way before",
+    )
+}
+
+/// `M_INVALID_PARAM`: what a parameter names cannot be used so.
+pub(crate) fn invalid_param(error: impl Into<String>) -> CommandError {
+    refused(400, "M_INVALID_PARAM", error)
+}
+
 /// `M_BAD_JSON`: the content cannot be part of an event.
 pub(crate) fn bad_json(error: impl Into<String>) -> CommandError {
     refused(400, "M_BAD_JSON", error)

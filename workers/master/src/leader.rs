@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     decide::{self, Decision},
+    ephemeral::{self, Ephemeral},
     error::CommandError,
     intern::Interner,
     lanes::Lanes,
@@ -30,7 +31,6 @@ use crate::{
     recent::{Recent, Seen},
     sequencer::{Sequencer, SequencerHandle},
     tasks,
-    typing::{self, Typing},
 };
 
 /// Bytes of a Command's id.
@@ -56,7 +56,7 @@ pub(crate) struct Leader {
     pub(crate) interner: Interner,
     pub(crate) sequencer: SequencerHandle,
     pub(crate) lanes: Lanes,
-    pub(crate) typing: Typing,
+    pub(crate) ephemeral: Ephemeral,
     /// What runs for the whole term: the lanes, the sequencer, the sweepers.
     pub(crate) tasks: TaskTracker,
     /// The Commands under way.
@@ -83,12 +83,15 @@ impl Leader {
         let next = next_nids(store.db()).await?;
         let writer = store.db().writer().await?;
         let (sequencer, queue) = Sequencer::queue();
-        let publisher = Arc::new(replica.lead([(writer_id, epoch, head), (EPHEMERAL, epoch, 0)]));
+        // Before the new term begins here, which voids what was known.
+        let ephemeral = Ephemeral::new(epoch, store.presences());
+        let begin = ephemeral.head().position;
+        let publisher = Arc::new(replica.lead([(writer_id, epoch, head), (EPHEMERAL, epoch, begin)]));
         let leader = Arc::new(Self {
             interner: Interner::new(store.clone(), next),
             sequencer,
             lanes: Lanes::default(),
-            typing: Typing::new(epoch),
+            ephemeral,
             tasks: TaskTracker::new(),
             commands: TaskTracker::new(),
             deposed: CancellationToken::new(),
@@ -115,7 +118,7 @@ impl Leader {
         leader.tasks.spawn(sequencer.run(queue, leader.deposed.clone()));
         leader.tasks.spawn(tasks::run(Arc::clone(&leader)));
         leader.tasks.spawn(prune::run(Arc::clone(&leader)));
-        leader.tasks.spawn(typing::sweep(Arc::clone(&leader)));
+        leader.tasks.spawn(ephemeral::sweep(Arc::clone(&leader)));
         Ok(leader)
     }
 
@@ -138,8 +141,11 @@ impl Leader {
             return Err(CommandError::Malformed("id"));
         }
         let Some(lane) = decide::lane_of(&command)? else {
-            return self.set_typing(&command).await;
+            return self.run_ephemeral(&command).await;
         };
+        if let Some(Kind::SendEvent(send)) = &command.kind {
+            self.ephemeral.note_activity(self, &send.sender).await;
+        }
         let id = command.id.clone();
         loop {
             let seen = self.recent.lock().unwrap_or_else(PoisonError::into_inner).begin(&id);
@@ -161,9 +167,10 @@ impl Leader {
         }
     }
 
-    async fn set_typing(self: &Arc<Self>, command: &Command) -> Result<CommandDone, CommandError> {
+    async fn run_ephemeral(self: &Arc<Self>, command: &Command) -> Result<CommandDone, CommandError> {
         match &command.kind {
-            Some(Kind::SetTyping(set)) => self.typing.set(self, set).await,
+            Some(Kind::SetTyping(set)) => self.ephemeral.set_typing(self, set).await,
+            Some(Kind::SetPresence(set)) => self.ephemeral.set_presence(self, set).await,
             _ => Err(CommandError::Malformed("a command without a lane")),
         }
     }

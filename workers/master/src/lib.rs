@@ -6,12 +6,14 @@
 
 mod change_set;
 mod decide;
+mod ephemeral;
 mod error;
 mod intern;
 mod lanes;
 mod leader;
 mod master;
 pub mod metrics;
+mod presence;
 mod prune;
 mod recent;
 mod sequencer;

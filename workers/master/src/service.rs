@@ -72,7 +72,7 @@ impl master_server::Master for MasterService {
             position: leader.replica.position().get(WriterId::MASTER),
         };
         Ok(Response::new(HeadReply {
-            chains: vec![stored, leader.typing.head()],
+            chains: vec![stored, leader.ephemeral.head()],
         }))
     }
 
@@ -81,7 +81,7 @@ impl master_server::Master for MasterService {
         let request = request.into_inner();
         let writer = u16::try_from(request.writer).map_err(|_| Status::invalid_argument("writer"))?;
         let reply = if WriterId(writer) == EPHEMERAL {
-            leader.typing.updates(request.epoch, request.after)
+            leader.ephemeral.updates(request.epoch, request.after)
         } else {
             log_updates(self.store.db(), WriterId(writer), request.after)
                 .await

@@ -13,6 +13,7 @@ const MASTER: Role = Role {
     name: "master",
     families: &[],
     master: Some(start_master),
+    background: None,
 };
 
 /// Answers the client API but for what the next ones take, other servers, and the administration.
@@ -20,6 +21,7 @@ const CLIENT_READER: Role = Role {
     name: "client-reader",
     families: &[Family::Client, Family::Federation, Family::Admin],
     master: None,
+    background: None,
 };
 
 /// Answers long-polling sync.
@@ -27,6 +29,7 @@ const SYNC: Role = Role {
     name: "sync",
     families: &[Family::Sync],
     master: None,
+    background: None,
 };
 
 /// Takes and gives files.
@@ -34,6 +37,7 @@ const MEDIA: Role = Role {
     name: "media",
     families: &[Family::Media],
     master: None,
+    background: None,
 };
 
 /// Every role there is.

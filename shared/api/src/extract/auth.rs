@@ -6,7 +6,10 @@ use actix_web::{HttpRequest, http::header};
 use percent_encoding::percent_decode_str;
 use plexus_service::{Ctx, Requester, ids::hash_access_token, users::sessions};
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    routes::{Auth, Route},
+};
 
 /// The access token of a request: `Authorization: Bearer`, or else `access_token` in the query.
 pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
@@ -21,14 +24,27 @@ pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
     percent_decode_str(token).decode_utf8().ok()
 }
 
-/// The session behind the request's token, and the token's hash.
-pub async fn authenticate(ctx: &Ctx, request: &HttpRequest) -> Result<(Requester, [u8; 32]), Error> {
-    let token = access_token(request)
-        .filter(|token| !token.is_empty())
-        .ok_or_else(Error::missing_token)?;
+/// Who asks, and the hash of his access token, as the route wants it.
+pub async fn authenticate(
+    ctx: &Ctx,
+    route: &Route,
+    request: &HttpRequest,
+) -> Result<Option<(Requester, [u8; 32])>, Error> {
+    if route.auth == Auth::None {
+        return Ok(None);
+    }
+    let Some(token) = access_token(request).filter(|token| !token.is_empty()) else {
+        return match route.auth {
+            Auth::None | Auth::Optional => Ok(None),
+            Auth::Guest | Auth::User => Err(Error::missing_token()),
+        };
+    };
     let token_hash = hash_access_token(&token);
     let requester = sessions::find_requester(ctx, &token_hash)
         .await?
         .ok_or_else(Error::unknown_token)?;
-    Ok((requester, token_hash))
+    if requester.guest && route.auth == Auth::User {
+        return Err(Error::guest_access_forbidden("guests cannot do this"));
+    }
+    Ok(Some((requester, token_hash)))
 }

@@ -10,7 +10,8 @@ pub(super) fn by_preference(mut targets: Vec<Target>, key: &str) -> Vec<Target> 
     targets
 }
 
-fn weight(name: &str, key: &str) -> [u8; 32] {
+/// How strongly a process of this name attracts a key: the one with the greatest weight has it.
+pub fn weight(name: &str, key: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(name.len().to_le_bytes());
     hash.update(name);

@@ -12,7 +12,7 @@ pub fn table(routes: &[Route]) -> String {
     for route in routes {
         let method = route.method();
         for path in route.all_paths() {
-            let words = [method.as_str(), path, route.family.as_str(), route.auth.as_str()];
+            let words = [method.as_str(), &path, route.family.as_str(), route.auth.as_str()];
             rows.push(words.map(str::to_owned));
         }
     }
@@ -56,7 +56,7 @@ pub fn nginx(routes: &[Route]) -> String {
         let Some(upstream) = upstream(family) else { continue };
         let mut patterns: Vec<String> = Vec::new();
         for route in routes.iter().filter(|route| route.family == family) {
-            patterns.extend(route.all_paths().into_iter().map(pattern));
+            patterns.extend(route.all_paths().iter().map(|path| pattern(path)));
         }
         patterns.sort_unstable();
         patterns.dedup();

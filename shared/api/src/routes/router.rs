@@ -1,5 +1,7 @@
 //! From a raw path and a method to a route.
 
+use std::borrow::Cow;
+
 use ::http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -32,10 +34,10 @@ pub enum Found {
 impl Router {
     /// Indexes a table. Two routes may share a path if their methods differ.
     pub fn new(routes: &'static [Route]) -> Result<Self, matchit::InsertError> {
-        let mut by_path: Vec<(&'static str, Vec<(Method, usize)>)> = Vec::new();
+        let mut by_path: Vec<(Cow<'static, str>, Vec<(Method, usize)>)> = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             for path in route.all_paths() {
-                match by_path.iter_mut().find(|(known, _)| same_shape(known, path)) {
+                match by_path.iter_mut().find(|(known, _)| same_shape(known, &path)) {
                     Some((_, taken)) => taken.push((route.method(), index)),
                     None => by_path.push((path, vec![(route.method(), index)])),
                 }
@@ -43,7 +45,7 @@ impl Router {
         }
         let mut paths = matchit::Router::new();
         for (path, taken) in by_path {
-            paths.insert(path, taken)?;
+            paths.insert(path.into_owned(), taken)?;
         }
         Ok(Self { paths, routes })
     }

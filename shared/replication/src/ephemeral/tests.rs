@@ -67,3 +67,50 @@ fn the_ring_and_the_quiet_rooms_are_bounded() {
         "a room where somebody types is never forgotten"
     );
 }
+
+fn presence(user: i64, state: PresenceState) -> PresenceRow {
+    PresenceRow {
+        user: UserNid(user),
+        state,
+        status_msg: None,
+        last_active_ms: 7,
+        currently_active: state == PresenceState::Online,
+    }
+}
+
+#[test]
+fn presence_is_on_the_same_chain_and_in_the_whole_state() {
+    let mut ring = EphemeralRing::new(3);
+    assert_eq!(ring.set_presence(vec![]), None);
+    let (online, offline) = (presence(1, PresenceState::Online), presence(2, PresenceState::Offline));
+    let frame = ring.set_presence(vec![online.clone(), offline.clone()]).unwrap();
+    assert_eq!((frame.previous, frame.position), (0, 2));
+    ring.set_typing(ROOM, vec![UserNid(1)]);
+    let away = presence(1, PresenceState::Unavailable);
+    ring.set_presence(vec![away.clone()]);
+    assert_eq!(rows(&ring.updates(3, 3)), [(4, Row::Presence(away.clone()))]);
+    let whole = [
+        (2, Row::Presence(offline)),
+        (3, typing(ROOM, &[1])),
+        (4, Row::Presence(away)),
+    ];
+    assert_eq!(rows(&ring.updates(2, 3)), whole);
+}
+
+#[test]
+fn the_ring_counts_rows_and_offline_users_are_bounded() {
+    let mut ring = EphemeralRing::new(1);
+    ring.set_presence(vec![presence(0, PresenceState::Online)]);
+    for user in 1..=i64::try_from(RING_ROWS_MAX).unwrap() + 5 {
+        ring.set_presence(vec![presence(user, PresenceState::Offline)]);
+    }
+    assert_eq!(ring.rows, RING_ROWS_MAX);
+    assert_eq!(ring.presence.len(), OFFLINE_USERS_MAX + 1, "who is online stays");
+    let many = (0..10).map(|user| presence(user, PresenceState::Online)).collect();
+    ring.set_presence(many);
+    assert_eq!(ring.rows, RING_ROWS_MAX);
+    assert_eq!(
+        ring.frames.iter().map(|frame| frame.rows.len()).sum::<usize>(),
+        ring.rows
+    );
+}

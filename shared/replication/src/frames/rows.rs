@@ -61,6 +61,10 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             kind: kind.clone(),
         }),
         Row::DeviceList { user } => Kind::DeviceList(proto::DeviceListRow { user: user.0 }),
+        Row::KeyView { user, viewer } => Kind::KeyView(proto::KeyViewRow {
+            user: user.0,
+            viewer: viewer.0,
+        }),
         Row::KeyCounts { user, device } => Kind::KeyCounts(proto::KeyCountsRow {
             user: user.0,
             device: device.as_str().into(),
@@ -125,6 +129,10 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
         },
         Kind::DeviceList(row) => Row::DeviceList {
             user: UserNid(row.user),
+        },
+        Kind::KeyView(row) => Row::KeyView {
+            user: UserNid(row.user),
+            viewer: UserNid(row.viewer),
         },
         Kind::KeyCounts(row) => Row::KeyCounts {
             user: UserNid(row.user),

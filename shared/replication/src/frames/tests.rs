@@ -95,6 +95,10 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
             kind: "m.tag".to_owned(),
         },
         Row::DeviceList { user: UserNid(1) },
+        Row::KeyView {
+            user: UserNid(1),
+            viewer: UserNid(2),
+        },
         Row::KeyCounts {
             user: UserNid(1),
             device: owned_device_id!("PHONE"),

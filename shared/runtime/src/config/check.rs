@@ -16,6 +16,11 @@ const UPLOAD_BYTES: std::ops::RangeInclusive<u64> = 1..=10 << 30;
 
 /// More pixels would not fit into the memory of most machines.
 const IMAGE_PIXELS: std::ops::RangeInclusive<u64> = 1..=1_000_000_000;
+/// A sync of a few rooms with more events than this is no sync any more.
+const TIMELINE_LIMIT_MAX: std::ops::RangeInclusive<usize> = 1..=1000;
+
+/// Most types of state that invited users are shown besides the usual ones.
+const INVITE_STATE_TYPES_MAX: usize = 50;
 
 /// The room versions there are.
 const ROOM_VERSIONS: std::ops::RangeInclusive<u8> = 1..=12;
@@ -80,6 +85,17 @@ fn check_values(config: &Config, broken: &mut Broken<'_>) {
         let sentence = format!("lease.ttl_ms is {ttl}, but it has to be between {start} and {end}");
         broken.note(&["lease.ttl_ms"], &sentence);
     }
+    let limit = config.sync.timeline_limit_max;
+    if !TIMELINE_LIMIT_MAX.contains(&limit) {
+        let (start, end) = TIMELINE_LIMIT_MAX.into_inner();
+        let sentence = format!("sync.timeline_limit_max is {limit}, but it has to be between {start} and {end}");
+        broken.note(&["sync.timeline_limit_max"], &sentence);
+    }
+    let types = config.sync.invite_state_types.len();
+    if types > INVITE_STATE_TYPES_MAX {
+        let sentence = format!("sync.invite_state_types has {types} types, more than {INVITE_STATE_TYPES_MAX}");
+        broken.note(&["sync.invite_state_types"], &sentence);
+    }
     let pool = config.database.pool_max;
     if !(1..=POOL_MAX).contains(&pool) {
         let sentence = format!("database.pool_max is {pool}, but it has to be between 1 and {POOL_MAX}");
@@ -107,6 +123,12 @@ fn check_values(config: &Config, broken: &mut Broken<'_>) {
     }
     if let Err(error) = config.metrics_address() {
         broken.note(&["metrics.address"], &error.to_string());
+    }
+    if let Err(error) = config.outbound_rules() {
+        broken.note(
+            &["outbound.allowed_ranges", "outbound.denied_ranges"],
+            &error.to_string(),
+        );
     }
     if let Err(error) = telemetry::check(&config.log) {
         broken.note(&["log.level"], &error.to_string());

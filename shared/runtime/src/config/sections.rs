@@ -38,6 +38,10 @@ pub struct Config {
     pub rooms: Rooms,
     /// Files that users upload.
     pub media: Media,
+    /// What syncs tell.
+    pub sync: Sync,
+    /// Requests that go out to others: push gateways.
+    pub outbound: Outbound,
     /// Who is master, when several processes can be.
     pub lease: Lease,
     /// What is written about what happens.
@@ -129,6 +133,28 @@ pub struct Media {
     pub require_token: bool,
 }
 
+/// What syncs tell.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sync {
+    /// Most events of one room's timeline in one answer, whatever a filter asks for: 1 to 1000.
+    pub timeline_limit_max: usize,
+    /// The types of state that users who are invited or knock are shown of a room, besides those the specification names.
+    pub invite_state_types: Vec<String>,
+}
+
+/// Requests that go out to others.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    /// Ranges of addresses (CIDR, with commas between them) that may be connected to although they are not of the public Internet.
+    pub allowed_ranges: String,
+    /// Ranges of addresses that may not be connected to, besides those that are not of the public Internet.
+    pub denied_ranges: String,
+    /// A PEM file with certificates that are trusted besides the system's. Empty: none.
+    pub extra_ca_file: PathBuf,
+}
+
 /// Who is master, when several processes can be.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -183,6 +209,8 @@ impl Default for Config {
             registration: Registration::default(),
             rooms: Rooms::default(),
             media: Media::default(),
+            sync: Sync::default(),
+            outbound: Outbound::default(),
             lease: Lease::default(),
             log: Log::default(),
             metrics: Metrics::default(),
@@ -245,6 +273,15 @@ impl Default for Media {
             max_upload_bytes: 100 << 20,
             max_image_pixels: 50_000_000,
             require_token: false,
+        }
+    }
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            timeline_limit_max: 100,
+            invite_state_types: Vec::new(),
         }
     }
 }

@@ -14,7 +14,7 @@ pub use self::expand::{Member, expand};
 use crate::{
     Ctx, Requester, ServiceError,
     error::Refusal,
-    ids::{new_command, random_text},
+    ids::{command, random_text},
 };
 
 /// Characters of a room id that this server makes up.
@@ -30,6 +30,8 @@ pub type Object = Map<String, Value>;
 /// What a client asks for.
 #[derive(Clone, Debug, Default)]
 pub struct NewRoom {
+    /// The client's transaction: the same again makes no other room.
+    pub transaction: Option<String>,
     /// The configured default if there is none.
     pub version: Option<String>,
     pub preset: Option<Preset>,
@@ -80,13 +82,19 @@ pub async fn create_room(ctx: &Ctx, requester: &Requester, room: NewRoom) -> Res
         }
     }
     let events = expand(&room, version, &creator, &invited)?;
-    let command = proto::CreateRoom {
+    let create = proto::CreateRoom {
         room_version: version_number(version),
         creator: requester.user_id.to_string(),
         opaque_id: random_text(OPAQUE_ID_CHARS),
         events,
     };
-    let result = ctx.replica.run(new_command(Kind::CreateRoom(command))).await?;
+    let command = command(
+        requester,
+        &["createRoom"],
+        room.transaction.as_deref(),
+        Kind::CreateRoom(create),
+    );
+    let result = ctx.replica.run(command).await?;
     let room_id = result
         .room_id
         .ok_or_else(|| ServiceError::internal("the master named no room"))?;

@@ -4,7 +4,7 @@ use plexus_proto::{self as proto, change_membership::Action, command::Kind};
 use ruma::{RoomId, UserId};
 use serde_json::{Map, Value};
 
-use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::new_command};
+use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command};
 
 /// Most bytes of a reason.
 const REASON_BYTES_MAX: usize = 4096;
@@ -19,6 +19,8 @@ pub struct Change<'a> {
     pub reason: Option<String>,
     /// What else the client wants in the event's content.
     pub content: Map<String, Value>,
+    /// The client's transaction: the same again changes nothing again.
+    pub transaction: Option<String>,
 }
 
 impl<'a> Change<'a> {
@@ -30,6 +32,7 @@ impl<'a> Change<'a> {
             action,
             reason,
             content: Map::new(),
+            transaction: None,
         }
     }
 }
@@ -44,7 +47,8 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
         return Err(ServiceError::refused(Refusal::TooLarge, "the reason is too long"));
     }
     let content = (!change.content.is_empty()).then(|| Value::Object(change.content).to_string().into());
-    let command = proto::ChangeMembership {
+    let transaction = change.transaction;
+    let change_membership = proto::ChangeMembership {
         room_id: change.room_id.to_string(),
         sender: requester.user_id.to_string(),
         target: change.target.to_string(),
@@ -52,6 +56,14 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
         reason: change.reason,
         content,
     };
-    ctx.replica.run(new_command(Kind::ChangeMembership(command))).await?;
+    let endpoint = [
+        change.action.as_str_name(),
+        change.room_id.as_str(),
+        change.target.as_str(),
+    ];
+    let kind = Kind::ChangeMembership(change_membership);
+    ctx.replica
+        .run(command(requester, &endpoint, transaction.as_deref(), kind))
+        .await?;
     Ok(())
 }

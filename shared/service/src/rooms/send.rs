@@ -7,30 +7,30 @@ use serde_json::{json, value::RawValue};
 
 use crate::{
     Ctx, Requester, ServiceError,
-    ids::{new_command, transaction_command},
+    ids::{command, new_command},
 };
 
 /// Longest transaction id, in bytes: as long as any other identifier may be.
 const TRANSACTION_ID_BYTES_MAX: usize = 255;
 
-/// Sends an event that is not state. The same transaction again gives the same event.
+/// Sends an event that is not state. The same transaction again gives the same event; without one, every call is an event of its own.
 pub async fn send_event(
     ctx: &Ctx,
     requester: &Requester,
     room_id: &RoomId,
     kind: &str,
-    transaction_id: &str,
+    transaction_id: Option<&str>,
     content: &RawValue,
 ) -> Result<OwnedEventId, ServiceError> {
     let event = proto::SendEvent {
-        transaction: Some(transaction(requester, transaction_id)?),
+        transaction: transaction(requester, transaction_id)?,
         redacts: redacted_by(kind, content)?,
         ..plan_event(requester, room_id, kind, content)?
     };
     let endpoint = ["send", room_id.as_str(), kind];
     run(
         ctx,
-        transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
+        command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
     )
     .await
 }
@@ -71,7 +71,7 @@ pub async fn redact_event(
     requester: &Requester,
     room_id: &RoomId,
     redacts: &EventId,
-    transaction_id: &str,
+    transaction_id: Option<&str>,
     reason: Option<&str>,
 ) -> Result<OwnedEventId, ServiceError> {
     let content = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
@@ -82,12 +82,12 @@ pub async fn redact_event(
         state_key: None,
         content: content.to_string().into(),
         redacts: Some(redacts.to_string()),
-        transaction: Some(transaction(requester, transaction_id)?),
+        transaction: transaction(requester, transaction_id)?,
     };
     let endpoint = ["redact", room_id.as_str(), redacts.as_str()];
     run(
         ctx,
-        transaction_command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
+        command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
     )
     .await
 }
@@ -112,14 +112,15 @@ fn plan_event(
     })
 }
 
-fn transaction(requester: &Requester, id: &str) -> Result<proto::Transaction, ServiceError> {
+fn transaction(requester: &Requester, id: Option<&str>) -> Result<Option<proto::Transaction>, ServiceError> {
+    let Some(id) = id else { return Ok(None) };
     if id.len() > TRANSACTION_ID_BYTES_MAX {
         return Err(ServiceError::invalid_param("the transaction id is too long"));
     }
-    Ok(proto::Transaction {
+    Ok(Some(proto::Transaction {
         device_id: requester.device_id.to_string(),
         id: id.to_owned(),
-    })
+    }))
 }
 
 async fn run(ctx: &Ctx, command: proto::Command) -> Result<OwnedEventId, ServiceError> {

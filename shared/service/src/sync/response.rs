@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use plexus_core::{event::json::write_string, ids::EventNid, token::PageToken};
+use plexus_core::{event::json::write_string, ids::EventNid, row::Membership, token::PageToken};
 use plexus_storage::events::StoredEvent;
 
 use super::{
@@ -34,10 +34,20 @@ struct Part<'a> {
     state: Vec<EventNid>,
     /// For each event of the timeline, what it replaced.
     replaced: Vec<Option<EventNid>>,
+    /// For each event of the timeline, the user's own member event then, where that has to be looked up.
+    own_member: Vec<OwnMember>,
     summary: Option<Summary>,
     ephemeral: Vec<u8>,
     account_data: Vec<u8>,
     unread: Vec<u8>,
+}
+
+/// What is known of the user's own membership at an event.
+#[derive(Clone, Copy, Debug)]
+enum OwnMember {
+    Known(Membership),
+    /// What the member event says; without one he had not been anything to the room.
+    As(Option<EventNid>),
 }
 
 type Loaded = HashMap<EventNid, Arc<StoredEvent>>;
@@ -53,7 +63,8 @@ struct Rooms {
 
 /// Writes the answer. The second value is whether it tells anything.
 pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit]) -> Result<(SyncResponse, bool), ServiceError> {
-    if scope.window.since.is_none() {
+    // Only one with lazy members has forgotten those it was sent; another gets all members anyway.
+    if scope.window.since.is_none() && scope.filter.room.state.lazy_load_members {
         let device = (scope.requester.user, scope.requester.device_id.as_str());
         scope.ctx.sent_members.begin(device, scope.window.up_to);
     }
@@ -62,7 +73,8 @@ pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit]) -> Result<(SyncRe
         let parts = try_join_all(visits.iter().map(|visit| read(scope, visit))).await?;
         let loaded = load(scope, &parts).await?;
         for part in &parts {
-            write_part(scope, part, &loaded, &mut rooms);
+            let state = write_state(scope, part, &loaded).await;
+            write_part(scope, part, &state, &loaded, &mut rooms);
         }
     }
     let Rooms {
@@ -106,6 +118,7 @@ async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part<'a>, Servi
         timeline: Timeline::default(),
         state: Vec::new(),
         replaced: Vec::new(),
+        own_member: Vec::new(),
         summary: None,
         ephemeral: Vec::new(),
         account_data: Vec::new(),
@@ -142,7 +155,34 @@ async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part<'a>, Servi
             None => None,
         });
     }
+    part.own_member = own_members(scope, visit, &part.timeline).await?;
     Ok(part)
+}
+
+/// What the user was to the room at each event. Of those from before he joined, many share a state.
+async fn own_members(scope: &Scope<'_>, visit: &Visit, timeline: &Timeline) -> Result<Vec<OwnMember>, ServiceError> {
+    let store = &scope.ctx.store;
+    let mut found: Vec<OwnMember> = Vec::with_capacity(timeline.events.len());
+    let mut last_looked_up = None;
+    for event in &timeline.events {
+        if let Some(known) = Timeline::membership_at(visit, event) {
+            found.push(OwnMember::Known(known));
+            continue;
+        }
+        let member = match last_looked_up {
+            Some((root, member)) if root == event.room_root => member,
+            _ => match store
+                .state_key_nid("m.room.member", scope.requester.user_id.as_str())
+                .await?
+            {
+                Some(key) => store.state_get(visit.room.nid, event.room_root, key).await?,
+                None => None,
+            },
+        };
+        last_looked_up = Some((event.room_root, member));
+        found.push(OwnMember::As(member));
+    }
+    Ok(found)
 }
 
 /// All events that the parts name, in one go.
@@ -151,6 +191,10 @@ async fn load(scope: &Scope<'_>, parts: &[Part<'_>]) -> Result<Loaded, ServiceEr
     for part in parts {
         nids.extend(&part.state);
         nids.extend(part.replaced.iter().flatten());
+        nids.extend(part.own_member.iter().filter_map(|member| match member {
+            OwnMember::Known(_) => None,
+            OwnMember::As(event) => *event,
+        }));
         nids.extend(part.timeline.events.iter().filter_map(|event| event.redacted_by));
     }
     if nids.is_empty() {
@@ -169,86 +213,76 @@ async fn load(scope: &Scope<'_>, parts: &[Part<'_>]) -> Result<Loaded, ServiceEr
     Ok(loaded)
 }
 
-fn write_part(scope: &Scope<'_>, part: &Part<'_>, loaded: &Loaded, rooms: &mut Rooms) {
-    let out = match part.visit.kind {
-        VisitKind::Joined | VisitKind::NewlyJoined => &mut rooms.join,
-        VisitKind::Invited => &mut rooms.invite,
-        VisitKind::Knocked => &mut rooms.knock,
-        VisitKind::Left { .. } | VisitKind::NeverIn => &mut rooms.leave,
-    };
+/// The events of the state part, or of the stripped state, separated by commas.
+async fn write_state(scope: &Scope<'_>, part: &Part<'_>, loaded: &Loaded) -> Vec<u8> {
     let filter = &scope.filter.room.state;
-    let state: Vec<&StoredEvent> = part
-        .state
-        .iter()
-        .filter_map(|nid| loaded.get(nid))
-        .map(|event| &**event)
-        .collect();
+    let is_stripped = matches!(part.visit.kind, VisitKind::Invited | VisitKind::Knocked);
+    let mut out = Vec::new();
+    for event in part.state.iter().filter_map(|nid| loaded.get(nid)) {
+        scope.effort.spend(1).await;
+        if is_stripped {
+            push_comma(&mut out);
+            out.extend_from_slice(event.body.stripped_json().get().as_bytes());
+        } else if timeline::is_wanted(filter, event) {
+            let remarks = Remarks {
+                redaction: redaction(event, loaded),
+                ..Remarks::default()
+            };
+            push_comma(&mut out);
+            event::write(scope, event, remarks, &mut out);
+        }
+    }
+    out
+}
+
+fn write_part(scope: &Scope<'_>, part: &Part<'_>, state: &[u8], loaded: &Loaded, rooms: &mut Rooms) {
     match part.visit.kind {
-        VisitKind::Invited => write_stripped(part, "invite_state", &state, out),
-        VisitKind::Knocked => write_stripped(part, "knock_state", &state, out),
-        VisitKind::Joined | VisitKind::NewlyJoined | VisitKind::Left { .. } | VisitKind::NeverIn => {
-            let state: Vec<&StoredEvent> = state
-                .into_iter()
-                .filter(|event| timeline::is_wanted(filter, event))
-                .collect();
-            if part.visit.kind != VisitKind::Joined || scope.full_state || part.has_news(&state) {
-                write_room(scope, part, &state, loaded, out);
+        VisitKind::Invited => write_stripped(part, "invite_state", state, &mut rooms.invite),
+        VisitKind::Knocked => write_stripped(part, "knock_state", state, &mut rooms.knock),
+        VisitKind::Joined => {
+            if scope.full_state || part.has_news(state) {
+                write_room(scope, part, state, loaded, &mut rooms.join);
             }
         }
+        VisitKind::NewlyJoined => write_room(scope, part, state, loaded, &mut rooms.join),
+        VisitKind::Left { .. } | VisitKind::NeverIn => write_room(scope, part, state, loaded, &mut rooms.leave),
     }
 }
 
 impl Part<'_> {
     /// Whether there is anything to tell of a room that the device knows.
-    fn has_news(&self, state: &[&StoredEvent]) -> bool {
+    fn has_news(&self, state: &[u8]) -> bool {
         let has_events = !self.timeline.events.is_empty() || self.timeline.limited || !state.is_empty();
         has_events || self.summary.is_some() || !self.ephemeral.is_empty() || !self.account_data.is_empty()
     }
 }
 
-fn write_stripped(part: &Part<'_>, name: &str, state: &[&StoredEvent], out: &mut Vec<u8>) {
+fn write_stripped(part: &Part<'_>, name: &str, state: &[u8], out: &mut Vec<u8>) {
     open_room(part, out);
     write_string(out, name);
     out.extend_from_slice(b":{\"events\":[");
-    for event in state {
-        push_comma(out);
-        out.extend_from_slice(event.body.stripped_json().get().as_bytes());
-    }
+    out.extend_from_slice(state);
     out.extend_from_slice(b"]}}");
 }
 
-fn write_room(scope: &Scope<'_>, part: &Part<'_>, state: &[&StoredEvent], loaded: &Loaded, out: &mut Vec<u8>) {
+fn write_room(scope: &Scope<'_>, part: &Part<'_>, state: &[u8], loaded: &Loaded, out: &mut Vec<u8>) {
+    // Some clients look for all lists where they are told of a room for the first time.
+    let is_new = part.visit.kind == VisitKind::NewlyJoined;
+    let state_name = if scope.state_after { "state_after" } else { "state" };
     open_room(part, out);
-    if !part.account_data.is_empty() {
-        out.extend_from_slice(b"\"account_data\":{\"events\":[");
-        out.extend_from_slice(&part.account_data);
-        out.extend_from_slice(b"]}");
+    for (name, events, is_always_there) in [
+        ("account_data", part.account_data.as_slice(), is_new),
+        ("ephemeral", part.ephemeral.as_slice(), is_new),
+        (state_name, state, true),
+    ] {
+        if !events.is_empty() || is_always_there {
+            push_comma(out);
+            write_string(out, name);
+            out.extend_from_slice(b":{\"events\":[");
+            out.extend_from_slice(events);
+            out.extend_from_slice(b"]}");
+        }
     }
-    if !part.ephemeral.is_empty() {
-        push_comma(out);
-        out.extend_from_slice(b"\"ephemeral\":{\"events\":[");
-        out.extend_from_slice(&part.ephemeral);
-        out.extend_from_slice(b"]}");
-    }
-    push_comma(out);
-    out.extend_from_slice(if scope.state_after {
-        b"\"state_after\":{\"events\":["
-    } else {
-        b"\"state\":{\"events\":["
-    });
-    for event in state {
-        push_comma(out);
-        event::write(
-            scope,
-            event,
-            Remarks {
-                redaction: redaction(event, loaded),
-                ..Remarks::default()
-            },
-            out,
-        );
-    }
-    out.extend_from_slice(b"]}");
     if let Some(summary) = &part.summary {
         write_summary(summary, out);
     }
@@ -268,10 +302,11 @@ fn open_room(part: &Part<'_>, out: &mut Vec<u8>) {
 
 fn write_timeline(scope: &Scope<'_>, part: &Part<'_>, loaded: &Loaded, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"timeline\":{\"events\":[");
-    for (event, replaced) in part.timeline.events.iter().zip(&part.replaced) {
+    let remembered = part.replaced.iter().zip(&part.own_member);
+    for (event, (replaced, own_member)) in part.timeline.events.iter().zip(remembered) {
         push_comma(out);
         let remarks = Remarks {
-            membership: Timeline::membership_at(part.visit, event),
+            membership: Some(own_membership(*own_member, loaded)),
             replaced: replaced.and_then(|nid| loaded.get(&nid)).map(|event| &**event),
             redaction: redaction(event, loaded),
         };
@@ -288,6 +323,16 @@ fn write_timeline(scope: &Scope<'_>, part: &Part<'_>, loaded: &Loaded, out: &mut
         write_string(out, &token.to_string());
     }
     out.push(b'}');
+}
+
+fn own_membership(member: OwnMember, loaded: &Loaded) -> Membership {
+    let event = match member {
+        OwnMember::Known(membership) => return membership,
+        OwnMember::As(event) => event.and_then(|event| loaded.get(&event)),
+    };
+    let word = event.and_then(|event| event.body.content_string("membership"));
+    word.and_then(|word| Membership::parse(&word))
+        .unwrap_or(Membership::Leave)
 }
 
 fn redaction<'a>(event: &StoredEvent, loaded: &'a Loaded) -> Option<&'a StoredEvent> {

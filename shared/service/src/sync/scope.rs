@@ -1,5 +1,7 @@
 //! What one answer is made for, fixed before anything is read.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use plexus_core::{
     filter::Filter,
     position::{Epoch, Position, Sequence, WriterId},
@@ -20,6 +22,35 @@ pub(super) struct Scope<'a> {
     pub(super) state_after: bool,
     pub(super) now_ms: i64,
     pub(super) window: Window,
+    pub(super) effort: Effort,
+}
+
+/// Most events that one answer looks at beyond the first few of each room, to find those that a filter shows.
+const READ_MAX: usize = 20_000;
+
+/// How much work one answer may be, so that nobody's filter keeps a process from answering others.
+#[derive(Debug, Default)]
+pub(super) struct Effort {
+    read: AtomicUsize,
+    since_pause: AtomicUsize,
+}
+
+/// After how many rooms and events looked at an answer lets others go on: about a millisecond of work.
+const PAUSE_EVERY: usize = 500;
+
+impl Effort {
+    /// Whether some more events may be read, which then count as read.
+    pub(super) fn may_read(&self, events: usize) -> bool {
+        self.read.fetch_add(events, Relaxed) + events <= READ_MAX
+    }
+
+    /// Some rooms or events have been looked at. What is in memory is read without a pause: now and then there has to be one.
+    pub(super) async fn spend(&self, looked_at: usize) {
+        if self.since_pause.fetch_add(looked_at, Relaxed) + looked_at >= PAUSE_EVERY {
+            self.since_pause.store(0, Relaxed);
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// The part of the log that an answer tells of.

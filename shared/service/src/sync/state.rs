@@ -51,7 +51,13 @@ pub(super) async fn collect(
     } else {
         timeline.start_root
     };
-    let mut entries = changes(scope, visit, told, target).await?;
+    let mut entries = if whole && filter.lazy_load_members {
+        // Of a large room this is nearly nothing.
+        let state = scope.ctx.store.state_without_members(visit.room.nid, target).await?;
+        Entries::clone(&state)
+    } else {
+        changes(scope, visit, told, target).await?
+    };
     if !scope.state_after {
         // What the timeline would change but does not show: a filter hides it, or the state was resolved anew.
         let later = changes(scope, visit, timeline.start_root, timeline.end_root).await?;
@@ -85,7 +91,7 @@ async fn changes(scope: &Scope<'_>, visit: &Visit, old: NodeId, new: NodeId) -> 
         .collect())
 }
 
-/// Takes out what the filter does not show by its type; of a whole state with lazy members, every member.
+/// Takes out what the filter does not show by its type; of a whole state with lazy members, every member that is left.
 async fn keep_wanted(
     scope: &Scope<'_>,
     filter: &RoomEventFilter,
@@ -99,6 +105,7 @@ async fn keep_wanted(
     let keys: Vec<StateKeyNid> = entries.keys().copied().collect();
     let pairs = scope.ctx.store.state_keys(&keys).await?;
     for (key, pair) in keys.iter().zip(pairs) {
+        scope.effort.spend(1).await;
         let pair = pair.ok_or_else(|| ServiceError::internal(format!("state key {} is not in state_keys", key.0)))?;
         let is_member = pair.0 == "m.room.member";
         if drop_members && is_member || !filter.events.shows_type(&pair.0) {

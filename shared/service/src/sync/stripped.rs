@@ -28,9 +28,11 @@ pub(super) async fn collect(scope: &Scope<'_>, visit: &Visit) -> Result<Vec<Even
         )));
     };
     let sender = member.body.sender().as_str();
+    let more = scope.ctx.config.sync.invite_state_types.iter().map(String::as_str);
     let mut events = Vec::with_capacity(KINDS.len() + 2);
     for (kind, state_key) in KINDS
         .into_iter()
+        .chain(more)
         .map(|kind| (kind, ""))
         .chain([("m.room.member", sender)])
     {
@@ -39,6 +41,7 @@ pub(super) async fn collect(scope: &Scope<'_>, visit: &Visit) -> Result<Vec<Even
         };
         events.extend(store.state_get(room, member.room_root, key).await?);
     }
+    events.dedup();
     if !events.contains(&member.nid) {
         events.push(member.nid);
     }

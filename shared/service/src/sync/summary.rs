@@ -1,6 +1,6 @@
 //! The summary of a room: how many are in it, and by whom to name it if it has no name.
 
-use plexus_core::{ids::UserNid, position::Sequence, row::Membership};
+use plexus_core::{ids::UserNid, row::Membership};
 use plexus_storage::memberships::RoomMembers;
 
 use super::{
@@ -82,6 +82,7 @@ async fn has_name(scope: &Scope<'_>, visit: &Visit, timeline: &Timeline) -> Resu
     Ok(false)
 }
 
+/// Those by whom the room is named, in the order of their ids: of the members, or else of those who were, the ones that have been so for longest.
 async fn heroes(scope: &Scope<'_>, members: &RoomMembers) -> Result<Vec<Member>, ServiceError> {
     let own = scope.requester.user;
     let mut chosen = first(members, own, &[Membership::Join, Membership::Invite]);
@@ -89,28 +90,26 @@ async fn heroes(scope: &Scope<'_>, members: &RoomMembers) -> Result<Vec<Member>,
         chosen = first(members, own, &[Membership::Leave, Membership::Ban]);
     }
     let user_ids = scope.ctx.store.user_ids(&chosen).await?;
-    let named = chosen.into_iter().zip(user_ids);
-    Ok(named
+    let mut heroes: Vec<Member> = chosen
+        .into_iter()
+        .zip(user_ids)
         .filter_map(|(user, user_id)| {
             Some(Member {
                 user,
                 user_id: user_id?.as_str().to_owned(),
             })
         })
-        .collect())
+        .collect();
+    heroes.sort_unstable_by(|one, other| one.user_id.cmp(&other.user_id));
+    Ok(heroes)
 }
 
-/// The members that have been so for longest, without the user himself.
+/// The members that have been so for longest, without the user himself. Of a large room, few are looked at.
 fn first(members: &RoomMembers, own: UserNid, memberships: &[Membership]) -> Vec<UserNid> {
-    let mut found: Vec<(Sequence, UserNid)> = members
-        .iter()
+    members
+        .oldest_first()
         .filter(|(user, member)| *user != own && memberships.contains(&member.membership))
-        .map(|(user, member)| (member.position, user))
-        .collect();
-    if found.len() > HEROES {
-        found.select_nth_unstable(HEROES);
-        found.truncate(HEROES);
-    }
-    found.sort_unstable();
-    found.into_iter().map(|(_, user)| user).collect()
+        .map(|(user, _)| user)
+        .take(HEROES)
+        .collect()
 }

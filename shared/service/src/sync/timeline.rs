@@ -22,14 +22,14 @@ use crate::{
 /// How many events a device gets that does not say how many it wants.
 const LIMIT_DEFAULT: usize = 10;
 
-/// The most it gets.
-const LIMIT_MAX: usize = 100;
-
-/// Most events that are looked at to find those a filter shows. What is beyond is a gap, which the device can page into.
+/// Most events that are looked at in a room to find those a filter shows. What is beyond is a gap, which the device can page into.
 const SCANNED_MAX: usize = 1_000;
 
+/// How many events are read at once of those beyond the first few.
+const PAGE: usize = 100;
+
 /// Most events found that the user may not see, before no more are looked at: those before them are hardly ever for him.
-const UNSEEN_MAX: usize = 50;
+const UNSEEN_MAX: usize = 100;
 
 /// What a device is told of a room's timeline.
 #[derive(Debug, Default)]
@@ -66,7 +66,8 @@ pub(super) async fn read(scope: &Scope<'_>, visit: &Visit) -> Result<Timeline, S
     let since_root = root_at(scope, visit, range.after.min(range.in_until)).await?;
     let view = view(scope, visit, end_root);
     let filter = &scope.filter.room.timeline;
-    let limit = filter.events.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX);
+    let limit = filter.events.limit.unwrap_or(LIMIT_DEFAULT);
+    let limit = limit.min(scope.ctx.config.sync.timeline_limit_max);
     let (events, limited) = if filter.shows_room(visit.room.id.as_str()) {
         scan(scope, visit, &view, range, limit).await?
     } else {
@@ -183,7 +184,7 @@ async fn scan(
     let mut up_to = range.up_to;
     let (mut scanned, mut unseen) = (0, 0);
     // One more than fits tells whether there is one more.
-    let page = limit + 1;
+    let mut page = limit + 1;
     let limited = 'scan: loop {
         let read = scope
             .ctx
@@ -192,12 +193,13 @@ async fn scan(
             .await?;
         let was_last = read.len() < page;
         scanned += read.len();
+        scope.effort.spend(read.len()).await;
         for event in read {
             up_to = event.position - 1;
             if !is_wanted(filter, &event) {
                 continue;
             }
-            if !is_seen(scope, &mut sights, range, &event).await? {
+            if !is_seen(scope, &mut sights, range, &event).await? && !is_state_at(scope, &event, view.root).await? {
                 unseen += 1;
                 continue;
             }
@@ -209,9 +211,10 @@ async fn scan(
         if was_last {
             break false;
         }
-        if scanned >= SCANNED_MAX || unseen >= UNSEEN_MAX {
+        if scanned >= SCANNED_MAX || unseen >= UNSEEN_MAX || !scope.effort.may_read(PAGE) {
             break true;
         }
+        page = PAGE.max(limit + 1);
     };
     shown.sort_unstable_by_key(|event| event.room_order);
     Ok((shown, limited))
@@ -237,6 +240,12 @@ async fn is_seen(
         return Ok(true);
     }
     sights.sees(event).await
+}
+
+/// Whether an event is part of a state that the user knows: hiding it from the timeline would keep nothing from him, and take away that it happened.
+async fn is_state_at(scope: &Scope<'_>, event: &StoredEvent, root: NodeId) -> Result<bool, ServiceError> {
+    let Some(key) = event.state_key else { return Ok(false) };
+    Ok(scope.ctx.store.state_get(event.room, root, key).await? == Some(event.nid))
 }
 
 async fn newest_order(scope: &Scope<'_>, visit: &Visit, range: Range) -> Result<Option<i64>, ServiceError> {

@@ -60,6 +60,7 @@ pub(super) async fn choose(scope: &Scope<'_>) -> Result<Vec<Visit>, ServiceError
     };
     let mut visits = Vec::new();
     for (room, member) in candidates {
+        scope.effort.spend(1).await;
         if let Some(kind) = kind(scope, room, member).await? {
             let info = scope.ctx.store.room_by_nid(room).await?;
             let room = info.ok_or_else(|| ServiceError::internal(format!("room {} is not in rooms", room.0)))?;

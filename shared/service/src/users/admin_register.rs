@@ -1,52 +1,15 @@
 //! Making accounts with the shared secret: nonces and the proof of knowing the secret.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-};
-
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
 use super::{
     register::{NewAccount, check_available, choose_user_id, create_account},
     sessions::{DeviceWish, NewSession},
+    tickets::{self, Kind},
 };
-use crate::{Ctx, ServiceError, ids::random_text};
+use crate::{Ctx, ServiceError};
 use ruma::OwnedUserId;
-
-/// How long a nonce is good for.
-const NONCE_TTL_MS: i64 = 60_000;
-/// Most nonces at a time; a further one makes the oldest invalid.
-const NONCES_MAX: usize = 1024;
-/// Random characters of a nonce.
-const NONCE_CHARS: usize = 64;
-
-/// The nonces given out by this process, oldest first. A nonce is good once, at the process that gave it.
-#[derive(Clone, Debug, Default)]
-pub struct Nonces(Arc<Mutex<VecDeque<(String, i64)>>>);
-
-impl Nonces {
-    /// A nonce to register one account with.
-    pub fn give(&self, now_ms: i64) -> String {
-        let nonce = random_text(NONCE_CHARS);
-        let mut nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces.retain(|(_, given_ms)| now_ms - given_ms < NONCE_TTL_MS);
-        if nonces.len() == NONCES_MAX {
-            nonces.pop_front();
-        }
-        nonces.push_back((nonce.clone(), now_ms));
-        nonce
-    }
-
-    /// Whether the nonce was given out and has not been used; it is used up now.
-    fn take(&self, nonce: &str, now_ms: i64) -> bool {
-        let mut nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces.retain(|(_, given_ms)| now_ms - given_ms < NONCE_TTL_MS);
-        let place = nonces.iter().position(|(given, _)| given == nonce);
-        place.is_some_and(|place| nonces.remove(place).is_some())
-    }
-}
 
 /// A request of somebody who claims to know the shared secret.
 #[derive(Debug)]
@@ -61,10 +24,10 @@ pub struct AdminRegistration {
     pub mac: String,
 }
 
-/// A nonce, if accounts can be made this way here.
-pub fn give_nonce(ctx: &Ctx) -> Result<String, ServiceError> {
+/// A nonce, if accounts can be made this way here. It is good once, at any process.
+pub async fn give_nonce(ctx: &Ctx) -> Result<String, ServiceError> {
     secret(ctx)?;
-    Ok(ctx.nonces.give(ctx.clock.now_ms()))
+    tickets::give(ctx, Kind::Nonce, &()).await
 }
 
 /// Checks the proof, then makes the account with a session.
@@ -73,7 +36,10 @@ pub async fn register_with_secret(
     registration: AdminRegistration,
 ) -> Result<(OwnedUserId, NewSession), ServiceError> {
     let secret = secret(ctx)?;
-    if !ctx.nonces.take(&registration.nonce, ctx.clock.now_ms()) {
+    if tickets::take::<()>(ctx, Kind::Nonce, &registration.nonce)
+        .await?
+        .is_none()
+    {
         return Err(ServiceError::invalid_param(
             "the nonce is not known, or used, or too old",
         ));
@@ -87,6 +53,7 @@ pub async fn register_with_secret(
         user_id: user_id.clone(),
         password: Some(registration.password),
         admin: registration.admin,
+        guest: false,
         display_name: registration.display_name,
         session: Some(DeviceWish::default()),
     };
@@ -171,19 +138,5 @@ mod tests {
         for bad in ["", "0", "zz", "é0", &mac[2..]] {
             assert!(!is_proved("shared_secret", &registration(bad)), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_nonce_is_good_once_and_for_a_while() {
-        let nonces = Nonces::default();
-        let (first, second) = (nonces.give(0), nonces.give(1));
-        assert!(nonces.take(&first, 10));
-        assert!(!nonces.take(&first, 10));
-        assert!(!nonces.take(&second, 1 + NONCE_TTL_MS));
-        let oldest = nonces.give(0);
-        for _ in 0..NONCES_MAX {
-            nonces.give(0);
-        }
-        assert!(!nonces.take(&oldest, 0));
     }
 }

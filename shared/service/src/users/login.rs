@@ -1,20 +1,69 @@
 //! Logging in with a password.
 
+use std::sync::Arc;
+
+use plexus_storage::accounts::Account;
 use ruma::{OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::sessions::{DeviceWish, NewSession, create_session};
 use crate::{Ctx, ServiceError, error::Refusal};
 
+/// Who a client says the user is: <https://spec.matrix.org/v1.19/client-server-api/#identifier-types>, and the keys that did the same before them.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Identifier {
+    #[serde(default)]
+    pub identifier: Option<UserIdentifier>,
+    #[serde(default)]
+    pub user: Option<String>,
+    #[serde(default)]
+    pub medium: Option<String>,
+    #[serde(default)]
+    pub address: Option<String>,
+}
+
+/// The `identifier` of a login or of a password stage.
+#[derive(Clone, Debug, Deserialize)]
+pub struct UserIdentifier {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub user: Option<String>,
+}
+
+impl Identifier {
+    /// What a stage of interactive authentication says; nothing if it says it in no way we know.
+    pub(super) fn of_stage(auth: &Value) -> Self {
+        Self::deserialize(auth).unwrap_or_default()
+    }
+}
+
+/// The user that is meant; none if it is nobody of this server. E-mail addresses and phone numbers belong to nobody here.
+pub(super) fn named_user(ctx: &Ctx, named: &Identifier) -> Result<Option<OwnedUserId>, ServiceError> {
+    let bad = |what: &str| ServiceError::refused(Refusal::InvalidParam, what);
+    let name = match &named.identifier {
+        Some(identifier) => match identifier.kind.as_str() {
+            "m.id.user" => identifier.user.as_deref(),
+            "m.id.thirdparty" | "m.id.phone" => return Ok(None),
+            _ => return Err(bad("there is no such type of identifier")),
+        },
+        None if named.user.is_none() && (named.medium.is_some() || named.address.is_some()) => return Ok(None),
+        None => named.user.as_deref(),
+    };
+    let missing = || ServiceError::refused(Refusal::MissingParam, "missing the user's name");
+    Ok(own_user_id(ctx, name.ok_or_else(missing)?))
+}
+
 /// Checks a password and opens a session.
 ///
-/// `user` is a user id or its localpart. An unknown user and a wrong password get the same answer after the same time.
+/// An unknown user and a wrong password get the same answer after the same time.
 pub async fn log_in_with_password(
     ctx: &Ctx,
-    user: &str,
+    named: &Identifier,
     password: String,
     wish: DeviceWish,
 ) -> Result<(OwnedUserId, NewSession), ServiceError> {
-    let user_id = own_user_id(ctx, user);
+    let user_id = named_user(ctx, named)?;
     let account = match &user_id {
         Some(user_id) => find_account(ctx, user_id).await?,
         None => None,
@@ -41,10 +90,8 @@ fn own_user_id(ctx: &Ctx, user: &str) -> Option<OwnedUserId> {
     (user_id.server_name() == server_name).then_some(user_id)
 }
 
-async fn find_account(
-    ctx: &Ctx,
-    user_id: &UserId,
-) -> Result<Option<std::sync::Arc<plexus_storage::accounts::Account>>, ServiceError> {
+/// The account of a user of this server.
+pub(super) async fn find_account(ctx: &Ctx, user_id: &UserId) -> Result<Option<Arc<Account>>, ServiceError> {
     match ctx.store.user_nid(user_id).await? {
         Some(user) => Ok(ctx.store.account(user).await?),
         None => Ok(None),

@@ -7,3 +7,6 @@ pub mod passwords;
 pub mod profiles;
 pub mod register;
 pub mod sessions;
+pub mod sightings;
+mod tickets;
+pub mod uia;

@@ -37,6 +37,12 @@ pub async fn set_profile_field(
     if requester.user_id != user_id {
         return Err(ServiceError::forbidden("only the user himself changes his profile"));
     }
+    if requester.guest && field != "displayname" {
+        return Err(ServiceError::refused(
+            Refusal::GuestsForbidden,
+            "guests have a display name only",
+        ));
+    }
     if field.is_empty() || field.len() > FIELD_NAME_BYTES_MAX {
         return Err(ServiceError::invalid_param(
             "the name of the field is empty or too long",

@@ -20,6 +20,8 @@ pub struct NewAccount {
     /// `None`: nobody can log in with a password.
     pub password: Option<String>,
     pub admin: bool,
+    /// Whether it is a guest's.
+    pub guest: bool,
     /// The name in the profile; the localpart if there is none.
     pub display_name: Option<String>,
     /// The first session, if there is to be one.
@@ -85,6 +87,7 @@ pub async fn create_account(ctx: &Ctx, account: NewAccount) -> Result<Option<New
         user_id,
         password,
         admin,
+        guest,
         display_name,
         session,
     } = account;
@@ -99,8 +102,10 @@ pub async fn create_account(ctx: &Ctx, account: NewAccount) -> Result<Option<New
         user_id: user_id.to_string(),
         password_hash,
         admin,
+        guest,
         session: stored,
         display_name,
+        ..proto::Register::default()
     };
     ctx.replica.run(new_command(Kind::Register(command))).await?;
     Ok(session)
@@ -122,6 +127,7 @@ pub async fn register_account(
             user_id: user_id.clone(),
             password,
             admin,
+            guest: false,
             display_name,
             session,
         },

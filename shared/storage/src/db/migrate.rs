@@ -59,6 +59,11 @@ const MIGRATIONS: &[Migration] = &[
         runs_with: 8,
         sql: include_str!("../../../../migrations/0008_search.sql"),
     },
+    Migration {
+        version: 9,
+        runs_with: 9,
+        sql: include_str!("../../../../migrations/0009_pushers.sql"),
+    },
 ];
 
 /// The newest schema this program knows.

@@ -140,6 +140,23 @@ impl Store {
             .await
     }
 
+    /// The oldest events of a timeline with a position in (after, `up_to`], oldest first, from the database.
+    pub(crate) async fn load_events_after(
+        &self,
+        room: RoomNid,
+        after: Sequence,
+        up_to: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+        let sql = "-- events::events_after
+            SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
+                transaction_device, transaction_id, json
+            FROM events WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
+            ORDER BY position LIMIT $4";
+        self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)])
+            .await
+    }
+
     /// The room's state after its last event up to `up_to`, from the database.
     pub(crate) async fn load_room_root_at(&self, room: RoomNid, up_to: Sequence) -> Result<Option<NodeId>, StoreError> {
         let sql = "-- events::room_root_at

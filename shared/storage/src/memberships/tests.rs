@@ -5,6 +5,7 @@ fn entry(membership: Membership, position: Sequence) -> RoomMembership {
         membership,
         event: EventNid(position),
         position,
+        forgotten: false,
     }
 }
 
@@ -26,4 +27,20 @@ fn the_newest_entry_counts_whatever_comes_first() {
         [RoomNid(1)]
     );
     assert_eq!((rooms.joined(), rooms.iter().count()), (1, 2));
+}
+
+#[test]
+fn the_oldest_come_first_and_the_newest_are_found() {
+    let mut members = RoomMembers::default();
+    for user in 1..=4 {
+        members.put(UserNid(user), entry(Membership::Join, 10));
+    }
+    members.put(UserNid(2), entry(Membership::Leave, 20));
+    members.put(UserNid(5), entry(Membership::Invite, 30));
+    let order: Vec<i64> = members.oldest_first().map(|(user, _)| user.0).collect();
+    assert_eq!(order, [1, 3, 4, 2, 5]);
+    let changed: Vec<i64> = members.changed_after(10).into_iter().map(|(user, _)| user.0).collect();
+    assert_eq!(changed, [5, 2]);
+    members.take(UserNid(5));
+    assert_eq!((members.last_change(), members.invited(), members.joined()), (20, 0, 3));
 }

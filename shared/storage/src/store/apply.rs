@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use plexus_core::{
-    ids::{EventNid, RoomNid},
+    ids::{EventNid, RoomNid, UserNid},
     position::{Epoch, Sequence, WriterId},
-    row::{EventRow, Row},
+    row::{EventRow, Membership, Row},
 };
+use ruma::DeviceId;
 
 use super::{Caches, Store};
 use crate::{events::StoredEvent, memberships::RoomMembership};
@@ -16,8 +17,15 @@ impl Store {
     ///
     /// Rows come in the order of their chain and without a gap, and before anybody is told that this process has reached `sequence`. What is not in the
     /// row is forgotten, never read here.
-    pub fn apply(&self, _writer: WriterId, epoch: Epoch, sequence: Sequence, row: &Row) {
+    pub fn apply(&self, writer: WriterId, epoch: Epoch, sequence: Sequence, row: &Row) {
         let caches = self.caches();
+        if !matches!(row, Row::Event(_) | Row::Typing { .. } | Row::Presence(_)) {
+            caches.presence.follow(sequence, None);
+        }
+        if writer == WriterId::MASTER {
+            caches.device_lists.reach(sequence);
+            caches.member_changes.recent.reach(sequence);
+        }
         match row {
             Row::Event(event) => caches.apply_event(sequence, event),
             Row::Redaction {
@@ -33,8 +41,10 @@ impl Store {
                 caches.sessions.forget(*user);
                 caches.changes.reach(sequence);
             }
-            Row::Device { user, .. } => {
+            Row::Device { user, device, .. } => {
                 caches.sessions.forget(*user);
+                caches.forget_device(*user, device);
+                caches.pushers_changed.send_replace(sequence);
                 caches.changes.reach(sequence);
             }
             Row::Profile { user } => {
@@ -45,22 +55,54 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { .. }
-            | Row::DeviceList { .. }
-            | Row::KeyCounts { .. }
-            | Row::ToDevice { .. }
-            | Row::Room { .. }
-            | Row::Forgotten { .. }
-            | Row::Pusher { .. } => caches.changes.reach(sequence),
-            Row::Presence(_) => {}
-            // On a chain of its own, whose places mean nothing to the rest.
-            Row::Typing { room, users } => caches.typing.change(epoch, sequence, *room, users),
+            Row::AccountData { .. } | Row::Room { .. } => caches.changes.reach(sequence),
+            Row::Forgotten { user, room } => {
+                caches.memberships.forget(*user, *room);
+                caches.changes.reach(sequence);
+            }
+            Row::Pusher { .. } => {
+                caches.changes.reach(sequence);
+                caches.pushers_changed.send_replace(sequence);
+            }
+            Row::DeviceList { user } => {
+                caches.device_lists.push(sequence, (*user, None));
+                caches.changes.reach(sequence);
+            }
+            Row::KeyView { user, viewer } => {
+                caches.device_lists.push(sequence, (*user, Some(*viewer)));
+                caches.changes.reach(sequence);
+            }
+            Row::KeyCounts { user, device } => {
+                caches.key_counts.forget(&(*user, device.clone()));
+                caches.changes.reach(sequence);
+            }
+            Row::ToDevice { user, device } => {
+                caches.to_device.forget(&(*user, device.clone()));
+                caches.changes.reach(sequence);
+            }
+            // On a chain of their own, whose places mean nothing to the rest.
+            Row::Presence(row) => {
+                caches.typing.reach(epoch, sequence);
+                caches.presence.change(epoch, sequence, row);
+            }
+            Row::Typing { room, users } => {
+                caches.presence.reach(epoch, sequence);
+                caches.typing.change(epoch, sequence, *room, users);
+            }
         }
     }
 }
 
 impl Caches {
+    /// A device is new, or gone: what was kept of one with its id is of another.
+    fn forget_device(&self, user: UserNid, device: &DeviceId) {
+        let key = (user, device.to_owned());
+        self.key_counts.forget(&key);
+        self.to_device.forget(&key);
+    }
+
     fn apply_event(&self, position: Sequence, row: &EventRow) {
+        self.parents.persisted(row.body.as_deref(), position);
         if let Some(body) = &row.body {
             let event = Arc::new(StoredEvent::from_row(row, position, body));
             if let (Some(nid), Some(state_key)) = (row.state_key, body.state_key()) {
@@ -82,8 +124,14 @@ impl Caches {
                     membership,
                     event: row.event,
                     position,
+                    forgotten: false,
                 },
             );
+        }
+        let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
+        self.presence.follow(position, joined.map(|(user, _)| (row.room, user)));
+        if let Some((user, _)) = row.membership {
+            self.member_changes.recent.push(position, (row.room, user));
         }
         // Last: who sees that the room has changed must find the change.
         self.changes.change(row.room, position);

@@ -194,6 +194,13 @@ async fn a_range_is_complete_however_much_of_it_is_in_memory() {
         assert_eq!(between(last - 20, last, 100).await, all[..20]);
         assert_eq!(between(0, last, 1_000).await, all);
         assert_eq!(between(0, 10, 4).await, [10, 9, 8, 7]);
+        let after = async |after, up_to, limit| {
+            positions(&world.store.events_after(room.nid, after, up_to, limit).await.unwrap())
+        };
+        assert_eq!(after(0, last, 4).await, [1, 2, 3, 4]);
+        assert_eq!(after(last - 20, last - 10, 3).await, [last - 19, last - 18, last - 17]);
+        assert_eq!(after(last - 2, last - 1, 9).await, [last - 1]);
+        assert_eq!(after(last, last + 9, 9).await, Vec::<Sequence>::new());
         assert_eq!(between(last, last + 9, 10).await, Vec::<Sequence>::new());
         for at in [1, 20, last - 10, last] {
             assert_eq!(world.store.room_root_at(room.nid, at).await.unwrap(), Some(NodeId(at)));

@@ -3,8 +3,8 @@
 use plexus_core::{ids::UserNid, row::Row};
 use plexus_storage::{
     Store,
-    access_tokens::{self, TokenHash},
-    accounts::{self, Account},
+    access_tokens::{self, TokenHash, TokenLife},
+    accounts::{self, Account, Standing},
     db::{Statement, Value},
     devices::{self, Device},
     users,
@@ -17,7 +17,7 @@ const USER: UserNid = UserNid(1);
 
 fn login(device: &str, token: TokenHash) -> [Statement; 2] {
     let device_id: OwnedDeviceId = device.into();
-    let token = access_tokens::insert(&token, USER, &device_id, 1);
+    let token = access_tokens::insert(&token, USER, &device_id, TokenLife::default(), 1);
     [
         devices::insert(
             USER,
@@ -59,7 +59,9 @@ async fn registered() -> [World; 2] {
             user: USER,
             password_hash: None,
             admin: false,
+            guest: false,
             deactivated: false,
+            standing: Standing::default(),
             created_ms: 1,
         };
         world

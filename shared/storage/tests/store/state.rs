@@ -176,3 +176,40 @@ async fn a_state_key_looked_up_in_vain_is_found_once_its_row_arrives() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_state_without_members_follows_the_state() {
+    for world in worlds().await {
+        let mut next = NodeId(1);
+        let name = |key: i64| match key % 100 {
+            0 => ("m.room.name".to_owned(), key.to_string()),
+            _ => ("m.room.member".to_owned(), format!("@user{key}:here")),
+        };
+        world
+            .write((1..=600).map(|key| {
+                let (kind, state_key) = name(key);
+                state_keys::insert(StateKeyNid(key), &kind, &state_key)
+            }))
+            .await;
+        let first = insert(&world, NodeId(0), &entries(1..=500, 1_000), &mut next).await;
+        let second = insert(&world, first, &entries([7, 100, 600], 5_000), &mut next).await;
+        let expected = |changed: &[(i64, i64)]| {
+            let mut all: BTreeMap<_, _> = (1..=5).map(|n| (n * 100, 1_000 + n * 100)).collect();
+            all.extend(changed.iter().copied());
+            all
+        };
+        let (at_first, at_second) = (expected(&[]), expected(&[(100, 5_100), (600, 5_600)]));
+        // In any order, from what is kept of another root and from the database.
+        let store = world.other_process();
+        for (root, expected) in [
+            (first, &at_first),
+            (second, &at_second),
+            (first, &at_first),
+            (first, &at_first),
+        ] {
+            let read = store.state_without_members(ROOM, root).await.unwrap();
+            let read: BTreeMap<_, _> = read.iter().map(|(key, event)| (key.0, event.0)).collect();
+            assert_eq!(read, *expected);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use plexus_core::{
     row::Row,
 };
 use plexus_storage::{
-    accounts::{self, Account},
+    accounts::{self, Account, Standing},
     commands,
     db::Value,
     devices::{self, Device},
@@ -39,7 +39,9 @@ async fn users_and_accounts() {
             user: UserNid(1),
             password_hash: Some("$argon2id$".to_owned()),
             admin: true,
+            guest: false,
             deactivated: false,
+            standing: Standing::default(),
             created_ms: 5,
         };
         world
@@ -72,7 +74,9 @@ async fn an_account_that_was_not_there_is_found_once_its_row_arrives() {
             user,
             password_hash: None,
             admin: false,
+            guest: false,
             deactivated: false,
+            standing: Standing::default(),
             created_ms: 5,
         };
         world
@@ -157,6 +161,8 @@ async fn rooms_of_every_version_and_their_heads() {
                 depth: 5,
                 room_root: NodeId(6),
                 next_node: NodeId(8),
+                joined: 3,
+                invited: 2,
             };
             let db = world.store.db();
             assert_eq!(room_heads::load(db, room.nid).await.unwrap(), None);

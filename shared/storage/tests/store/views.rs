@@ -17,6 +17,7 @@ async fn membership(store: &Store, user: i64, room: RoomNid, at: Sequence) -> Op
              membership,
              event,
              position,
+             ..
          }| {
             assert_eq!(event.0, position);
             (membership, position)

@@ -17,7 +17,7 @@ use plexus_storage::{
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, head::PendingHead, redaction};
+use super::{Decision, head::PendingHead, redaction, relation};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -65,6 +65,7 @@ pub(super) async fn send_event(
     if let Some(same) = unchanged_state(leader, head, &draft).await? {
         return Ok(Decision::unchanged(same.event_id()));
     }
+    relation::check(leader, head, &draft).await?;
     append(leader, head, draft, leader.clock.now_ms()).await
 }
 
@@ -179,6 +180,13 @@ async fn persist(
     let nid = leader.interner.new_event();
     let sender = leader.interner.user(draft.sender).await?.with(&mut change.statements);
     let state_before = head.root;
+    let was = match member_of(body) {
+        None => None,
+        Some((target, _)) => {
+            let member = head.state_event(leader, "m.room.member", target.as_str()).await?;
+            member.and_then(|member| member.membership())
+        }
+    };
     let state = match draft.state_key {
         None => None,
         Some(key) => Some(write_state(leader, head, nid, (draft.kind, key), change).await?),
@@ -186,6 +194,7 @@ async fn persist(
     let membership = match member_of(body) {
         None => None,
         Some((target, membership)) => {
+            head.count(was, membership);
             let target = leader.interner.user(target).await?.with(&mut change.statements);
             change.statements.push(memberships::insert(
                 target,
@@ -212,6 +221,7 @@ async fn persist(
         body: Arc::clone(body),
     };
     change.statements.push(events::insert(&row, change.next_sequence()));
+    relation::persist(head, nid, sender, body, change);
     change.rows.push(Row::Event(EventRow {
         event: nid,
         room: head.info.nid,

@@ -1,12 +1,15 @@
 //! A room's pending head: where its next event goes, ahead of the store.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use plexus_core::{
-    event::EventBody,
+    event::{EventBody, hash::Hash},
     ids::{EventNid, NodeId, StateKeyNid, UserNid},
     room_version::RoomIdFormat,
-    row::ReceiptKind,
+    row::{Membership, ReceiptKind},
     state::{self, Inserted, Node},
 };
 use plexus_storage::{
@@ -72,12 +75,16 @@ pub(super) struct PendingHead {
     pub(super) room_order: i64,
     pub(super) root: NodeId,
     pub(super) next_node: NodeId,
+    joined: i64,
+    invited: i64,
     /// Whether the stored head is behind this one.
     moved: bool,
     nodes: HashMap<NodeId, Arc<Node>>,
     events: HashMap<EventNid, Arc<EventBody>>,
     /// How far each reader has come, in room order.
     receipts: HashMap<Reader, i64>,
+    /// Annotations that are decided and not yet committed.
+    annotations: HashSet<Hash>,
 }
 
 /// Whose receipt, of which kind, in which thread.
@@ -93,10 +100,13 @@ impl PendingHead {
             room_order: 0,
             root: NodeId(0),
             next_node: NodeId(1),
+            joined: 0,
+            invited: 0,
             moved: false,
             nodes: HashMap::new(),
             events: HashMap::new(),
             receipts: HashMap::new(),
+            annotations: HashSet::new(),
         }
     }
 
@@ -110,6 +120,8 @@ impl PendingHead {
             room_order: stored.room_order,
             root: stored.room_root,
             next_node: stored.next_node,
+            joined: stored.joined,
+            invited: stored.invited,
             ..Self::empty(info)
         };
         for event in leader.store.events(&stored.extremities).await? {
@@ -210,6 +222,20 @@ impl PendingHead {
         }
     }
 
+    /// Counts a change of somebody's membership.
+    pub(super) fn count(&mut self, was: Option<Membership>, is: Membership) {
+        let counts = |membership| {
+            (
+                i64::from(membership == Membership::Join),
+                i64::from(membership == Membership::Invite),
+            )
+        };
+        let (left, declined) = was.map_or((0, 0), counts);
+        let (joined, invited) = counts(is);
+        self.joined += joined - left;
+        self.invited += invited - declined;
+    }
+
     /// Writes the head if it has moved.
     pub(super) fn store(&mut self, change: &mut ChangeSet) {
         if std::mem::take(&mut self.moved) {
@@ -221,6 +247,8 @@ impl PendingHead {
                     depth: self.depth,
                     room_root: self.root,
                     next_node: self.next_node,
+                    joined: self.joined,
+                    invited: self.invited,
                 },
             ));
         }
@@ -242,7 +270,18 @@ impl PendingHead {
         self.receipts.insert(reader, room_order);
     }
 
+    /// Whether the same annotation waits for its commit.
+    pub(super) fn has_annotation(&self, annotation: &Hash) -> bool {
+        self.annotations.contains(annotation)
+    }
+
+    /// Remembers an annotation until it is committed.
+    pub(super) fn add_annotation(&mut self, annotation: Hash) {
+        self.annotations.insert(annotation);
+    }
+
     fn trim(&mut self) {
+        self.annotations.clear();
         if self.receipts.len() > OVERLAY_MAX {
             self.receipts.clear();
         }

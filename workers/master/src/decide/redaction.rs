@@ -6,13 +6,13 @@ use plexus_core::{
     ids::EventNid,
     row::Row,
 };
-use plexus_storage::events;
+use plexus_storage::{events, relations};
 use ruma::UserId;
 
 use super::head::PendingHead;
 use crate::{
     change_set::ChangeSet,
-    error::{CommandError, forbidden, not_found},
+    error::{CommandError, forbidden, invalid_param},
     leader::Leader,
 };
 
@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Redaction {
     target: EventNid,
     redacted: EventBody,
+    /// Whether it relates to another event, which it will do no more.
+    is_related: bool,
 }
 
 /// What `redaction` redacts; nothing if it is no redaction, or of an event that is redacted already.
@@ -32,7 +34,8 @@ pub(super) async fn effect(
     if redaction.kind() != "m.room.redaction" {
         return Ok(None);
     }
-    let unknown = || not_found("There is no such event in this room");
+    // One answer for no event and an event of another room: which it is nobody learns here.
+    let unknown = || invalid_param("There is no such event in this room");
     let target = redaction.redacts().ok_or_else(unknown)?;
     let nid = leader
         .store
@@ -50,6 +53,7 @@ pub(super) async fn effect(
     Ok(Some(Redaction {
         target: nid,
         redacted: event.body.redacted(rules),
+        is_related: event.body.relation().is_some(),
     }))
 }
 
@@ -70,6 +74,9 @@ impl Redaction {
         change
             .statements
             .push(events::redact(self.target, redacted_by, &self.redacted));
+        if self.is_related {
+            change.statements.push(relations::delete(self.target));
+        }
         change.rows.push(Row::Redaction {
             room: head.info.nid,
             event: self.target,

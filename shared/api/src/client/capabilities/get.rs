@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("capabilities", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("capabilities", Auth::Guest, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, _: Request) -> Result<Response, Error> {
     let id = |version: RoomVersion| RoomVersionId::try_from(version.as_str()).map_err(Error::internal);

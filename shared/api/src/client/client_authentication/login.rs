@@ -1,6 +1,9 @@
 //! `POST /login`: a session for a password.
 
-use plexus_service::users::{login::log_in_with_password, sessions::DeviceWish};
+use plexus_service::users::{
+    login::{Identifier, log_in_with_password},
+    sessions::DeviceWish,
+};
 use ruma::{OwnedDeviceId, api::client::session::login::v3::Request};
 use serde::Deserialize;
 use serde_json::json;
@@ -20,19 +23,11 @@ pub(in crate::client) const ROUTE: Route = Route::of::<Request>("login", Auth::N
 struct Body {
     #[serde(rename = "type")]
     kind: String,
-    identifier: Option<Identifier>,
-    /// Where older clients name the user.
-    user: Option<String>,
+    #[serde(flatten)]
+    named: Identifier,
     password: Option<String>,
     device_id: Option<OwnedDeviceId>,
     initial_device_display_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Identifier {
-    #[serde(rename = "type")]
-    kind: String,
-    user: Option<String>,
 }
 
 async fn handle(call: Call) -> Result<Reply, Error> {
@@ -40,12 +35,6 @@ async fn handle(call: Call) -> Result<Reply, Error> {
     if body.kind != "m.login.password" {
         return Err(Error::unknown_login_type());
     }
-    let user = match body.identifier {
-        Some(identifier) if identifier.kind == "m.id.user" => identifier.user,
-        Some(_) => return Err(Error::forbidden("users are known by their Matrix id only")),
-        None => body.user,
-    };
-    let user = user.ok_or_else(|| Error::missing_param("missing the user's name"))?;
     let password = body
         .password
         .ok_or_else(|| Error::missing_param("missing field `password`"))?;
@@ -53,7 +42,7 @@ async fn handle(call: Call) -> Result<Reply, Error> {
         device_id: body.device_id,
         display_name: body.initial_device_display_name,
     };
-    let (user_id, session) = log_in_with_password(call.ctx(), &user, password, wish).await?;
+    let (user_id, session) = log_in_with_password(call.ctx(), &body.named, password, wish).await?;
     let reply = json!({
         "user_id": user_id,
         "access_token": session.access_token,

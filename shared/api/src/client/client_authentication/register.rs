@@ -47,6 +47,7 @@ async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
         user_id: user_id.clone(),
         password: Some(password),
         admin: false,
+        guest: false,
         display_name: None,
         session: (!request.inhibit_login).then_some(wish),
     };

@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("whoami", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("whoami", Auth::Guest, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, _: Request) -> Result<Response, Error> {
     let requester = call.requester()?;

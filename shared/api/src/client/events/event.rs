@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("event", Auth::User, |call| Box::pin(typed_raw(call, handle)));
+    Route::of::<Request>("event", Auth::Guest, |call| Box::pin(typed_raw(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
     Ok(json_reply(

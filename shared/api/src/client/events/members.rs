@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("members", Auth::User, |call| Box::pin(typed_raw(call, handle)));
+    Route::of::<Request>("members", Auth::Guest, |call| Box::pin(typed_raw(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
     let filter = MemberFilter {

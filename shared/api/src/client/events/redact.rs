@@ -21,6 +21,14 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
         ..
     } = request;
     let (ctx, requester) = (call.ctx(), call.requester()?);
-    let event_id = redact_event(ctx, requester, &room_id, &event_id, txn_id.as_str(), reason.as_deref()).await?;
+    let event_id = redact_event(
+        ctx,
+        requester,
+        &room_id,
+        &event_id,
+        Some(txn_id.as_str()),
+        reason.as_deref(),
+    )
+    .await?;
     Ok(Response::new(event_id))
 }

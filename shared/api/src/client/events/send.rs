@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("send", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("send", Auth::Guest, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let (kind, content) = (request.event_type.to_string(), request.body.json());
@@ -20,7 +20,7 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
         requester,
         &request.room_id,
         &kind,
-        request.txn_id.as_str(),
+        Some(request.txn_id.as_str()),
         content,
     )
     .await?;

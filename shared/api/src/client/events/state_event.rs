@@ -14,13 +14,11 @@ use crate::{
 pub(super) const EMPTY_KEY_PATHS: &[&str] = &[
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/",
-    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}",
-    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/",
 ];
 
 pub(in crate::client) const ROUTE: Route = Route {
     more_paths: EMPTY_KEY_PATHS,
-    ..Route::of::<Request>("state_event", Auth::User, |call| Box::pin(typed_raw(call, handle)))
+    ..Route::of::<Request>("state_event", Auth::Guest, |call| Box::pin(typed_raw(call, handle)))
 };
 
 async fn handle(call: Call, request: Request) -> Result<Reply, Error> {

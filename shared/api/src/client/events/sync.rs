@@ -17,7 +17,7 @@ use crate::{
 
 pub(in crate::client) const ROUTE: Route = Route {
     family: Family::Sync,
-    ..Route::of::<Request>("sync", Auth::User, |call| Box::pin(handle(call)))
+    ..Route::of::<Request>("sync", Auth::Guest, |call| Box::pin(handle(call)))
 };
 
 async fn handle(call: Call) -> Result<Reply, Error> {

@@ -24,8 +24,15 @@ pub(in crate::client) const ROUTE: Route = Route {
     ..Route::of::<Request>("create_room", Auth::User, |call| Box::pin(typed(call, handle)))
 };
 
+pub(in crate::client) const TRANSACTION_ROUTE: Route = Route {
+    body_cap: BODY_CAP,
+    ..Route::of_transaction::<Request>("create_room_txn", Auth::User, |call| Box::pin(typed(call, handle)))
+};
+
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
-    let room_id = create_room(call.ctx(), call.requester()?, new_room(request)?).await?;
+    let mut room = new_room(request)?;
+    room.transaction.clone_from(&call.transaction);
+    let room_id = create_room(call.ctx(), call.requester()?, room).await?;
     Ok(Response::new(room_id))
 }
 
@@ -48,6 +55,7 @@ fn new_room(request: Request) -> Result<NewRoom, Error> {
         .map(|event| parse_json(event.json().get().as_bytes()))
         .collect();
     Ok(NewRoom {
+        transaction: None,
         version: request.room_version.map(|version| version.to_string()),
         preset,
         public,

@@ -15,6 +15,9 @@ use crate::{
 
 pub(in crate::client) const ROUTE: Route = Route::of::<Request>("invite", Auth::User, |call| Box::pin(handle(call)));
 
+pub(in crate::client) const TRANSACTION_ROUTE: Route =
+    Route::of_transaction::<Request>("invite_txn", Auth::User, |call| Box::pin(handle(call)));
+
 /// ruma's type cannot say what is wrong with a body.
 #[derive(Deserialize)]
 struct Body {
@@ -33,7 +36,8 @@ async fn handle(call: Call) -> Result<Reply, Error> {
             None => Error::missing_param("missing field `user_id`"),
         });
     };
-    let change = Change::new(&room_id, &user_id, Action::Invite, body.reason);
+    let mut change = Change::new(&room_id, &user_id, Action::Invite, body.reason);
+    change.transaction.clone_from(&call.transaction);
     change_membership(call.ctx(), call.requester()?, change).await?;
     Ok(json_reply("{}"))
 }

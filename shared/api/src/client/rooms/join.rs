@@ -14,7 +14,10 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("join", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("join", Auth::Guest, |call| Box::pin(typed(call, handle)));
+
+pub(in crate::client) const TRANSACTION_ROUTE: Route =
+    Route::of_transaction::<Request>("join_txn", Auth::User, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let room_id = OwnedRoomId::try_from(request.room_id_or_alias);
@@ -27,6 +30,7 @@ async fn handle(call: Call, request: Request) -> Result<Response, Error> {
 /// Joins the requester to a room.
 pub(super) async fn join_room(call: &Call, room_id: &RoomId, reason: Option<String>) -> Result<(), Error> {
     let requester = call.requester()?;
-    let change = Change::new(room_id, &requester.user_id, Action::Join, reason);
+    let mut change = Change::new(room_id, &requester.user_id, Action::Join, reason);
+    change.transaction.clone_from(&call.transaction);
     Ok(change_membership(call.ctx(), requester, change).await?)
 }

@@ -10,7 +10,10 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("join_by_id", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("join_by_id", Auth::Guest, |call| Box::pin(typed(call, handle)));
+
+pub(in crate::client) const TRANSACTION_ROUTE: Route =
+    Route::of_transaction::<Request>("join_by_id_txn", Auth::User, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     join_room(&call, &request.room_id, request.reason).await?;

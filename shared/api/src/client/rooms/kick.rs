@@ -13,9 +13,13 @@ use crate::{
 pub(in crate::client) const ROUTE: Route =
     Route::of::<Request>("kick", Auth::User, |call| Box::pin(typed(call, handle)));
 
+pub(in crate::client) const TRANSACTION_ROUTE: Route =
+    Route::of_transaction::<Request>("kick_txn", Auth::User, |call| Box::pin(typed(call, handle)));
+
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let requester = call.requester()?;
-    let change = Change::new(&request.room_id, &request.user_id, Action::Kick, request.reason);
+    let mut change = Change::new(&request.room_id, &request.user_id, Action::Kick, request.reason);
+    change.transaction.clone_from(&call.transaction);
     change_membership(call.ctx(), requester, change).await?;
     Ok(Response::new())
 }

@@ -11,11 +11,15 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("leave", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of::<Request>("leave", Auth::Guest, |call| Box::pin(typed(call, handle)));
+
+pub(in crate::client) const TRANSACTION_ROUTE: Route =
+    Route::of_transaction::<Request>("leave_txn", Auth::User, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let requester = call.requester()?;
-    let change = Change::new(&request.room_id, &requester.user_id, Action::Leave, request.reason);
+    let mut change = Change::new(&request.room_id, &requester.user_id, Action::Leave, request.reason);
+    change.transaction.clone_from(&call.transaction);
     change_membership(call.ctx(), requester, change).await?;
     Ok(Response::new())
 }

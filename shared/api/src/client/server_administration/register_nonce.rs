@@ -19,10 +19,10 @@ pub(in crate::client) const ROUTE: Route = Route {
         || Method::GET,
         &[PATH],
         Auth::None,
-        |call| Box::pin(async move { handle(&call) }),
+        |call| Box::pin(handle(call)),
     )
 };
 
-fn handle(call: &Call) -> Result<Reply, Error> {
-    Ok(json_reply(json!({"nonce": give_nonce(call.ctx())?}).to_string()))
+async fn handle(call: Call) -> Result<Reply, Error> {
+    Ok(json_reply(json!({"nonce": give_nonce(call.ctx()).await?}).to_string()))
 }

@@ -9,8 +9,9 @@ use crate::{
     routes::{Auth, Route},
 };
 
-pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("delete_profile_field", Auth::User, |call| Box::pin(typed(call, handle)));
+pub(in crate::client) const ROUTE: Route = Route::of::<Request>("delete_profile_field", Auth::Guest, |call| {
+    Box::pin(typed(call, handle))
+});
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let field = request.field.as_str();

@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("set_profile_field", Auth::User, |call| Box::pin(handle(call)));
+    Route::of::<Request>("set_profile_field", Auth::Guest, |call| Box::pin(handle(call)));
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let user_id: OwnedUserId = parse_path(&call, 0, "the user id")?;

@@ -21,7 +21,7 @@ use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks}
 use plexus_service::{
     Ctx, Registration, Requester, ServiceConfig, ServiceError,
     sync::{SyncRequest, sync},
-    users::{admin_register::Nonces, passwords::Passwords},
+    users::passwords::Passwords,
 };
 use plexus_storage::{
     Store,
@@ -99,7 +99,9 @@ impl World {
                 max_upload_bytes: 1,
                 require_token: false,
             },
+            accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
+            sync: plexus_service::SyncConfig::default(),
         };
         let ctx = Ctx {
             store,
@@ -107,10 +109,11 @@ impl World {
             config: Arc::new(config),
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
-            nonces: Nonces::default(),
             // No test of sync touches a file.
             media: plexus_media::Media::new(std::path::PathBuf::from("nowhere"), 1, Handle::current()),
+            sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            turns: plexus_service::sync::Turns::default(),
         };
         Self {
             ctx,
@@ -145,6 +148,8 @@ impl World {
             user_id,
             device_id: "PHONE".into(),
             admin: false,
+            guest: false,
+            suspended: false,
         }
     }
 

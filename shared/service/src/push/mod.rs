@@ -1,0 +1,3 @@
+//! Telling people of events: pushers.
+
+pub mod pushers;

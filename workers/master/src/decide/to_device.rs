@@ -1,0 +1,86 @@
+//! Messages to devices: queued for each device until it has acknowledged them.
+
+use std::collections::HashMap;
+
+use plexus_core::{ids::UserNid, row::Row};
+use plexus_proto::{AcknowledgeToDevice, SendToDevice};
+use plexus_storage::to_device;
+use ruma::{OwnedDeviceId, UserId};
+
+use super::{Decision, account::local_account};
+use crate::{
+    change_set::ChangeSet,
+    error::{CommandError, too_large},
+    leader::Leader,
+};
+
+/// Messages that one Command may queue, `*` counted as the devices it is for.
+const QUEUED_MAX: usize = 5_000;
+
+/// Queues messages. Users and devices that are not there are passed over.
+pub(super) async fn send(leader: &Leader, command: &SendToDevice) -> Result<Decision, CommandError> {
+    let sender = local_account(leader, &command.sender).await?;
+    let mut users: HashMap<&str, UserNid> = HashMap::new();
+    for message in &command.messages {
+        let user_id: Result<&UserId, _> = message.user_id.as_str().try_into();
+        if let Ok(user_id) = user_id
+            && let Some(user) = leader.store.user_nid(user_id).await?
+        {
+            users.insert(&message.user_id, user);
+        }
+    }
+    let nids: Vec<UserNid> = users.values().copied().collect();
+    let mut devices: HashMap<UserNid, Vec<OwnedDeviceId>> = HashMap::new();
+    for (user, device) in leader.store.device_ids(&nids).await? {
+        devices.entry(user).or_default().push(device);
+    }
+    let mut change = ChangeSet::default();
+    for message in &command.messages {
+        let Some(user) = users.get(message.user_id.as_str()) else {
+            continue;
+        };
+        let everywhere = message.device_id == "*";
+        let known = devices.get(user).into_iter().flatten();
+        for device in known.filter(|device| everywhere || device.as_str() == message.device_id) {
+            if change.rows.len() == QUEUED_MAX {
+                return Err(too_large(format!("One request sends {QUEUED_MAX} messages at most")));
+            }
+            let position = change.next_sequence();
+            change.statements.push(to_device::insert(
+                *user,
+                device,
+                position,
+                sender,
+                &command.kind,
+                &message.content,
+            ));
+            change.rows.push(Row::ToDevice {
+                user: *user,
+                device: device.clone(),
+            });
+        }
+    }
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
+}
+
+/// A device has got its messages up to a place.
+pub(super) async fn acknowledge(leader: &Leader, command: &AcknowledgeToDevice) -> Result<Decision, CommandError> {
+    let user = local_account(leader, &command.user_id).await?;
+    let device: OwnedDeviceId = command.device_id.as_str().into();
+    let waiting = leader.store.to_device_waiting(user, &device).await?;
+    if waiting.is_none_or(|waiting| waiting.first > command.up_to) {
+        return Ok(Decision::default());
+    }
+    let mut change = ChangeSet::default();
+    change
+        .statements
+        .push(to_device::delete_up_to(user, &device, command.up_to));
+    change.rows.push(Row::ToDevice { user, device });
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
+}
