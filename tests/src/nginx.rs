@@ -37,6 +37,24 @@ pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, members: &Membe
         upstreams.push_str(" }\n");
     }
     let Ports { right, wrong } = ports;
+    write(
+        folder,
+        &format!(
+            "client_max_body_size 0;
+proxy_http_version 1.1;
+proxy_read_timeout 120s;
+proxy_set_header Host $http_host;
+proxy_set_header X-Forwarded-For $remote_addr;
+{upstreams}{map}
+server {{ listen 127.0.0.1:{right}; location / {{ proxy_pass http://$plexus_upstream; }} }}
+server {{ listen 127.0.0.1:{wrong}; location / {{ proxy_pass http://not_$plexus_upstream; }} }}
+"
+        ),
+    )
+}
+
+/// Writes a configuration around what goes into its `http` section; the path comes back.
+pub(crate) fn write(folder: &Path, http: &str) -> std::path::PathBuf {
     let folder_name = folder.display();
     let text = format!(
         "daemon off;
@@ -51,15 +69,7 @@ proxy_temp_path {folder_name}/nginx-proxy;
 fastcgi_temp_path {folder_name}/nginx-fastcgi;
 uwsgi_temp_path {folder_name}/nginx-uwsgi;
 scgi_temp_path {folder_name}/nginx-scgi;
-client_max_body_size 0;
-proxy_http_version 1.1;
-proxy_read_timeout 120s;
-proxy_set_header Host $http_host;
-proxy_set_header X-Forwarded-For $remote_addr;
-{upstreams}{map}
-server {{ listen 127.0.0.1:{right}; location / {{ proxy_pass http://$plexus_upstream; }} }}
-server {{ listen 127.0.0.1:{wrong}; location / {{ proxy_pass http://not_$plexus_upstream; }} }}
-}}
+{http}}}
 ",
         // Workers as another user could not read the folder.
         user = if is_root() { "user root;\n" } else { "" },

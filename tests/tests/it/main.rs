@@ -5,6 +5,7 @@ mod architecture;
 mod bad_input;
 mod chaos;
 mod clients;
+mod deployment;
 mod failures;
 mod first_start;
 mod media;
