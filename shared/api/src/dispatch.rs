@@ -68,7 +68,7 @@ pub(crate) async fn handle(
     let work = async {
         let _in_flight = InFlight::count(&app, route);
         if app.serves(route) {
-            let result = run(&app, route, segments, method, &request, payload).await;
+            let result = run(&app, plane, route, segments, method, &request, payload).await;
             return answer(&app.route_metrics[index], started, result);
         }
         match plane {
@@ -103,6 +103,7 @@ fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<
 
 async fn run(
     app: &Arc<App>,
+    plane: Plane,
     route: &'static Route,
     mut path: Vec<String>,
     method: Method,
@@ -111,7 +112,7 @@ async fn run(
 ) -> Result<http::Reply, Error> {
     let body_cap = app.body_cap(route);
     body::check_length(request, body_cap)?;
-    let (requester, token_hash) = auth::authenticate(&app.ctx, route, request).await?.unzip();
+    let (requester, token_hash) = auth::authenticate(app, plane, route, request).await?.unzip();
     let payload = Payload::new(payload, body_cap);
     let (body, payload) = match route.body {
         BodyKind::Whole => (payload.read().await?, None),

@@ -18,15 +18,19 @@ pub struct Code {
 
 /// Every errcode of this server.
 pub static CATALOGUE: &[Code] = &[
+    ALIAS_EXISTS,
     BAD_ALIAS,
     BAD_JSON,
     CANNOT_OVERWRITE_MEDIA,
+    DUPLICATE_ANNOTATION,
     FORBIDDEN,
     GUEST_ACCESS_FORBIDDEN,
     INCOMPATIBLE_ROOM_VERSION,
     INVALID_PARAM,
     INVALID_ROOM_STATE,
+    INVALID_SIGNATURE,
     INVALID_USERNAME,
+    KEY_TOO_LARGE,
     LIMIT_EXCEEDED,
     MISSING_PARAM,
     MISSING_TOKEN,
@@ -35,6 +39,7 @@ pub static CATALOGUE: &[Code] = &[
     NOT_YET_UPLOADED,
     PROFILE_TOO_LARGE,
     ROOM_IN_USE,
+    SERVER_CONTROLLED,
     THREEPID_DENIED,
     TOO_LARGE,
     TOO_SLOW,
@@ -47,8 +52,12 @@ pub static CATALOGUE: &[Code] = &[
     UNSUPPORTED_ROOM_VERSION,
     USER_DEACTIVATED,
     USER_IN_USE,
+    USER_LOCKED,
+    USER_SUSPENDED,
+    WRONG_ROOM_KEYS_VERSION,
 ];
 
+const ALIAS_EXISTS: Code = code("M_UNKNOWN", 409, "the room alias leads to a room already");
 const BAD_ALIAS: Code = code(
     "M_BAD_ALIAS",
     400,
@@ -60,6 +69,11 @@ const BAD_JSON: Code = code(
     "the body is JSON of the wrong shape, or nested too deeply",
 );
 const CANNOT_OVERWRITE_MEDIA: Code = code("M_CANNOT_OVERWRITE_MEDIA", 409, "the media id has a file already");
+const DUPLICATE_ANNOTATION: Code = code(
+    "M_DUPLICATE_ANNOTATION",
+    400,
+    "the user has annotated the event in the same way before",
+);
 const FORBIDDEN: Code = code(
     "M_FORBIDDEN",
     403,
@@ -81,10 +95,20 @@ const INVALID_ROOM_STATE: Code = code(
     400,
     "the events asked for do not make a valid room",
 );
+const INVALID_SIGNATURE: Code = code(
+    "M_INVALID_SIGNATURE",
+    400,
+    "a signature of a key is wrong, or by the wrong key",
+);
 const INVALID_USERNAME: Code = code(
     "M_INVALID_USERNAME",
     400,
     "the user name has characters that are not allowed",
+);
+const KEY_TOO_LARGE: Code = code(
+    "M_KEY_TOO_LARGE",
+    400,
+    "the name of a profile's field has more than 255 bytes",
 );
 const LIMIT_EXCEEDED: Code = code(
     "M_LIMIT_EXCEEDED",
@@ -101,7 +125,12 @@ const NOT_YET_UPLOADED: Code = code(
     "the media id was given out, and its file is still to come",
 );
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
-const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id made for the room is taken");
+const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id or the alias for the room is taken");
+const SERVER_CONTROLLED: Code = code(
+    "M_BAD_JSON",
+    405,
+    "account data of this type is the server's; clients change it by other endpoints",
+);
 const THREEPID_DENIED: Code = code(
     "M_THREEPID_DENIED",
     403,
@@ -134,6 +163,17 @@ const UNSUPPORTED_ROOM_VERSION: Code = code(
 );
 const USER_DEACTIVATED: Code = code("M_USER_DEACTIVATED", 403, "the account has been deactivated");
 const USER_IN_USE: Code = code("M_USER_IN_USE", 400, "the user name is taken");
+const USER_LOCKED: Code = code("M_USER_LOCKED", 401, "an administrator has locked the account");
+const USER_SUSPENDED: Code = code(
+    "M_USER_SUSPENDED",
+    403,
+    "an administrator has suspended the account: it reads, and hardly more",
+);
+const WRONG_ROOM_KEYS_VERSION: Code = code(
+    "M_WRONG_ROOM_KEYS_VERSION",
+    403,
+    "the keys are for an old version of the backup; current_version says which is current",
+);
 
 const fn code(errcode: &'static str, status: u16, when: &'static str) -> Code {
     Code { errcode, status, when }
@@ -186,8 +226,16 @@ impl Error {
         Self::of(INVALID_PARAM, error)
     }
 
+    pub fn invalid_signature(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(INVALID_SIGNATURE, error)
+    }
+
     pub fn invalid_username(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(INVALID_USERNAME, error)
+    }
+
+    pub fn key_too_large(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(KEY_TOO_LARGE, error)
     }
 
     pub fn limit_exceeded(error: impl Into<Cow<'static, str>>) -> Self {
@@ -223,6 +271,10 @@ impl Error {
         Self::of(PROFILE_TOO_LARGE, error)
     }
 
+    pub fn server_controlled(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(SERVER_CONTROLLED, error)
+    }
+
     pub fn threepid_denied(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(THREEPID_DENIED, error)
     }
@@ -256,10 +308,21 @@ impl Error {
         Self::of(UNKNOWN_LOGIN_TYPE, error)
     }
 
-    pub fn unknown_token() -> Self {
+    /// `soft_logout`: the session is still there, and a new token goes on with it.
+    pub fn unknown_token(soft_logout: bool) -> Self {
         let errcode = UNKNOWN_TOKEN.errcode;
-        let body = json!({"errcode": errcode, "error": "the access token is not known", "soft_logout": false});
+        let body = json!({"errcode": errcode, "error": "the token is not known", "soft_logout": soft_logout});
         Self::json(UNKNOWN_TOKEN.status, body)
+    }
+
+    pub fn user_locked() -> Self {
+        let errcode = USER_LOCKED.errcode;
+        let body = json!({"errcode": errcode, "error": "the account has been locked", "soft_logout": true});
+        Self::json(USER_LOCKED.status, body)
+    }
+
+    pub fn user_suspended(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(USER_SUSPENDED, error)
     }
 
     /// The path takes other methods: they are in `Allow`, as RFC 9110 (section 15.5.6) has it.
@@ -287,6 +350,13 @@ impl Error {
 
     pub fn user_in_use(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(USER_IN_USE, error)
+    }
+
+    pub fn wrong_room_keys_version(current: &str) -> Self {
+        let errcode = WRONG_ROOM_KEYS_VERSION.errcode;
+        let body =
+            json!({"errcode": errcode, "error": "the backup has another version now", "current_version": current});
+        Self::json(WRONG_ROOM_KEYS_VERSION.status, body)
     }
 
     /// User-interactive authentication goes on: 401, with the flows to choose from.
@@ -372,7 +442,10 @@ impl From<ServiceError> for Error {
                 allow: None,
                 cause: None,
             },
+            ServiceError::NoSession { soft_logout } => Self::unknown_token(soft_logout),
+            ServiceError::Locked => Self::user_locked(),
             ServiceError::Uia(challenge) => Self::interactive_auth(challenge.into_json()),
+            ServiceError::WrongBackupVersion { current } => Self::wrong_room_keys_version(&current),
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
             ServiceError::Unavailable(message) => Self::unavailable(message),
             ServiceError::Internal(cause) => Self::internal(cause),
@@ -391,14 +464,19 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::InvalidUsername => Error::invalid_username(message),
         Refusal::UserDeactivated => Error::user_deactivated(message),
         Refusal::GuestsForbidden => Error::guest_access_forbidden(message),
+        Refusal::MissingToken => Error::missing_token(),
+        Refusal::KeyTooLarge => Error::key_too_large(message),
+        Refusal::UserSuspended => Error::user_suspended(message),
         Refusal::ProfileTooLarge => Error::profile_too_large(message),
         Refusal::ThreepidDenied => Error::threepid_denied(message),
         Refusal::LimitExceeded => Error::limit_exceeded(message),
+        Refusal::ServerControlled => Error::server_controlled(message),
         Refusal::BadAlias => Error::bad_alias(message),
         Refusal::TooLarge => Error::too_large(message),
         Refusal::NotYetUploaded => Error::not_yet_uploaded(message),
         Refusal::CannotOverwriteMedia => Error::cannot_overwrite_media(message),
         Refusal::NoPicture => Error::no_picture(message),
+        Refusal::InvalidSignature => Error::invalid_signature(message),
         Refusal::Unrecognized => Error::unrecognized_path(),
     }
 }

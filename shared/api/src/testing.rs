@@ -114,6 +114,8 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
             max_upload_bytes: MAX_UPLOAD_BYTES,
             require_token: false,
         },
+        rooms: plexus_service::ctx::Rooms::default(),
+        social: plexus_service::Social::default(),
         accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
         sync: plexus_service::SyncConfig::default(),
@@ -125,8 +127,12 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
         clock: Clock::new(|| 0),
         passwords: Passwords::new(Handle::current()),
         media: Media::new(media.to_owned(), 1 << 24, Handle::current()),
+        user_memory: plexus_service::UserMemory::default(),
         sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
+        syncs_told: plexus_service::presence::SyncsTold::default(),
+        derived: plexus_service::derived::Progress::default(),
+        searches: plexus_service::search::Searches::default(),
         turns: plexus_service::sync::Turns::default(),
     }
 }

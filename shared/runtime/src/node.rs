@@ -7,10 +7,16 @@ use plexus_core::room_version::RoomVersion;
 use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig, SyncConfig, Uploads,
-    ctx::Accounts,
+    Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
+    ctx::Rooms,
+    derived::{self, Progress},
+    presence::SyncsTold,
+    search::Searches,
     sync::{SentMembers, Turns},
-    users::{passwords::Passwords, sightings::Sightings},
+    users::{
+        passwords::Passwords,
+        sightings::{Sightings, keep_flushing},
+    },
 };
 use plexus_storage::{Store, db::Database};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
@@ -18,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
+    accounts,
     config::{Config, Secret, Topology},
     data,
     error::RunError,
@@ -111,8 +118,12 @@ impl Node {
                 parts.config.media.max_image_pixels,
                 Handle::current(),
             ),
+            user_memory: plexus_service::UserMemory::default(),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
+            syncs_told: SyncsTold::default(),
+            derived: Progress::default(),
+            searches: Searches::default(),
             turns: Turns::default(),
         };
         let mut node = Self {
@@ -125,6 +136,7 @@ impl Node {
         if parts.roles.iter().any(|role| role.families.contains(&Family::Media)) {
             node.tasks.spawn(tidy(node.ctx.media.clone()));
         }
+        node.tasks.spawn(keep_flushing(node.ctx.clone()));
         let own = match start_master {
             Some(start) => Some(node.start_master(start, &parts, secret, &db).await?),
             None => None,
@@ -188,6 +200,9 @@ impl Node {
             shutdown: self.end.master.clone(),
         });
         let done = self.end.tracker.spawn(run);
+        // One process derives, and the one that leads is one.
+        let leads = Arc::clone(&leading);
+        self.tasks.spawn(derived::run(self.ctx.clone(), move || leads()));
         self.master = Some(RunningMaster { leading, grpc, done });
         Ok((holder, target))
     }
@@ -234,16 +249,27 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
     ServiceConfig {
         server_name: parts.config.server_name.clone(),
         default_room_version: parts.config.rooms.default_version.parse().unwrap_or(RoomVersion::V12),
+        rooms: Rooms {
+            aliases_need_membership: parts.config.rooms.aliases_need_membership,
+            directory_needs_token: parts.config.rooms.directory_needs_token,
+        },
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
-            ..Registration::default()
+            guests: parts.config.registration.guests,
+            tokens: accounts::tokens(parts.config),
+            terms: accounts::terms(parts.config),
         },
         media: Uploads {
             max_upload_bytes: parts.config.media.max_upload_bytes,
             require_token: parts.config.media.require_token,
         },
-        accounts: Accounts::default(),
+        social: Social {
+            presence: parts.config.presence.enabled,
+            search_all_users: parts.config.user_directory.search_all_users,
+            search: parts.config.search.enabled,
+        },
+        accounts: accounts::accounts(parts.config),
         generation,
         sync: SyncConfig {
             timeline_limit_max: parts.config.sync.timeline_limit_max,

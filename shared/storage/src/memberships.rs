@@ -217,6 +217,12 @@ impl Store {
             .await
     }
 
+    /// The rooms a user is joined to, if they are in memory.
+    pub fn kept_joined_rooms(&self, user: UserNid) -> Option<Vec<RoomNid>> {
+        let rooms = self.caches().memberships.rooms.get(&user)?;
+        Some(rooms.with(Membership::Join).map(|(room, _)| room).collect())
+    }
+
     /// A room's users, as new as this process knows.
     pub async fn room_members(&self, room: RoomNid) -> Result<Arc<RoomMembers>, StoreError> {
         self.caches()
@@ -224,6 +230,15 @@ impl Store {
             .members
             .get_or_load(&room, || self.load_room_members(room))
             .await
+    }
+
+    /// The guests who have ever been in a room.
+    pub async fn room_guests(&self, room: RoomNid) -> Result<Vec<UserNid>, StoreError> {
+        let sql = "-- memberships::room_guests
+            SELECT DISTINCT m.user_nid FROM memberships m JOIN accounts a ON a.user_nid = m.user_nid
+            WHERE m.room_nid = $1 AND a.guest = $2 ORDER BY m.user_nid";
+        let rows = self.db().query(sql, &[room.int(), Value::Bool(true)]).await?;
+        rows.iter().map(|row| Ok(UserNid(row.int(0)?))).collect()
     }
 
     /// A user's rooms as they were at a place that this process has reached.

@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     access_tokens::Sessions,
+    account_data::AccountData,
     accounts::{self, Accounts},
     cache::{CacheUse, usage},
     changes::Changes,
@@ -17,14 +18,15 @@ use crate::{
     device_list_changes::{self, DeviceListChanges},
     events::Events,
     filters::{self, Filters},
-    key_counts::{self, KeyCountsCache},
-    member_changes::MemberChanges,
+    key_counts::{self, DeviceKey, KeyCountsCache},
+    member_changes::{self, MemberChanges},
     memberless::{self, Memberless},
     memberships::Views,
     presence::Presences,
     profiles::{self, Profiles},
     pushers::PushersChanged,
     receipts::{self, Receipts},
+    recent::Recent,
     relations::Parents,
     rooms::Rooms,
     state_keys::StateKeys,
@@ -63,12 +65,14 @@ pub(crate) struct Caches {
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
     pub(crate) receipts: Receipts,
+    pub(crate) account_data: AccountData,
     pub(crate) key_counts: KeyCountsCache,
     pub(crate) to_device: WaitingCache,
     // What only log rows tell.
     pub(crate) changes: Changes,
     pub(crate) parents: Parents,
     pub(crate) device_lists: DeviceListChanges,
+    pub(crate) key_counts_changes: Recent<DeviceKey>,
     pub(crate) member_changes: MemberChanges,
     pub(crate) typing: Typing,
     pub(crate) pushers_changed: PushersChanged,
@@ -93,12 +97,14 @@ impl Store {
             timelines: timeline::cache(),
             memberships: Views::new(),
             receipts: receipts::cache(),
+            account_data: AccountData::new(),
             key_counts: key_counts::cache(),
             to_device: to_device::cache(),
             changes: Changes::new(),
             parents: Parents::new(),
             device_lists: device_list_changes::recent(),
-            member_changes: MemberChanges::new(),
+            key_counts_changes: key_counts::recent(),
+            member_changes: member_changes::recent(),
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
             presence: Presences::new(),
@@ -118,7 +124,8 @@ impl Store {
         caches.changes.forget_all();
         caches.parents.forget_all();
         caches.device_lists.forget_all();
-        caches.member_changes.recent.forget_all();
+        caches.key_counts_changes.forget_all();
+        caches.member_changes.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();
@@ -127,8 +134,8 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
-        caches.presence.forget_joins();
         caches.key_counts.forget_all();
         caches.to_device.forget_all();
     }
@@ -145,6 +152,7 @@ impl Store {
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),
             caches.receipts.usage("receipts"),
+            caches.account_data.usage(),
             caches.key_counts.usage("key_counts"),
             caches.to_device.usage("to_device"),
         ];

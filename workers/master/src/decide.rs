@@ -3,20 +3,29 @@
 //! Nothing here writes. A decision moves the lane's pending head, and the lane forgets that head when the commit fails.
 
 mod account;
+mod account_data;
+mod alias;
+mod carry_over;
 mod create_room;
 mod cross_signing;
 mod device;
+mod directory;
 mod event;
+mod forget;
+mod guests;
 mod head;
 mod keys;
 mod membership;
+mod notify;
 mod profile;
+mod push_rules;
 mod pusher;
 mod receipt;
 mod redaction;
 mod relation;
 mod session;
 mod to_device;
+mod upgrade;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
 
@@ -59,12 +68,27 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::RenameDevice(c) => user_lane(&c.user_id)?,
         Kind::SetStanding(c) => user_lane(&c.user_id)?,
         Kind::SetProfile(c) => user_lane(&c.user_id)?,
+        Kind::SetAccountData(c) => user_lane(&c.user_id)?,
+        Kind::ChangeTag(c) => user_lane(&c.user_id)?,
+        Kind::SetFullyRead(c) => user_lane(&c.user_id)?,
+        Kind::ChangePushRules(c) => user_lane(&c.user_id)?,
+        Kind::CarryOver(c) => user_lane(&c.user_id)?,
         Kind::SetPusher(c) => user_lane(&c.user_id)?,
         Kind::DeletePusher(c) => user_lane(&c.user_id)?,
-        Kind::CreateRoom(_) => LaneKey::NewRoom(command.id.to_vec()),
+        // Nobody else has a Command for a room that is not there yet, but somebody may want the same alias.
+        Kind::CreateRoom(c) => match &c.alias {
+            None => LaneKey::NewRoom(command.id.to_vec()),
+            Some(alias) => alias_lane(alias)?,
+        },
+        Kind::SetAlias(c) => alias_lane(&c.alias)?,
+        Kind::DeleteAlias(c) => alias_lane(&c.alias)?,
         Kind::SendEvent(c) => room_lane(&c.room_id)?,
         Kind::ChangeMembership(c) => room_lane(&c.room_id)?,
         Kind::RefreshMember(c) => room_lane(&c.room_id)?,
+        Kind::SetListed(c) => room_lane(&c.room_id)?,
+        Kind::ForgetRoom(c) => room_lane(&c.room_id)?,
+        Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
+        Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::SetTyping(_) => return Ok(None),
         Kind::SetPresence(_) => return Ok(None),
@@ -88,6 +112,11 @@ fn room_lane(room_id: &str) -> Result<LaneKey, CommandError> {
     Ok(LaneKey::Room(room_id))
 }
 
+fn alias_lane(alias: &str) -> Result<LaneKey, CommandError> {
+    let alias = alias.try_into().map_err(|_| CommandError::Malformed("alias"))?;
+    Ok(LaneKey::Alias(alias))
+}
+
 /// Decides one Command on the lane's pending head.
 pub(crate) async fn decide(
     leader: &Leader,
@@ -106,9 +135,17 @@ pub(crate) async fn decide(
         Kind::RenameDevice(c) => device::rename_device(leader, c).await?,
         Kind::SetStanding(c) => account::set_standing(leader, c).await?,
         Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
+        Kind::SetAccountData(c) => account_data::set_account_data(leader, state, c).await?,
+        Kind::ChangeTag(c) => account_data::change_tag(leader, state, c).await?,
+        Kind::SetFullyRead(c) => account_data::set_fully_read(leader, state, c).await?,
+        Kind::ChangePushRules(c) => push_rules::change_push_rules(leader, state, c).await?,
+        Kind::CarryOver(c) => carry_over::carry_over(leader, state, c).await?,
         Kind::SetPusher(c) => pusher::set_pusher(leader, c).await?,
         Kind::DeletePusher(c) => pusher::delete_pusher(leader, c).await?,
-        Kind::CreateRoom(c) => create_room::create_room(leader, c).await?,
+        Kind::CreateRoom(c) => create_room::create_room(leader, state, c).await?,
+        Kind::SetAlias(c) => alias::set_alias(leader, state, c).await?,
+        Kind::DeleteAlias(c) => alias::delete_alias(leader, state, c).await?,
+        Kind::SetListed(c) => directory::set_listed(leader, c).await?,
         Kind::SendEvent(c) => {
             let head = state.head(leader, &c.room_id).await?;
             let decided = event::send_event(leader, head, c).await;
@@ -119,6 +156,13 @@ pub(crate) async fn decide(
             let decided = membership::change_membership(leader, head, c).await;
             head.conceal(leader, &c.sender, decided).await?
         }
+        Kind::UpgradeRoom(c) => {
+            let head = state.head(leader, &c.room_id).await?;
+            let decided = upgrade::upgrade_room(leader, head, c).await;
+            head.conceal(leader, &c.sender, decided).await?
+        }
+        Kind::ForgetRoom(c) => forget::forget_room(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),

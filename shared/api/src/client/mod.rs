@@ -1,36 +1,77 @@
 //! The endpoints of the client-server API, in the order of the specification, <https://spec.matrix.org/v1.19/client-server-api/>: a folder for each
 //! section, a file for each operation.
 
+mod account_data;
 mod capabilities;
 mod client_authentication;
 mod content_repository;
+mod device_management;
+mod end_to_end_encryption;
 mod events;
 mod filtering;
+mod openid;
+mod presence;
 mod push_notifications;
 mod receipts;
+mod relationships;
+mod reporting_content;
 mod rooms;
+mod search;
+mod send_to_device;
 mod server_administration;
 mod server_discovery;
+mod third_party_networks;
 mod typing_notifications;
 mod user_data;
+mod user_directory;
+mod voip;
 
 use crate::routes::Route;
 
 /// The table.
 pub(crate) static ROUTES: &[Route] = &[
     server_discovery::versions::ROUTE,
+    server_discovery::well_known::ROUTE,
+    server_discovery::support::ROUTE,
     client_authentication::login_flows::ROUTE,
     client_authentication::login::ROUTE,
+    client_authentication::login_token::ROUTE,
+    client_authentication::refresh::ROUTE,
     client_authentication::logout::ROUTE,
     client_authentication::logout_all::ROUTE,
     client_authentication::register::ROUTE,
     client_authentication::register_available::ROUTE,
+    client_authentication::registration_token::ROUTE,
+    client_authentication::change_password::ROUTE,
+    client_authentication::deactivate::ROUTE,
+    client_authentication::third_party_ids::ROUTE,
     client_authentication::whoami::ROUTE,
     capabilities::get::ROUTE,
+    device_management::list::ROUTE,
+    device_management::get::ROUTE,
+    device_management::rename::ROUTE,
+    device_management::delete::ROUTE,
+    device_management::delete_many::ROUTE,
+    openid::request_token::ROUTE,
+    openid::user_info::ROUTE,
+    voip::turn_server::ROUTE,
+    third_party_networks::protocols::ROUTE,
+    third_party_networks::protocol::ROUTE,
+    third_party_networks::location_of_protocol::ROUTE,
+    third_party_networks::user_of_protocol::ROUTE,
+    third_party_networks::location::ROUTE,
+    third_party_networks::user::ROUTE,
     filtering::create::ROUTE,
     filtering::get::ROUTE,
     events::sync::ROUTE,
+    events::context::ROUTE,
     events::event::ROUTE,
+    events::event_anywhere::ROUTE,
+    events::timestamp_to_event::ROUTE,
+    relationships::relations::ROUTE,
+    relationships::relations_of_type::ROUTE,
+    relationships::relations_of_type_and_event::ROUTE,
+    relationships::threads::ROUTE,
     events::joined_members::ROUTE,
     events::members::ROUTE,
     events::messages::ROUTE,
@@ -58,11 +99,36 @@ pub(crate) static ROUTES: &[Route] = &[
     rooms::ban::TRANSACTION_ROUTE,
     rooms::unban::ROUTE,
     rooms::unban::TRANSACTION_ROUTE,
+    rooms::knock::ROUTE,
+    rooms::forget::ROUTE,
+    rooms::forget::TRANSACTION_ROUTE,
+    rooms::upgrade::ROUTE,
+    rooms::alias::ROUTE,
+    rooms::set_alias::ROUTE,
+    rooms::delete_alias::ROUTE,
+    rooms::aliases::ROUTE,
+    rooms::listed::ROUTE,
+    rooms::set_listed::ROUTE,
+    rooms::set_listed::DELETE_ROUTE,
+    rooms::set_network_listed::ROUTE,
+    rooms::set_network_listed::DELETE_ROUTE,
+    rooms::public_rooms::ROUTE,
+    rooms::public_rooms::SEARCH_ROUTE,
+    rooms::summary::ROUTE,
+    rooms::hierarchy::ROUTE,
     user_data::profile::ROUTE,
     user_data::profile_field::ROUTE,
     user_data::set_profile_field::ROUTE,
     user_data::delete_profile_field::ROUTE,
     typing_notifications::set::ROUTE,
+    rooms::mutual::ROUTE,
+    search::search::ROUTE,
+    user_directory::search::ROUTE,
+    reporting_content::event::ROUTE,
+    reporting_content::room::ROUTE,
+    reporting_content::user::ROUTE,
+    presence::get::ROUTE,
+    presence::set::ROUTE,
     receipts::set::ROUTE,
     content_repository::upload::ROUTE,
     content_repository::create::ROUTE,
@@ -75,9 +141,52 @@ pub(crate) static ROUTES: &[Route] = &[
     content_repository::download::LEGACY_AS,
     content_repository::thumbnail::LEGACY,
     content_repository::config::LEGACY,
-    push_notifications::push_rules::ROUTE,
+    receipts::read_markers::ROUTE,
+    account_data::get::ROUTE,
+    account_data::set::ROUTE,
+    account_data::get_of_room::ROUTE,
+    account_data::set_of_room::ROUTE,
+    account_data::tags::LIST,
+    account_data::tags::SET,
+    account_data::tags::DELETE,
+    push_notifications::push_rules::ALL,
+    push_notifications::push_rules::OF_SCOPE,
+    push_notifications::push_rules::OF_KIND,
+    push_notifications::push_rules::ONE,
+    push_notifications::push_rules::ATTRIBUTE,
+    push_notifications::push_rules::PUT,
+    push_notifications::push_rules::DELETE,
+    push_notifications::push_rules::SET_ATTRIBUTE,
+    push_notifications::push_rules::INCOMPLETE,
+    push_notifications::notifications::ROUTE,
     push_notifications::pushers::ROUTE,
     push_notifications::set_pusher::ROUTE,
+    send_to_device::send::ROUTE,
+    end_to_end_encryption::upload_keys::ROUTE,
+    end_to_end_encryption::query_keys::ROUTE,
+    end_to_end_encryption::claim_keys::ROUTE,
+    end_to_end_encryption::key_changes::ROUTE,
+    end_to_end_encryption::upload_signing_keys::ROUTE,
+    end_to_end_encryption::upload_signatures::ROUTE,
+    end_to_end_encryption::create_backup_version::ROUTE,
+    end_to_end_encryption::get_latest_backup_version::ROUTE,
+    end_to_end_encryption::get_backup_version::ROUTE,
+    end_to_end_encryption::update_backup_version::ROUTE,
+    end_to_end_encryption::delete_backup_version::ROUTE,
+    end_to_end_encryption::put_backup_keys::ROUTE,
+    end_to_end_encryption::put_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::put_backup_keys_for_session::ROUTE,
+    end_to_end_encryption::get_backup_keys::ROUTE,
+    end_to_end_encryption::get_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::get_backup_keys_for_session::ROUTE,
+    end_to_end_encryption::delete_backup_keys::ROUTE,
+    end_to_end_encryption::delete_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::delete_backup_keys_for_session::ROUTE,
     server_administration::register_nonce::ROUTE,
+    server_administration::whois::ROUTE,
+    server_administration::is_locked::ROUTE,
+    server_administration::lock::ROUTE,
+    server_administration::is_suspended::ROUTE,
+    server_administration::suspend::ROUTE,
     server_administration::register::ROUTE,
 ];

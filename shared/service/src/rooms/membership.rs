@@ -4,7 +4,7 @@ use plexus_proto::{self as proto, change_membership::Action, command::Kind};
 use ruma::{RoomId, UserId};
 use serde_json::{Map, Value};
 
-use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command};
+use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command, users::carry_over::carry_over};
 
 /// Most bytes of a reason.
 const REASON_BYTES_MAX: usize = 4096;
@@ -55,6 +55,7 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
         action: change.action.into(),
         reason: change.reason,
         content,
+        guest: requester.guest,
     };
     let endpoint = [
         change.action.as_str_name(),
@@ -65,5 +66,25 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
     ctx.replica
         .run(command(requester, &endpoint, transaction.as_deref(), kind))
         .await?;
+    if change.action == Action::Join {
+        carry_over(ctx, requester, change.room_id).await?;
+    }
+    Ok(())
+}
+
+/// Forgets a room that the requester has left.
+pub async fn forget_room(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    transaction: Option<&str>,
+) -> Result<(), ServiceError> {
+    let forget = proto::ForgetRoom {
+        room_id: room_id.to_string(),
+        user_id: requester.user_id.to_string(),
+    };
+    let endpoint = ["forget", room_id.as_str()];
+    let command = command(requester, &endpoint, transaction, Kind::ForgetRoom(forget));
+    ctx.replica.run(command).await?;
     Ok(())
 }

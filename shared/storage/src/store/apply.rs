@@ -5,12 +5,12 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, RoomNid, UserNid},
     position::{Epoch, Sequence, WriterId},
-    row::{EventRow, Membership, Row},
+    row::{EventRow, Row},
 };
 use ruma::DeviceId;
 
 use super::{Caches, Store};
-use crate::{events::StoredEvent, memberships::RoomMembership};
+use crate::{events::StoredEvent, member_changes::MemberChange, memberships::RoomMembership};
 
 impl Store {
     /// Corrects the caches by one row of the log: the only place that changes what is kept of changing things.
@@ -19,12 +19,10 @@ impl Store {
     /// row is forgotten, never read here.
     pub fn apply(&self, writer: WriterId, epoch: Epoch, sequence: Sequence, row: &Row) {
         let caches = self.caches();
-        if !matches!(row, Row::Event(_) | Row::Typing { .. } | Row::Presence(_)) {
-            caches.presence.follow(sequence, None);
-        }
         if writer == WriterId::MASTER {
             caches.device_lists.reach(sequence);
-            caches.member_changes.recent.reach(sequence);
+            caches.key_counts_changes.reach(sequence);
+            caches.member_changes.reach(sequence);
         }
         match row {
             Row::Event(event) => caches.apply_event(sequence, event),
@@ -55,7 +53,11 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { .. } | Row::Room { .. } => caches.changes.reach(sequence),
+            Row::AccountData { user, room, kind } => {
+                caches.account_data.change(*user, *room, kind, sequence);
+                caches.changes.reach(sequence);
+            }
+            Row::Room { .. } => caches.changes.reach(sequence),
             Row::Forgotten { user, room } => {
                 caches.memberships.forget(*user, *room);
                 caches.changes.reach(sequence);
@@ -73,7 +75,9 @@ impl Store {
                 caches.changes.reach(sequence);
             }
             Row::KeyCounts { user, device } => {
-                caches.key_counts.forget(&(*user, device.clone()));
+                let key = (*user, device.clone());
+                caches.key_counts.forget(&key);
+                caches.key_counts_changes.push(sequence, key);
                 caches.changes.reach(sequence);
             }
             Row::ToDevice { user, device } => {
@@ -128,10 +132,8 @@ impl Caches {
                 },
             );
         }
-        let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
-        self.presence.follow(position, joined.map(|(user, _)| (row.room, user)));
-        if let Some((user, _)) = row.membership {
-            self.member_changes.recent.push(position, (row.room, user));
+        if let Some(change) = MemberChange::of_row(row, position) {
+            self.member_changes.push(position, change);
         }
         // Last: who sees that the room has changed must find the change.
         self.changes.change(row.room, position);

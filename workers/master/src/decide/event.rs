@@ -17,7 +17,7 @@ use plexus_storage::{
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, head::PendingHead, redaction, relation};
+use super::{Decision, guests, head::PendingHead, notify::Notice, redaction, relation};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -66,7 +66,12 @@ pub(super) async fn send_event(
         return Ok(Decision::unchanged(same.event_id()));
     }
     relation::check(leader, head, &draft).await?;
-    append(leader, head, draft, leader.clock.now_ms()).await
+    let lets_guests_go = guests::are_let_go(leader, head, &draft).await?;
+    let mut decision = append(leader, head, draft, leader.clock.now_ms()).await?;
+    if lets_guests_go {
+        guests::ask_for_removal(leader, head, &mut decision.change);
+    }
+    Ok(decision)
 }
 
 /// Content in the one form in which its members can be told apart.
@@ -177,6 +182,7 @@ async fn persist(
     body: &Arc<EventBody>,
     change: &mut ChangeSet,
 ) -> Result<(), CommandError> {
+    let notice = Notice::of(leader, head, body).await?;
     let nid = leader.interner.new_event();
     let sender = leader.interner.user(draft.sender).await?.with(&mut change.statements);
     let state_before = head.root;
@@ -194,7 +200,6 @@ async fn persist(
     let membership = match member_of(body) {
         None => None,
         Some((target, membership)) => {
-            head.count(was, membership);
             let target = leader.interner.user(target).await?.with(&mut change.statements);
             change.statements.push(memberships::insert(
                 target,
@@ -208,6 +213,11 @@ async fn persist(
     };
     let state_key = state.as_ref().map(|(key, ..)| *key);
     head.advance(nid, body, state.map(|(_, inserted, next)| (inserted, next)));
+    head.notifying += i64::from(notice.notifies);
+    notice.persist(head, change);
+    if let Some((_, membership)) = membership {
+        head.count(was, membership);
+    }
     let row = NewEventRow {
         nid,
         room: head.info.nid,
@@ -217,6 +227,7 @@ async fn persist(
         state_key,
         state_before,
         room_root: head.root,
+        notifying: head.notifying,
         transaction: draft.transaction.clone(),
         body: Arc::clone(body),
     };
@@ -230,6 +241,7 @@ async fn persist(
         state_key,
         state_before,
         room_root: head.root,
+        notifying: head.notifying,
         membership,
         transaction: draft.transaction.clone(),
         body: Some(Arc::clone(body)),
