@@ -29,6 +29,8 @@ mod tests;
 pub(crate) const WARM_USERS_MAX: usize = 20_000;
 /// Rooms known of one user. A user with more is woken by every row.
 pub(crate) const ROOMS_PER_USER_MAX: usize = 10_000;
+/// Users of one frame whose rooms are looked up to wake who shares these, because they are not known here. With more of them everybody is woken.
+const STRANGERS_MAX: usize = 64;
 /// Users who have not listened from one sweep to the next are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// The same while more users are warm than should be.
@@ -136,12 +138,14 @@ impl Notifier {
         Ok(listener)
     }
 
-    /// Wakes whom a frame's rows touch, each once for a room, and follows memberships.
-    pub(crate) fn touch(&self, rows: &[Row]) {
+    /// Wakes whom a frame's rows touch, each once for a room, and follows memberships. Gives the users whose rooms are not known here and concern who is
+    /// in them: the caller looks them up, and wakes these by [`touch_sharers`](Self::touch_sharers).
+    pub(crate) fn touch(&self, rows: &[Row]) -> Vec<UserNid> {
         let mut inner = self.lock();
         if inner.users.is_empty() || rows.is_empty() {
-            return;
+            return Vec::new();
         }
+        let mut strangers: Vec<UserNid> = Vec::new();
         let mut rung: Vec<RoomNid> = Vec::new();
         for row in rows {
             match row {
@@ -156,14 +160,32 @@ impl Notifier {
                 | Row::ToDevice { user, .. }
                 | Row::Forgotten { user, .. } => inner.ring_user(*user),
                 Row::KeyView { viewer, .. } => inner.ring_user(*viewer),
-                Row::DeviceList { user } => inner.ring_sharers(*user, &mut rung),
-                Row::Presence(presence) => inner.ring_sharers(presence.user, &mut rung),
+                Row::DeviceList { user } => inner.ring_sharers(*user, &mut rung, &mut strangers),
+                Row::Presence(presence) => inner.ring_sharers(presence.user, &mut rung, &mut strangers),
                 // Nobody waits for these.
                 Row::Room { .. } | Row::Pusher { .. } => {}
             }
         }
         for user in &inner.restless {
             inner.ring_user(*user);
+        }
+        if strangers.len() > STRANGERS_MAX {
+            inner.ring_everybody();
+            strangers.clear();
+        }
+        strangers
+    }
+
+    /// Wakes a user and whoever is in one of his rooms; everybody, if these could not be found out.
+    pub(crate) fn touch_sharers(&self, user: UserNid, rooms: Option<&[RoomNid]>) {
+        let inner = self.lock();
+        let Some(rooms) = rooms else {
+            return inner.ring_everybody();
+        };
+        inner.ring_user(user);
+        let mut rung = Vec::new();
+        for room in rooms {
+            inner.ring_room(*room, &mut rung);
         }
     }
 
@@ -282,8 +304,8 @@ impl Inner {
         }
     }
 
-    /// Wakes a user and whoever is in a room with him; everybody, if his rooms are not known here.
-    fn ring_sharers(&self, user: UserNid, rung: &mut Vec<RoomNid>) {
+    /// Wakes a user and whoever is in a room with him; who cannot be known here is noted.
+    fn ring_sharers(&self, user: UserNid, rung: &mut Vec<RoomNid>, strangers: &mut Vec<UserNid>) {
         match self.users.get(&user) {
             Some(warm) if !self.restless.contains(&user) => {
                 warm.bell.ring();
@@ -291,8 +313,13 @@ impl Inner {
                     self.ring_room(*room, rung);
                 }
             }
-            Some(_) | None => self.users.values().for_each(|warm| warm.bell.ring()),
+            Some(_) | None if !strangers.contains(&user) => strangers.push(user),
+            Some(_) | None => {}
         }
+    }
+
+    fn ring_everybody(&self) {
+        self.users.values().for_each(|warm| warm.bell.ring());
     }
 
     /// Forgets users who have not listened since the last sweep; all that do not listen now while there are too many.

@@ -41,7 +41,7 @@ pub(crate) use self::hooks::Hooks;
 pub(crate) struct Receiver {
     hooks: Hooks,
     tasks: Tasks,
-    pub(crate) notifier: Notifier,
+    pub(crate) notifier: Arc<Notifier>,
     /// The position, for readers that must not wait for a frame being applied.
     position: ArcSwap<Position>,
     state: Mutex<State>,
@@ -86,7 +86,7 @@ impl Receiver {
         Arc::new(Self {
             hooks,
             tasks,
-            notifier: Notifier::default(),
+            notifier: Arc::default(),
             position: ArcSwap::from_pointee(position),
             state: Mutex::new(state),
         })
@@ -258,7 +258,11 @@ impl Receiver {
         }
         reader.chain.advance(frame);
         self.moved(reader, frame.writer);
-        self.notifier.touch(&frame.rows);
+        for stranger in self.notifier.touch(&frame.rows) {
+            let (notifier, rooms) = (Arc::clone(&self.notifier), (self.hooks.rooms)(stranger));
+            self.tasks
+                .spawn(async move { notifier.touch_sharers(stranger, rooms.await.as_deref()) });
+        }
     }
 
     /// The position moves and those who wait for it wake; the rows before it are applied by now.

@@ -186,6 +186,7 @@ impl Reader {
             drop_caches: Box::new(move || {
                 dropped.fetch_add(1, SeqCst);
             }),
+            rooms: Box::new(|_| Box::pin(async { None })),
             forget_ephemeral: Box::new(move |epoch| epochs.lock().unwrap().push(epoch)),
             updates: Box::new(move |writer, epoch, after| Box::pin(updates(writer, epoch, after))),
         };

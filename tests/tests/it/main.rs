@@ -5,6 +5,7 @@ mod architecture;
 mod bad_input;
 mod chaos;
 mod clients;
+mod encryption;
 mod failures;
 mod first_start;
 mod proxy;

@@ -208,10 +208,35 @@ async fn a_hundred_listeners_of_a_room_wake_from_one_row() {
     }
     let all = join_all(listeners.iter_mut().map(Listener::changed));
     let rows = vec![event(ROOM, None); 20];
-    let (_, ()) = tokio::join!(all, async { notifier.touch(&rows) });
+    let (_, ()) = tokio::join!(all, async {
+        notifier.touch(&rows);
+    });
     let mut rung = Vec::new();
     for bell in notifier.lock().rooms[&ROOM].values() {
         rung.push(bell.rung.load(SeqCst));
     }
     assert_eq!(rung, [1; 100], "once for a frame, however many rows");
+}
+
+#[tokio::test]
+async fn who_is_not_known_here_wakes_only_those_who_share_his_rooms() {
+    let stranger = UserNid(9);
+    let notifier = Notifier::default();
+    let mut alice = listen(&notifier, ALICE, &[ROOM]).await;
+    let mut bob = listen(&notifier, BOB, &[OTHER]).await;
+    let changed = |user| Row::DeviceList { user };
+    assert_eq!(notifier.touch(&[changed(ALICE)]), [], "his rooms are known");
+    assert!(woken(&mut alice).await);
+    assert_eq!(notifier.touch(&[changed(stranger), changed(stranger)]), [stranger]);
+    assert!(!woken(&mut alice).await && !woken(&mut bob).await);
+    notifier.touch_sharers(stranger, Some(&[OTHER]));
+    assert!(!woken(&mut alice).await && woken(&mut bob).await);
+    notifier.touch_sharers(stranger, None);
+    assert!(
+        woken(&mut alice).await && woken(&mut bob).await,
+        "who cannot be told apart is woken"
+    );
+    let many: Vec<Row> = (100..).map(UserNid).map(changed).take(STRANGERS_MAX + 1).collect();
+    assert_eq!(notifier.touch(&many), []);
+    assert!(woken(&mut alice).await && woken(&mut bob).await);
 }

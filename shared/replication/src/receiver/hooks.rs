@@ -4,6 +4,7 @@ use std::fmt;
 
 use futures_util::future::BoxFuture;
 use plexus_core::{
+    ids::{RoomNid, UserNid},
     position::{Epoch, Sequence, WriterId},
     row::Row,
 };
@@ -14,6 +15,8 @@ use crate::fill::{FillError, Updates};
 type Apply = dyn Fn(WriterId, Epoch, Sequence, &Row) + Send + Sync;
 /// Fetches what follows a place.
 type Fetch = dyn Fn(WriterId, Epoch, Sequence) -> Fetching + Send + Sync;
+/// Looks up a user's rooms.
+type Rooms = dyn Fn(UserNid) -> BoxFuture<'static, Option<Vec<RoomNid>>> + Send + Sync;
 type Fetching = BoxFuture<'static, Result<Updates, FillError>>;
 
 /// What a receiver does to the world.
@@ -24,6 +27,8 @@ pub(crate) struct Hooks {
     pub(crate) drop_caches: Box<dyn Fn() + Send + Sync>,
     /// A term of the ephemeral chain begins here, or its whole state follows: what was known before it is void.
     pub(crate) forget_ephemeral: Box<dyn Fn(Epoch) + Send + Sync>,
+    /// The rooms a user is joined to; none if that cannot be found out.
+    pub(crate) rooms: Box<Rooms>,
     /// Fetches what follows a place.
     pub(crate) updates: Box<Fetch>,
 }

@@ -39,6 +39,7 @@ async fn rows_are_applied_before_the_position_moves() {
             written.lock().unwrap().push((sequence, at));
         }),
         drop_caches: Box::new(|| {}),
+        rooms: Box::new(|_| Box::pin(async { None })),
         forget_ephemeral: Box::new(|_| {}),
         updates: Box::new(|_, _, _| Box::pin(async { Err(FillError(String::new())) })),
     };
