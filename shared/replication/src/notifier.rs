@@ -20,7 +20,7 @@ use plexus_core::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use crate::metrics;
+use crate::{metrics, receiver::RoomsOf};
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +29,6 @@ mod tests;
 pub(crate) const WARM_USERS_MAX: usize = 20_000;
 /// Rooms known of one user. A user with more is woken by every row.
 pub(crate) const ROOMS_PER_USER_MAX: usize = 10_000;
-/// Users of one frame whose rooms are looked up to wake who shares these, because they are not known here. With more of them everybody is woken.
-const STRANGERS_MAX: usize = 64;
 /// Users who have not listened from one sweep to the next are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// The same while more users are warm than should be.
@@ -138,14 +136,12 @@ impl Notifier {
         Ok(listener)
     }
 
-    /// Wakes whom a frame's rows touch, each once for a room, and follows memberships. Gives the users whose rooms are not known here and concern who is
-    /// in them: the caller looks them up, and wakes these by [`touch_sharers`](Self::touch_sharers).
-    pub(crate) fn touch(&self, rows: &[Row]) -> Vec<UserNid> {
+    /// Wakes whom a frame's rows touch, each once for a room, and follows memberships. `rooms_of` tells the rooms of a user who is not warm, if it can.
+    pub(crate) fn touch(&self, rows: &[Row], rooms_of: &RoomsOf) {
         let mut inner = self.lock();
         if inner.users.is_empty() || rows.is_empty() {
-            return Vec::new();
+            return;
         }
-        let mut strangers: Vec<UserNid> = Vec::new();
         let mut rung: Vec<RoomNid> = Vec::new();
         for row in rows {
             match row {
@@ -160,32 +156,14 @@ impl Notifier {
                 | Row::ToDevice { user, .. }
                 | Row::Forgotten { user, .. } => inner.ring_user(*user),
                 Row::KeyView { viewer, .. } => inner.ring_user(*viewer),
-                Row::DeviceList { user } => inner.ring_sharers(*user, &mut rung, &mut strangers),
-                Row::Presence(presence) => inner.ring_sharers(presence.user, &mut rung, &mut strangers),
+                Row::DeviceList { user } => inner.ring_sharers(*user, rooms_of, &mut rung),
+                Row::Presence(presence) => inner.ring_peers(presence.user, rooms_of, &mut rung),
                 // Nobody waits for these.
                 Row::Room { .. } | Row::Pusher { .. } => {}
             }
         }
         for user in &inner.restless {
             inner.ring_user(*user);
-        }
-        if strangers.len() > STRANGERS_MAX {
-            inner.ring_everybody();
-            strangers.clear();
-        }
-        strangers
-    }
-
-    /// Wakes a user and whoever is in one of his rooms; everybody, if these could not be found out.
-    pub(crate) fn touch_sharers(&self, user: UserNid, rooms: Option<&[RoomNid]>) {
-        let inner = self.lock();
-        let Some(rooms) = rooms else {
-            return inner.ring_everybody();
-        };
-        inner.ring_user(user);
-        let mut rung = Vec::new();
-        for room in rooms {
-            inner.ring_room(*room, &mut rung);
         }
     }
 
@@ -304,8 +282,8 @@ impl Inner {
         }
     }
 
-    /// Wakes a user and whoever is in a room with him; who cannot be known here is noted.
-    fn ring_sharers(&self, user: UserNid, rung: &mut Vec<RoomNid>, strangers: &mut Vec<UserNid>) {
+    /// Wakes a user and whoever is in a room with him; everybody, if his rooms are neither known here nor at hand.
+    fn ring_sharers(&self, user: UserNid, rooms_of: &RoomsOf, rung: &mut Vec<RoomNid>) {
         match self.users.get(&user) {
             Some(warm) if !self.restless.contains(&user) => {
                 warm.bell.ring();
@@ -313,13 +291,30 @@ impl Inner {
                     self.ring_room(*room, rung);
                 }
             }
-            Some(_) | None if !strangers.contains(&user) => strangers.push(user),
-            Some(_) | None => {}
+            Some(_) | None => match rooms_of(user) {
+                Some(rooms) => {
+                    self.ring_user(user);
+                    for room in rooms {
+                        self.ring_room(room, rung);
+                    }
+                }
+                None => self.users.values().for_each(|warm| warm.bell.ring()),
+            },
         }
     }
 
-    fn ring_everybody(&self) {
-        self.users.values().for_each(|warm| warm.bell.ring());
+    /// Wakes a user and whoever is in a room with him; of those of whom that is not known, nobody. Presence changes so often that waking everybody would
+    /// keep everybody awake, and who is not woken learns of it with the next thing that happens.
+    fn ring_peers(&self, user: UserNid, rooms_of: &RoomsOf, rung: &mut Vec<RoomNid>) {
+        self.ring_user(user);
+        let warm = self.users.get(&user).filter(|_| !self.restless.contains(&user));
+        match warm {
+            Some(warm) => warm.rooms.iter().for_each(|room| self.ring_room(*room, rung)),
+            None => {
+                let rooms = rooms_of(user).unwrap_or_default();
+                rooms.into_iter().for_each(|room| self.ring_room(room, rung));
+            }
+        }
     }
 
     /// Forgets users who have not listened since the last sweep; all that do not listen now while there are too many.

@@ -34,14 +34,14 @@ mod property;
 mod tests;
 
 pub use self::fault::{Fault, Readiness};
-pub(crate) use self::hooks::Hooks;
+pub(crate) use self::hooks::{Hooks, RoomsOf};
 
 /// The receiver of one process.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     hooks: Hooks,
     tasks: Tasks,
-    pub(crate) notifier: Arc<Notifier>,
+    pub(crate) notifier: Notifier,
     /// The position, for readers that must not wait for a frame being applied.
     position: ArcSwap<Position>,
     state: Mutex<State>,
@@ -86,7 +86,7 @@ impl Receiver {
         Arc::new(Self {
             hooks,
             tasks,
-            notifier: Arc::default(),
+            notifier: Notifier::default(),
             position: ArcSwap::from_pointee(position),
             state: Mutex::new(state),
         })
@@ -258,11 +258,7 @@ impl Receiver {
         }
         reader.chain.advance(frame);
         self.moved(reader, frame.writer);
-        for stranger in self.notifier.touch(&frame.rows) {
-            let (notifier, rooms) = (Arc::clone(&self.notifier), (self.hooks.rooms)(stranger));
-            self.tasks
-                .spawn(async move { notifier.touch_sharers(stranger, rooms.await.as_deref()) });
-        }
+        self.notifier.touch(&frame.rows, &*self.hooks.rooms_of);
     }
 
     /// The position moves and those who wait for it wake; the rows before it are applied by now.

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use plexus_core::{
     ids::{RoomNid, UserNid},
     position::{Epoch, Position, Sequence, WriterId},
-    row::{Frame, Membership},
+    row::Frame,
 };
 use plexus_proto as proto;
 use plexus_storage::{
@@ -183,19 +183,13 @@ async fn stored_updates(db: &Database, writer: WriterId, after: Sequence) -> Res
 }
 
 fn hooks(store: &Store, master: &Arc<MasterLink>) -> Hooks {
-    let (applied, dropped, forgotten, joined) = (store.clone(), store.clone(), store.clone(), store.clone());
+    let (applied, dropped, forgotten, known) = (store.clone(), store.clone(), store.clone(), store.clone());
     let (db, master) = (store.db().clone(), Arc::clone(master));
     Hooks {
         apply: Box::new(move |writer, epoch, sequence, row| applied.apply(writer, epoch, sequence, row)),
         drop_caches: Box::new(move || dropped.drop_mutable_caches()),
-        rooms: Box::new(move |user| {
-            let store = joined.clone();
-            Box::pin(async move {
-                let rooms = store.user_rooms(user).await.ok()?;
-                Some(rooms.with(Membership::Join).map(|(room, _)| room).collect())
-            })
-        }),
         forget_ephemeral: Box::new(move |epoch| forgotten.enter_ephemeral_epoch(epoch)),
+        rooms_of: Box::new(move |user| known.kept_joined_rooms(user)),
         updates: Box::new(move |writer, epoch, after| {
             let (db, master) = (db.clone(), Arc::clone(&master));
             Box::pin(async move {

@@ -186,8 +186,8 @@ impl Reader {
             drop_caches: Box::new(move || {
                 dropped.fetch_add(1, SeqCst);
             }),
-            rooms: Box::new(|_| Box::pin(async { None })),
             forget_ephemeral: Box::new(move |epoch| epochs.lock().unwrap().push(epoch)),
+            rooms_of: Box::new(|_| None),
             updates: Box::new(move |writer, epoch, after| Box::pin(updates(writer, epoch, after))),
         };
         let receiver = Receiver::new(hooks, tasks(), heads);

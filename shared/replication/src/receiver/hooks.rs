@@ -15,9 +15,10 @@ use crate::fill::{FillError, Updates};
 type Apply = dyn Fn(WriterId, Epoch, Sequence, &Row) + Send + Sync;
 /// Fetches what follows a place.
 type Fetch = dyn Fn(WriterId, Epoch, Sequence) -> Fetching + Send + Sync;
-/// Looks up a user's rooms.
-type Rooms = dyn Fn(UserNid) -> BoxFuture<'static, Option<Vec<RoomNid>>> + Send + Sync;
 type Fetching = BoxFuture<'static, Result<Updates, FillError>>;
+
+/// The rooms a user is joined to, if they are at hand.
+pub(crate) type RoomsOf = dyn Fn(UserNid) -> Option<Vec<RoomNid>> + Send + Sync;
 
 /// What a receiver does to the world.
 pub(crate) struct Hooks {
@@ -27,8 +28,8 @@ pub(crate) struct Hooks {
     pub(crate) drop_caches: Box<dyn Fn() + Send + Sync>,
     /// A term of the ephemeral chain begins here, or its whole state follows: what was known before it is void.
     pub(crate) forget_ephemeral: Box<dyn Fn(Epoch) + Send + Sync>,
-    /// The rooms a user is joined to; none if that cannot be found out.
-    pub(crate) rooms: Box<Rooms>,
+    /// Tells whom the presence of a user who does not listen here concerns.
+    pub(crate) rooms_of: Box<RoomsOf>,
     /// Fetches what follows a place.
     pub(crate) updates: Box<Fetch>,
 }

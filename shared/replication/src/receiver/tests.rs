@@ -39,8 +39,8 @@ async fn rows_are_applied_before_the_position_moves() {
             written.lock().unwrap().push((sequence, at));
         }),
         drop_caches: Box::new(|| {}),
-        rooms: Box::new(|_| Box::pin(async { None })),
         forget_ephemeral: Box::new(|_| {}),
+        rooms_of: Box::new(|_| None),
         updates: Box::new(|_, _, _| Box::pin(async { Err(FillError(String::new())) })),
     };
     receiver.set(Receiver::new(hooks, tasks(), &[])).unwrap();

@@ -8,5 +8,6 @@ mod leaving;
 mod reading;
 mod timelines;
 mod tokens;
+mod user_data;
 mod waiting;
 mod world;
