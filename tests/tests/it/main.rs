@@ -7,6 +7,7 @@ mod browser;
 mod chaos;
 mod clients;
 mod deployment;
+mod encryption;
 mod failures;
 mod first_start;
 mod history;
