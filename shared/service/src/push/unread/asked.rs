@@ -30,6 +30,9 @@ pub const WORK_MAX: usize = 64 << 20;
 /// never say that they have read everything.
 pub const PAST_MAIN_MAX: usize = 200;
 
+/// After how many bytes looked at others get their turn: about a millisecond.
+const PAUSE_EVERY: usize = 1 << 20;
+
 /// Events of one read.
 const PAGE: usize = 100;
 
@@ -117,10 +120,14 @@ impl Asking<'_> {
             for event in page {
                 up_to = event.position - 1;
                 asked += 1;
-                work += self.rules.rules.cost(&event.body);
+                let cost = self.rules.rules.cost(&event.body);
+                work += cost;
                 past_main += usize::from(event.position <= main);
                 if asked > ASKED_MAX || past_main > PAST_MAIN_MAX || work > WORK_MAX {
                     return Ok(items);
+                }
+                if work / PAUSE_EVERY != (work - cost) / PAUSE_EVERY {
+                    tokio::task::yield_now().await;
                 }
                 if let Some(item) = self.ask_one(&mut asker, &event).await? {
                     items.push_front(item);
