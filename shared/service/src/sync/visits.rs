@@ -100,7 +100,7 @@ async fn kind(scope: &Scope<'_>, room: RoomNid, member: RoomMembership) -> Resul
         Membership::Invite if is_from_ignored(scope, member).await? => Ok(None),
         Membership::Invite => Ok((is_news || scope.full_state).then_some(VisitKind::Invited)),
         Membership::Knock => Ok((is_news || scope.full_state).then_some(VisitKind::Knocked)),
-        Membership::Leave | Membership::Ban if is_told_as_left(scope, is_news) => {
+        Membership::Leave | Membership::Ban if is_told_as_left(scope, member, is_news) => {
             left(scope, room, member).await.map(Some)
         }
         Membership::Leave | Membership::Ban => Ok(None),
@@ -129,10 +129,12 @@ async fn is_from_ignored(scope: &Scope<'_>, invite: RoomMembership) -> Result<bo
     Ok(event.is_some_and(|event| scope.ignored.contains(event.body.sender())))
 }
 
-fn is_told_as_left(scope: &Scope<'_>, is_news: bool) -> bool {
+fn is_told_as_left(scope: &Scope<'_>, member: RoomMembership, is_news: bool) -> bool {
+    // A device that still shows a forgotten room as joined has to learn that it is not.
+    let is_archived = scope.filter.room.include_leave && !member.forgotten;
     match scope.window.since {
-        Some(_) => is_news || scope.full_state && scope.filter.room.include_leave,
-        None => scope.filter.room.include_leave,
+        Some(_) => is_news || scope.full_state && is_archived,
+        None => is_archived,
     }
 }
 
