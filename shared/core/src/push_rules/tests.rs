@@ -80,7 +80,7 @@ fn stored_rules_are_brought_up_to_date() {
     let mut expected = defaults();
     put(&mut expected, Kind::Override, "mine", json!({"actions": ["notify"]}));
     expected.set_enabled(Kind::Override, ".m.rule.reaction", false).unwrap();
-    assert_eq!(stored.on(defaults()), expected);
+    assert_eq!(stored.on(&defaults()), expected);
 }
 
 #[test]

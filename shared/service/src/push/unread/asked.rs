@@ -113,17 +113,17 @@ impl Asking<'_> {
         let room = self.reader.room;
         let mut asker = Asker::new(self.ctx, room, self.reader.user_id, self.rules).await?;
         let main = self.receipts.threads.get(MAIN).map_or(0, |mark| mark.position);
-        let (mut asked, mut past_main, mut work) = (0, 0, 0);
+        let (mut seen, mut past_main, mut work) = (0, 0, 0);
         loop {
             let page = self.ctx.store.events_between(room.nid, after, up_to, PAGE).await?;
             let was_last = page.len() < PAGE;
             for event in page {
                 up_to = event.position - 1;
-                asked += 1;
+                seen += 1;
                 let cost = self.rules.rules.cost(&event.body);
                 work += cost;
                 past_main += usize::from(event.position <= main);
-                if asked > ASKED_MAX || past_main > PAST_MAIN_MAX || work > WORK_MAX {
+                if seen > ASKED_MAX || past_main > PAST_MAIN_MAX || work > WORK_MAX {
                     return Ok(items);
                 }
                 if work / PAUSE_EVERY != (work - cost) / PAUSE_EVERY {
