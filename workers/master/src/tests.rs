@@ -3,6 +3,7 @@
 mod bench_room;
 mod costs;
 mod faults;
+mod room_life;
 mod rooms;
 mod unknown_commit;
 mod user_data;
