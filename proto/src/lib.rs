@@ -29,6 +29,7 @@ impl Command {
             Some(Kind::ChangeTag(_)) => "change_tag",
             Some(Kind::SetFullyRead(_)) => "set_fully_read",
             Some(Kind::ChangePushRules(_)) => "change_push_rules",
+            Some(Kind::CarryOver(_)) => "carry_over",
             Some(Kind::RefreshSession(_)) => "refresh_session",
             Some(Kind::ConfirmSession(_)) => "confirm_session",
             Some(Kind::SetPassword(_)) => "set_password",

@@ -136,7 +136,6 @@ impl Store {
         caches.receipts.forget_all();
         caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
-        caches.presence.forget_joins();
         caches.key_counts.forget_all();
         caches.to_device.forget_all();
     }

@@ -5,6 +5,7 @@
 mod account;
 mod account_data;
 mod alias;
+mod carry_over;
 mod create_room;
 mod cross_signing;
 mod device;
@@ -71,6 +72,7 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::ChangeTag(c) => user_lane(&c.user_id)?,
         Kind::SetFullyRead(c) => user_lane(&c.user_id)?,
         Kind::ChangePushRules(c) => user_lane(&c.user_id)?,
+        Kind::CarryOver(c) => user_lane(&c.user_id)?,
         Kind::SetPusher(c) => user_lane(&c.user_id)?,
         Kind::DeletePusher(c) => user_lane(&c.user_id)?,
         // Nobody else has a Command for a room that is not there yet, but somebody may want the same alias.
@@ -137,6 +139,7 @@ pub(crate) async fn decide(
         Kind::ChangeTag(c) => account_data::change_tag(leader, state, c).await?,
         Kind::SetFullyRead(c) => account_data::set_fully_read(leader, state, c).await?,
         Kind::ChangePushRules(c) => push_rules::change_push_rules(leader, state, c).await?,
+        Kind::CarryOver(c) => carry_over::carry_over(leader, state, c).await?,
         Kind::SetPusher(c) => pusher::set_pusher(leader, c).await?,
         Kind::DeletePusher(c) => pusher::delete_pusher(leader, c).await?,
         Kind::CreateRoom(c) => create_room::create_room(leader, state, c).await?,

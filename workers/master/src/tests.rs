@@ -1,8 +1,11 @@
 //! The master as its callers see it, over both engines: Commands in, results and log rows out, whatever happens in between.
 
+mod accounts;
 mod bench_room;
 mod costs;
 mod faults;
+mod keys;
+mod relations;
 mod room_life;
 mod rooms;
 mod unknown_commit;

@@ -4,35 +4,73 @@
 mod account_data;
 mod capabilities;
 mod client_authentication;
+mod device_management;
 mod end_to_end_encryption;
 mod events;
 mod filtering;
+mod openid;
+mod presence;
 mod push_notifications;
 mod receipts;
+mod relationships;
+mod reporting_content;
 mod rooms;
+mod search;
 mod send_to_device;
 mod server_administration;
 mod server_discovery;
+mod third_party_networks;
 mod typing_notifications;
 mod user_data;
+mod user_directory;
+mod voip;
 
 use crate::routes::Route;
 
 /// The table.
 pub(crate) static ROUTES: &[Route] = &[
     server_discovery::versions::ROUTE,
+    server_discovery::well_known::ROUTE,
+    server_discovery::support::ROUTE,
     client_authentication::login_flows::ROUTE,
     client_authentication::login::ROUTE,
+    client_authentication::login_token::ROUTE,
+    client_authentication::refresh::ROUTE,
     client_authentication::logout::ROUTE,
     client_authentication::logout_all::ROUTE,
     client_authentication::register::ROUTE,
     client_authentication::register_available::ROUTE,
+    client_authentication::registration_token::ROUTE,
+    client_authentication::change_password::ROUTE,
+    client_authentication::deactivate::ROUTE,
+    client_authentication::third_party_ids::ROUTE,
     client_authentication::whoami::ROUTE,
     capabilities::get::ROUTE,
+    device_management::list::ROUTE,
+    device_management::get::ROUTE,
+    device_management::rename::ROUTE,
+    device_management::delete::ROUTE,
+    device_management::delete_many::ROUTE,
+    openid::request_token::ROUTE,
+    openid::user_info::ROUTE,
+    voip::turn_server::ROUTE,
+    third_party_networks::protocols::ROUTE,
+    third_party_networks::protocol::ROUTE,
+    third_party_networks::location_of_protocol::ROUTE,
+    third_party_networks::user_of_protocol::ROUTE,
+    third_party_networks::location::ROUTE,
+    third_party_networks::user::ROUTE,
     filtering::create::ROUTE,
     filtering::get::ROUTE,
     events::sync::ROUTE,
+    events::context::ROUTE,
     events::event::ROUTE,
+    events::event_anywhere::ROUTE,
+    events::timestamp_to_event::ROUTE,
+    relationships::relations::ROUTE,
+    relationships::relations_of_type::ROUTE,
+    relationships::relations_of_type_and_event::ROUTE,
+    relationships::threads::ROUTE,
     events::joined_members::ROUTE,
     events::members::ROUTE,
     events::messages::ROUTE,
@@ -82,6 +120,14 @@ pub(crate) static ROUTES: &[Route] = &[
     user_data::set_profile_field::ROUTE,
     user_data::delete_profile_field::ROUTE,
     typing_notifications::set::ROUTE,
+    rooms::mutual::ROUTE,
+    search::search::ROUTE,
+    user_directory::search::ROUTE,
+    reporting_content::event::ROUTE,
+    reporting_content::room::ROUTE,
+    reporting_content::user::ROUTE,
+    presence::get::ROUTE,
+    presence::set::ROUTE,
     receipts::set::ROUTE,
     receipts::read_markers::ROUTE,
     account_data::get::ROUTE,
@@ -125,5 +171,10 @@ pub(crate) static ROUTES: &[Route] = &[
     end_to_end_encryption::delete_backup_keys_for_room::ROUTE,
     end_to_end_encryption::delete_backup_keys_for_session::ROUTE,
     server_administration::register_nonce::ROUTE,
+    server_administration::whois::ROUTE,
+    server_administration::is_locked::ROUTE,
+    server_administration::lock::ROUTE,
+    server_administration::is_suspended::ROUTE,
+    server_administration::suspend::ROUTE,
     server_administration::register::ROUTE,
 ];

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Ctx, Requester, ServiceError,
     client_event::write_string,
-    rooms::{access, event::write_event},
+    rooms::{access, event::show},
     users::ignored::{self, Ignored},
 };
 
@@ -94,11 +94,7 @@ pub async fn get_notifications(
         work += asking.rules.rules.cost(&event.body);
         let answer = asking.ask(walk, &event).await?;
         if answer.notifies && (answer.highlights || !request.only_highlights) {
-            if found > 0 {
-                out.push(b',');
-            }
-            found += 1;
-            asking.write(walk, &event, &answer, &mut out).await?;
+            found += usize::from(asking.write(walk, &event, &answer, &mut out).await?);
         }
         asking.fill(walk, position - 1).await?;
         heads.extend(walk.head(room));
@@ -176,13 +172,17 @@ impl Asking<'_> {
         asker.ask(event).await
     }
 
+    /// Appends an event that notifies; nothing, if the user may not see it.
     async fn write(
         &self,
         walk: &mut Walk,
-        event: &StoredEvent,
+        event: &Arc<StoredEvent>,
         answer: &Answer,
         out: &mut Vec<u8>,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<bool, ServiceError> {
+        let Some(shown) = show(self.ctx, self.requester, &walk.room, event).await? else {
+            return Ok(false);
+        };
         let room = walk.room.nid;
         if walk.receipts.is_none() {
             let receipts = read::receipts(self.ctx, self.requester.user, room, walk.member).await?;
@@ -195,10 +195,13 @@ impl Asking<'_> {
             let up_to = in_thread.copied().unwrap_or_default().max(receipts.all);
             read = event.position <= up_to.position;
         }
+        if out.last() == Some(&b'}') {
+            out.push(b',');
+        }
         out.extend_from_slice(b"{\"actions\":");
         serde_json::to_writer(&mut *out, &answer.actions).map_err(ServiceError::internal)?;
         out.extend_from_slice(b",\"event\":");
-        write_event(self.ctx, self.requester, event, out).await?;
+        out.extend_from_slice(&shown);
         out.extend_from_slice(b",\"profile_tag\":null,\"read\":");
         out.extend_from_slice(if read { b"true" } else { b"false" });
         out.extend_from_slice(b",\"room_id\":");
@@ -206,6 +209,6 @@ impl Asking<'_> {
         out.extend_from_slice(b",\"ts\":");
         out.extend_from_slice(event.body.origin_server_ts().to_string().as_bytes());
         out.push(b'}');
-        Ok(())
+        Ok(true)
     }
 }

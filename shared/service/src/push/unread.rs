@@ -18,7 +18,7 @@ use plexus_storage::{memberships::RoomMembership, rooms::RoomInfo};
 use ruma::UserId;
 
 pub(super) use self::asked::thread_of;
-pub use self::asked::{ASKED_MAX, WORK_MAX};
+pub use self::asked::{ASKED_MAX, PAST_MAIN_MAX, WORK_MAX};
 use self::{asked::Asked, subtracted::Subtracted};
 use super::{
     read::{self, Receipts},

@@ -4,8 +4,7 @@ use plexus_proto::{self as proto, change_membership::Action, command::Kind};
 use ruma::{RoomId, UserId};
 use serde_json::{Map, Value};
 
-use super::successor::take_along;
-use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command};
+use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command, users::carry_over::carry_over};
 
 /// Most bytes of a reason.
 const REASON_BYTES_MAX: usize = 4096;
@@ -68,7 +67,7 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
         .run(command(requester, &endpoint, transaction.as_deref(), kind))
         .await?;
     if change.action == Action::Join {
-        take_along(ctx, requester, change.room_id).await;
+        carry_over(ctx, requester, change.room_id).await?;
     }
     Ok(())
 }

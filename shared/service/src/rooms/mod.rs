@@ -1,18 +1,25 @@
 //! Rooms: making them, being in them, sending to them, reading them.
 
 pub mod access;
+pub mod aggregate;
 pub mod aliases;
+pub mod context;
 pub mod create;
 pub mod directory;
 pub mod event;
 pub mod hierarchy;
 pub mod membership;
 pub mod messages;
+pub mod mutual;
+mod page;
+pub mod present;
 pub mod receipts;
+pub mod relations;
 pub mod send;
 mod standing;
 pub mod state;
-mod successor;
 pub mod summary;
+pub mod threads;
+pub mod timestamp;
 pub mod typing;
 pub mod upgrade;

@@ -7,11 +7,11 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use super::{
     create::{OPAQUE_ID_CHARS, version_number},
     standing::membership,
-    successor::take_along,
 };
 use crate::{
     Ctx, Requester, ServiceError,
     ids::{new_command, random_text},
+    users::carry_over::carry_over,
 };
 
 /// Replaces a room by one of another version, and names that.
@@ -40,6 +40,6 @@ pub async fn upgrade_room(
         .room_id
         .ok_or_else(|| ServiceError::internal("the master named no room"))?;
     let room_id = RoomId::parse(room_id).map_err(ServiceError::internal)?;
-    take_along(ctx, requester, &room_id).await;
+    carry_over(ctx, requester, &room_id).await?;
     Ok(room_id)
 }

@@ -2,6 +2,7 @@
 
 mod ephemeral;
 mod filters;
+mod keys;
 mod lazy;
 mod leaving;
 mod reading;

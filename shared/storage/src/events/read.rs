@@ -10,7 +10,10 @@ use plexus_core::{
 };
 use ruma::EventId;
 
-use super::{StoredEvent, event_id_bytes, id::read_event_id};
+use super::{
+    StoredEvent, event_id_bytes,
+    id::{possible_event_id_bytes, read_event_id},
+};
 use crate::{
     Store, StoreError,
     db::{DbRow, Value},
@@ -92,6 +95,23 @@ impl Store {
             return Ok(None);
         };
         Ok((row.int(1)? == room.0).then_some(EventNid(row.int(0)?)))
+    }
+
+    /// The event with this id, in whichever room.
+    pub async fn find_event(&self, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, StoreError> {
+        for id in possible_event_id_bytes(event_id) {
+            let sql = "-- events::find_event
+                SELECT event_nid FROM events WHERE event_id = $1";
+            let Some(row) = self.db().query_opt(sql, &[Value::Bytes(id)]).await? else {
+                continue;
+            };
+            let found = self.event(EventNid(row.int(0)?)).await?;
+            // The same bytes are two texts in two versions.
+            if let Some(event) = found.filter(|event| event.body.event_id() == event_id) {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
     }
 
     /// Events of a timeline in the order of the timeline, at most `limit` and [`EVENTS_PER_PAGE_MAX`].

@@ -7,11 +7,14 @@
 
 mod account_data;
 mod events;
+mod finding;
 mod model;
 mod plans;
+mod relations;
 mod rooms;
 mod sessions;
 mod state;
 mod support;
 mod tables;
+mod tickets;
 mod views;

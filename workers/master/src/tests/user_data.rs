@@ -2,7 +2,7 @@
 
 use plexus_core::{ids::RoomNid, room_version::RoomVersion, row::Row};
 use plexus_proto::{
-    ChangePushRules, ChangeTag, Command, PutPushRule, SendEvent, SetAccountData, SetFullyRead,
+    CarryOver, ChangePushRules, ChangeTag, Command, PutPushRule, SendEvent, SetAccountData, SetFullyRead,
     change_push_rules::Change, command::Kind,
 };
 use plexus_replication::MasterError;
@@ -217,6 +217,58 @@ async fn push_rules_are_changed_one_after_the_other() {
         assert_eq!(refusal(refused).0, status, "{kind} {id}");
     }
     assert_eq!(rules().await, now);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_and_rules_go_into_the_room_that_replaces_another() {
+    let database = sqlite_database().await;
+    let server = Server::start(&database, "one").await;
+    server.register(ALICE).await;
+    let old = server.create_room("old", ALICE, RoomVersion::V11).await;
+    let new = server.create_room("new", ALICE, RoomVersion::V12).await;
+    server
+        .tag("tag", &old, "u.work", Some(json!({"order": 0.1})))
+        .await
+        .unwrap();
+    let direct = SetAccountData {
+        user_id: ALICE.to_owned(),
+        room_id: None,
+        kind: "m.direct".to_owned(),
+        content: json!({BOB: [old], "@c:x": ["!other:x"]}).to_string().into(),
+    };
+    server.run("direct", Kind::SetAccountData(direct)).await.unwrap();
+    let rule = Change::Put(PutPushRule {
+        rule: json!({"actions": []}).to_string().into(),
+        before: None,
+        after: None,
+    });
+    server.rule("rule", "room", &old, rule).await.unwrap();
+    let carry = CarryOver {
+        user_id: ALICE.to_owned(),
+        from_room_id: old.clone(),
+        to_room_id: new.clone(),
+    };
+    server.run("carry", Kind::CarryOver(carry.clone())).await.unwrap();
+    assert_eq!(
+        server.data(ALICE, Some(&new), "m.tag").await,
+        Some(json!({"tags": {"u.work": {"order": 0.1}}}))
+    );
+    assert_eq!(
+        server.data(ALICE, None, "m.direct").await,
+        Some(json!({BOB: [old, new], "@c:x": ["!other:x"]}))
+    );
+    let rules = server.data(ALICE, None, "m.push_rules").await.unwrap();
+    let ids: Vec<&Value> = rules["global"]["room"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| &rule["rule_id"])
+        .collect();
+    assert_eq!(ids, [&json!(new), &json!(old)]);
+    let before = server.log().await.len();
+    server.run("again", Kind::CarryOver(carry)).await.unwrap();
+    assert_eq!(server.log().await.len(), before, "what is there stays");
     server.stop().await;
 }
 

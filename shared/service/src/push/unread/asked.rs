@@ -26,6 +26,10 @@ pub const ASKED_MAX: usize = 1_000;
 /// Most bytes that rules may look at for one count, about: what is beyond counts as read.
 pub const WORK_MAX: usize = 64 << 20;
 
+/// Most events that are asked about before what a user has read of the main timeline, for what he has not read of threads there: clients that know threads
+/// never say that they have read everything.
+pub const PAST_MAIN_MAX: usize = 200;
+
 /// Events of one read.
 const PAGE: usize = 100;
 
@@ -105,7 +109,8 @@ impl Asking<'_> {
         }
         let room = self.reader.room;
         let mut asker = Asker::new(self.ctx, room, self.reader.user_id, self.rules).await?;
-        let (mut asked, mut work) = (0, 0);
+        let main = self.receipts.threads.get(MAIN).map_or(0, |mark| mark.position);
+        let (mut asked, mut past_main, mut work) = (0, 0, 0);
         loop {
             let page = self.ctx.store.events_between(room.nid, after, up_to, PAGE).await?;
             let was_last = page.len() < PAGE;
@@ -113,7 +118,8 @@ impl Asking<'_> {
                 up_to = event.position - 1;
                 asked += 1;
                 work += self.rules.rules.cost(&event.body);
-                if asked > ASKED_MAX || work > WORK_MAX {
+                past_main += usize::from(event.position <= main);
+                if asked > ASKED_MAX || past_main > PAST_MAIN_MAX || work > WORK_MAX {
                     return Ok(items);
                 }
                 if let Some(item) = self.ask_one(&mut asker, &event).await? {
