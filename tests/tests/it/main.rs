@@ -10,11 +10,11 @@ mod first_start;
 mod history;
 mod hostile;
 mod proxy;
+mod relations;
 mod room_life;
 mod rules;
 mod talk;
 mod user_data;
-mod relations;
 mod visibility;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.

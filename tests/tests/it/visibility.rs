@@ -5,13 +5,13 @@
 
 mod rows;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use http::Method;
 use plexus_tests::{Cluster, Http, PASSWORD, User, encode, run_plexus};
 use serde_json::{Value, json};
 
-use self::rows::{Answered, Question, ROWS, Row, row_of};
+use self::rows::{Answered, Question, Row, row_of};
 
 super::scenarios! {
     everybody_sees_what_the_rules_say,
@@ -214,10 +214,6 @@ fn route_table() -> Vec<Value> {
 
 async fn everybody_sees_what_the_rules_say(cluster: Arc<Cluster>) {
     let table = tokio::task::spawn_blocking(route_table).await.expect("it is printed");
-    let names: BTreeSet<&str> = table.iter().filter_map(|route| route["name"].as_str()).collect();
-    for (name, _) in ROWS {
-        assert!(names.contains(name), "{name} has a row and is no endpoint");
-    }
     let rows: Vec<(&str, &Row)> = table
         .iter()
         .map(|route| (route["name"].as_str().unwrap_or_default(), row_of(route)))
