@@ -3,6 +3,7 @@
 mod accounts;
 mod architecture;
 mod bad_input;
+mod browser;
 mod chaos;
 mod clients;
 mod failures;
@@ -13,6 +14,7 @@ mod proxy;
 mod relations;
 mod room_life;
 mod rules;
+mod social;
 mod talk;
 mod user_data;
 mod visibility;
