@@ -248,7 +248,7 @@ fn write_child(ctx: &Ctx, requester: &Requester, style: Style<'_>, seen: &Seen, 
         with_room_id: !style.without_room_id,
         format: style.format,
         transaction_id: own_transaction(requester, &seen.event),
-        membership: seen.membership,
+        membership: seen.told_membership(),
         relations: below.get(&seen.event.nid).map(Vec::as_slice),
         ..ClientEvent::new(&seen.event, ctx.clock.now_ms())
     };
