@@ -295,7 +295,7 @@ impl Cluster {
 }
 
 fn common_configuration() -> &'static str {
-    "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n"
+    "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n[registration]\nguests = true\n"
 }
 
 /// Makes the signing key and the tables, as soon as PostgreSQL takes connections.

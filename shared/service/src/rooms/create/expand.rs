@@ -67,11 +67,14 @@ pub fn expand(
             _ => false,
         };
         if !(set_otherwise && state.state_key.is_empty()) {
-            events.push(event(
-                &state.kind,
-                &state.state_key,
-                &Value::Object(state.content.clone()),
-            ));
+            if !state.content.get().starts_with('{') {
+                return Err(ServiceError::bad_json("an event's content is a JSON object"));
+            }
+            events.push(InitialEvent {
+                kind: state.kind.clone(),
+                state_key: state.state_key.clone(),
+                content: state.content.get().to_owned().into(),
+            });
         }
     }
     if let Some(name) = &room.name {

@@ -82,7 +82,7 @@ fn events_come_in_the_order_of_the_specification() {
     let state = |kind: &str, content: Value| super::super::InitialState {
         kind: kind.to_owned(),
         state_key: String::new(),
-        content: object(content),
+        content: serde_json::value::to_raw_value(&content).expect("JSON"),
     };
     let room = NewRoom {
         name: Some("Name".to_owned()),
