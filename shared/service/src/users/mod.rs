@@ -3,7 +3,6 @@
 pub mod account_data;
 pub mod accounts;
 pub mod admin_register;
-pub mod admin_register;
 pub(crate) mod carry_over;
 pub mod devices;
 pub mod directory;
