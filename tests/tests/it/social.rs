@@ -134,7 +134,7 @@ async fn people_are_found_by_name(cluster: Arc<Cluster>) {
     // A room that anybody may join shows who is in it, and a room that anybody may read.
     let rules = |rule: &str| json!({"join_rule": rule});
     set_state(&alice, &private, "m.room.join_rules", &rules("public")).await;
-    until_found(&searcher, &word, &[&bob, &alice]).await;
+    until_found(&searcher, &word, &[&alice, &bob]).await;
     set_state(
         &alice,
         &private,
@@ -143,7 +143,7 @@ async fn people_are_found_by_name(cluster: Arc<Cluster>) {
     )
     .await;
     set_state(&alice, &private, "m.room.join_rules", &rules("invite")).await;
-    until_found(&searcher, &word, &[&bob, &alice]).await;
+    until_found(&searcher, &word, &[&alice, &bob]).await;
     set_state(
         &alice,
         &private,
