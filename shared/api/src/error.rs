@@ -22,6 +22,7 @@ pub static CATALOGUE: &[Code] = &[
     ALIAS_EXISTS,
     BAD_ALIAS,
     BAD_JSON,
+    DUPLICATE_ANNOTATION,
     FORBIDDEN,
     GUEST_ACCESS_FORBIDDEN,
     INCOMPATIBLE_ROOM_VERSION,
@@ -37,6 +38,7 @@ pub static CATALOGUE: &[Code] = &[
     NOT_JSON,
     PROFILE_TOO_LARGE,
     ROOM_IN_USE,
+    SERVER_CONTROLLED,
     THREEPID_DENIED,
     TOO_LARGE,
     UNAVAILABLE,
@@ -63,6 +65,11 @@ const BAD_JSON: Code = code(
     "M_BAD_JSON",
     400,
     "the body is JSON of the wrong shape, or nested too deeply",
+);
+const DUPLICATE_ANNOTATION: Code = code(
+    "M_DUPLICATE_ANNOTATION",
+    400,
+    "the user has annotated the event in the same way before",
 );
 const FORBIDDEN: Code = code(
     "M_FORBIDDEN",
@@ -111,6 +118,11 @@ const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does no
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
 const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id or the alias for the room is taken");
+const SERVER_CONTROLLED: Code = code(
+    "M_BAD_JSON",
+    405,
+    "account data of this type is the server's; clients change it by other endpoints",
+);
 const THREEPID_DENIED: Code = code(
     "M_THREEPID_DENIED",
     403,
@@ -240,6 +252,10 @@ impl Error {
 
     pub fn profile_too_large(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(PROFILE_TOO_LARGE, error)
+    }
+
+    pub fn server_controlled(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(SERVER_CONTROLLED, error)
     }
 
     pub fn threepid_denied(error: impl Into<Cow<'static, str>>) -> Self {
@@ -428,6 +444,7 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::ProfileTooLarge => Error::profile_too_large(message),
         Refusal::ThreepidDenied => Error::threepid_denied(message),
         Refusal::LimitExceeded => Error::limit_exceeded(message),
+        Refusal::ServerControlled => Error::server_controlled(message),
         Refusal::BadAlias => Error::bad_alias(message),
         Refusal::TooLarge => Error::too_large(message),
         Refusal::InvalidSignature => Error::invalid_signature(message),

@@ -6,6 +6,7 @@
 mod definition;
 mod fields;
 mod glob;
+mod page;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use definition::{EventDefinition, FilterDefinition, RoomDefinition, RoomEventDef
 pub use self::{
     fields::Fields,
     glob::{GLOBS_MAX, Names},
+    page::{PageFilter, RelatedBy},
 };
 
 /// Largest filter, as JSON.

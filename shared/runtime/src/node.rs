@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig, SyncConfig,
+    Ctx, Registration, ServiceConfig, Social, SyncConfig,
     ctx::Rooms,
+    derived::{self, Progress},
+    presence::SyncsTold,
+    search::Searches,
     sync::{SentMembers, Turns},
     users::{
         passwords::Passwords,
@@ -108,8 +111,12 @@ impl Node {
             config: Arc::new(service_config(&parts, generation)),
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
+            user_memory: plexus_service::UserMemory::default(),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
+            syncs_told: SyncsTold::default(),
+            derived: Progress::default(),
+            searches: Searches::default(),
             turns: Turns::default(),
         };
         let mut node = Self {
@@ -183,6 +190,9 @@ impl Node {
             shutdown: self.end.master.clone(),
         });
         let done = self.end.tracker.spawn(run);
+        // One process derives, and the one that leads is one.
+        let leads = Arc::clone(&leading);
+        self.tasks.spawn(derived::run(self.ctx.clone(), move || leads()));
         self.master = Some(RunningMaster { leading, grpc, done });
         Ok((holder, target))
     }
@@ -230,6 +240,11 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
             guests: parts.config.registration.guests,
             tokens: accounts::tokens(parts.config),
             terms: accounts::terms(parts.config),
+        },
+        social: Social {
+            presence: parts.config.presence.enabled,
+            search_all_users: parts.config.user_directory.search_all_users,
+            search: parts.config.search.enabled,
         },
         accounts: accounts::accounts(parts.config),
         generation,

@@ -4,6 +4,11 @@
 
 use std::io::Write as _;
 
+use plexus_core::{
+    event::{ClientFormat, json},
+    filter::{EventFormat, Fields},
+    row::Membership,
+};
 use plexus_storage::events::StoredEvent;
 
 /// One event on its way to a client. What is not set is left out.
@@ -12,6 +17,10 @@ pub struct ClientEvent<'a> {
     pub event: &'a StoredEvent,
     /// Whether `room_id` is written; in sync the place says it.
     pub with_room_id: bool,
+    /// As clients have it, or as servers have it.
+    pub format: EventFormat,
+    /// Which fields are written; `None`: all.
+    pub fields: Option<&'a Fields>,
     /// The time of day, for `unsigned.age`.
     pub now_ms: i64,
     /// The receiving device's own transaction, if it sent the event.
@@ -20,6 +29,10 @@ pub struct ClientEvent<'a> {
     pub redaction: Option<&'a StoredEvent>,
     /// The event whose state this one replaced.
     pub replaced: Option<&'a StoredEvent>,
+    /// What the reader was to the room then.
+    pub membership: Option<Membership>,
+    /// What others relate to it, summed up: the JSON of `m.relations`.
+    pub relations: Option<&'a [u8]>,
 }
 
 impl<'a> ClientEvent<'a> {
@@ -28,70 +41,69 @@ impl<'a> ClientEvent<'a> {
         Self {
             event,
             with_room_id: true,
+            format: EventFormat::Client,
+            fields: None,
             now_ms,
             transaction_id: None,
             redaction: None,
             replaced: None,
+            membership: None,
+            relations: None,
         }
     }
 
     /// Appends the event as a JSON object.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let Some(fields) = self.fields else {
+            return self.write_whole(out);
+        };
+        let mut whole = Vec::with_capacity(self.event.body.json().len());
+        self.write_whole(&mut whole);
+        let whole = String::from_utf8(whole).expect("made of strings");
+        fields.write_selected(&whole, out);
+    }
+
+    fn write_whole(&self, out: &mut Vec<u8>) {
         let body = &self.event.body;
-        out.extend_from_slice(b"{\"content\":");
-        self.write_content(out);
-        write_member(out, "event_id", body.event_id().as_str());
-        write_number(out, "origin_server_ts", body.origin_server_ts());
-        if let Some(redacts) = body.redacts() {
-            write_member(out, "redacts", redacts.as_str());
+        match self.format {
+            EventFormat::Client => {
+                let with_room_id = self.with_room_id;
+                body.write_client_json(ClientFormat { with_room_id }, None, out);
+            }
+            EventFormat::Federation => out.extend_from_slice(body.json().as_bytes()),
         }
-        if self.with_room_id {
-            write_member(out, "room_id", body.room_id().as_str());
-        }
-        write_member(out, "sender", body.sender().as_str());
-        if let Some(state_key) = body.state_key() {
-            write_member(out, "state_key", state_key);
-        }
-        write_member(out, "type", body.kind());
+        // Into the object that was just closed.
+        out.pop();
         self.write_unsigned(out);
         out.push(b'}');
     }
 
-    /// The content; a redaction's names the redacted event whatever the room version, as both older and newer clients look for it.
-    fn write_content(&self, out: &mut Vec<u8>) {
-        let body = &self.event.body;
-        let content = body.content();
-        let missing = body.redacts().filter(|_| !content.contains("\"redacts\""));
-        match (missing, content.strip_suffix('}')) {
-            (Some(redacts), Some(open)) => {
-                out.extend_from_slice(open.as_bytes());
-                if open.len() > 1 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(b"\"redacts\":");
-                write_string(out, redacts.as_str());
-                out.push(b'}');
-            }
-            (_, _) => out.extend_from_slice(content.as_bytes()),
-        }
-    }
-
     fn write_unsigned(&self, out: &mut Vec<u8>) {
         let sent_ms = i64::try_from(self.event.body.origin_server_ts()).unwrap_or(i64::MAX);
-        out.extend_from_slice(b",\"unsigned\":{\"age\":");
-        write_display(out, self.now_ms.saturating_sub(sent_ms).max(0));
+        let age_ms = self.now_ms.saturating_sub(sent_ms).max(0);
+        write!(out, ",\"unsigned\":{{\"age\":{age_ms}").expect("writing to a Vec cannot fail");
+        if let Some(relations) = self.relations {
+            out.extend_from_slice(b",\"m.relations\":");
+            out.extend_from_slice(relations);
+        }
+        if let Some(membership) = self.membership {
+            write_member(out, "membership", membership.as_str());
+        }
         if let Some(replaced) = self.replaced {
             out.extend_from_slice(b",\"prev_content\":");
             out.extend_from_slice(replaced.body.content().as_bytes());
+            write_member(out, "prev_sender", replaced.body.sender().as_str());
             write_member(out, "replaces_state", replaced.body.event_id().as_str());
         }
         if let Some(redaction) = self.redaction {
             out.extend_from_slice(b",\"redacted_because\":");
             let because = ClientEvent {
                 with_room_id: self.with_room_id,
+                format: self.format,
                 ..ClientEvent::new(redaction, self.now_ms)
             };
             because.write(out);
+            write_member(out, "redacted_by", redaction.body.event_id().as_str());
         }
         if let Some(transaction_id) = self.transaction_id {
             write_member(out, "transaction_id", transaction_id);
@@ -108,27 +120,9 @@ fn write_member(out: &mut Vec<u8>, name: &str, value: &str) {
     write_string(out, value);
 }
 
-fn write_number(out: &mut Vec<u8>, name: &str, value: u64) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    write_display(out, value);
-}
-
-fn write_display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    write!(out, "{value}").expect("writing to a Vec cannot fail");
-}
-
 /// Appends a JSON string.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
-    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-    if plain {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        serde_json::to_writer(out, text).expect("writing a string to a Vec cannot fail");
-    }
+    json::write_string(out, text);
 }
 
 #[cfg(test)]

@@ -17,10 +17,18 @@ pub struct Ctx {
     pub config: Arc<ServiceConfig>,
     pub clock: Clock,
     pub passwords: Passwords,
+    /// What has been worked out from users' account data and receipts.
+    pub user_memory: crate::UserMemory,
     /// Where devices were seen, until it is written down.
     pub sightings: Sightings,
     /// What devices with lazy members have been sent of them.
     pub sent_members: crate::sync::SentMembers,
+    /// What the master has been told of devices that sync.
+    pub syncs_told: crate::presence::SyncsTold,
+    /// How far that has come which is derived from the log.
+    pub derived: crate::derived::Progress,
+    /// Who searches at the moment.
+    pub searches: crate::search::Searches,
     /// Who has whole syncs answered at the moment.
     pub turns: crate::sync::Turns,
 }
@@ -34,6 +42,7 @@ pub struct ServiceConfig {
     pub default_room_version: RoomVersion,
     pub rooms: Rooms,
     pub registration: Registration,
+    pub social: Social,
     pub accounts: Accounts,
     /// Which history the tokens of this database belong to; another one means initial sync.
     pub generation: String,
@@ -65,6 +74,27 @@ pub struct Rooms {
     pub aliases_need_membership: bool,
     /// The room directory is for those who have an account.
     pub directory_needs_token: bool,
+}
+
+/// What people may find out about each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Social {
+    /// Whether it is told who is online.
+    pub presence: bool,
+    /// Whether everybody can be found by everybody, not only those who share a room or are in a public one.
+    pub search_all_users: bool,
+    /// Whether messages can be searched.
+    pub search: bool,
+}
+
+impl Default for Social {
+    fn default() -> Self {
+        Self {
+            presence: true,
+            search_all_users: false,
+            search: true,
+        }
+    }
 }
 
 /// Who may make an account.

@@ -69,6 +69,8 @@ pub enum Refusal {
     GuestsForbidden,
     /// Invitations by e-mail or phone number are not possible here.
     ThreepidDenied,
+    /// Account data of a type that clients do not set themselves.
+    ServerControlled,
     /// Only users are served.
     MissingToken,
     /// The name of a profile's field is too long.

@@ -4,12 +4,14 @@
 //! written here) and how they are read. [`Store`] is where readers come in.
 
 pub mod access_tokens;
+pub mod account_data;
 pub mod accounts;
 mod cache;
 mod changes;
 pub mod commands;
 pub mod cross_signing_keys;
 pub mod db;
+pub mod derived;
 pub mod device_keys;
 pub mod device_list_changes;
 pub mod device_sightings;
@@ -20,6 +22,7 @@ pub mod facts;
 pub mod fallback_keys;
 mod filters;
 pub mod forgotten_rooms;
+pub mod highlights;
 pub mod key_backup_sessions;
 pub mod key_backups;
 pub mod key_counts;
@@ -40,10 +43,12 @@ pub mod receipts;
 mod recent;
 pub mod refresh_tokens;
 pub mod relations;
+pub mod reports;
 pub mod room_aliases;
 pub mod room_directory;
 pub mod room_heads;
 pub mod rooms;
+pub mod search;
 mod sql;
 pub mod state_keys;
 pub mod state_nodes;
@@ -54,6 +59,7 @@ pub mod tickets;
 pub mod timeline;
 pub mod to_device;
 mod typing;
+pub mod user_directory;
 pub mod users;
 
 pub use self::cache::CacheUse;

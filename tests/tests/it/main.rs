@@ -7,9 +7,15 @@ mod chaos;
 mod clients;
 mod failures;
 mod first_start;
+mod history;
+mod hostile;
 mod proxy;
+mod room_life;
 mod rules;
 mod talk;
+mod user_data;
+mod relations;
+mod visibility;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.
 macro_rules! scenarios {

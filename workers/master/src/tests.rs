@@ -4,7 +4,10 @@ mod accounts;
 mod bench_room;
 mod costs;
 mod faults;
+mod relations;
+mod keys;
 mod rooms;
 mod unknown_commit;
+mod user_data;
 
 pub(crate) use self::bench_room::{Server, room_events};

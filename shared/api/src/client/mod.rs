@@ -1,22 +1,28 @@
 //! The endpoints of the client-server API, in the order of the specification, <https://spec.matrix.org/v1.19/client-server-api/>: a folder for each
 //! section, a file for each operation.
 
+mod account_data;
 mod capabilities;
 mod client_authentication;
 mod device_management;
 mod end_to_end_encryption;
 mod events;
 mod filtering;
+mod presence;
 mod openid;
 mod push_notifications;
 mod receipts;
+mod reporting_content;
+mod relationships;
 mod rooms;
+mod search;
 mod send_to_device;
 mod server_administration;
 mod server_discovery;
 mod third_party_networks;
 mod typing_notifications;
 mod user_data;
+mod user_directory;
 mod voip;
 
 use crate::routes::Route;
@@ -57,7 +63,14 @@ pub(crate) static ROUTES: &[Route] = &[
     filtering::create::ROUTE,
     filtering::get::ROUTE,
     events::sync::ROUTE,
+    events::context::ROUTE,
     events::event::ROUTE,
+    events::event_anywhere::ROUTE,
+    events::timestamp_to_event::ROUTE,
+    relationships::relations::ROUTE,
+    relationships::relations_of_type::ROUTE,
+    relationships::relations_of_type_and_event::ROUTE,
+    relationships::threads::ROUTE,
     events::joined_members::ROUTE,
     events::members::ROUTE,
     events::messages::ROUTE,
@@ -107,8 +120,33 @@ pub(crate) static ROUTES: &[Route] = &[
     user_data::set_profile_field::ROUTE,
     user_data::delete_profile_field::ROUTE,
     typing_notifications::set::ROUTE,
+    rooms::mutual::ROUTE,
+    search::search::ROUTE,
+    user_directory::search::ROUTE,
+    reporting_content::event::ROUTE,
+    reporting_content::room::ROUTE,
+    reporting_content::user::ROUTE,
+    presence::get::ROUTE,
+    presence::set::ROUTE,
     receipts::set::ROUTE,
-    push_notifications::push_rules::ROUTE,
+    receipts::read_markers::ROUTE,
+    account_data::get::ROUTE,
+    account_data::set::ROUTE,
+    account_data::get_of_room::ROUTE,
+    account_data::set_of_room::ROUTE,
+    account_data::tags::LIST,
+    account_data::tags::SET,
+    account_data::tags::DELETE,
+    push_notifications::push_rules::ALL,
+    push_notifications::push_rules::OF_SCOPE,
+    push_notifications::push_rules::OF_KIND,
+    push_notifications::push_rules::ONE,
+    push_notifications::push_rules::ATTRIBUTE,
+    push_notifications::push_rules::PUT,
+    push_notifications::push_rules::DELETE,
+    push_notifications::push_rules::SET_ATTRIBUTE,
+    push_notifications::push_rules::INCOMPLETE,
+    push_notifications::notifications::ROUTE,
     push_notifications::pushers::ROUTE,
     push_notifications::set_pusher::ROUTE,
     send_to_device::send::ROUTE,

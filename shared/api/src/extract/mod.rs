@@ -3,5 +3,6 @@
 pub mod auth;
 pub mod body;
 pub mod json;
+pub mod page;
 pub mod query;
 pub mod request;

@@ -79,13 +79,17 @@ pub(super) struct EventDefinition {
 
 impl FilterDefinition {
     pub(super) fn event_format(&self) -> Result<EventFormat, FilterError> {
-        match self.event_format.as_deref() {
-            None | Some("client") => Ok(EventFormat::Client),
-            Some("federation") => Ok(EventFormat::Federation),
-            Some(_) => Err(FilterError::Bad(
-                "`event_format` is neither `client` nor `federation`".to_owned(),
-            )),
-        }
+        event_format(self.event_format.as_deref())
+    }
+}
+
+pub(super) fn event_format(word: Option<&str>) -> Result<EventFormat, FilterError> {
+    match word {
+        None | Some("client") => Ok(EventFormat::Client),
+        Some("federation") => Ok(EventFormat::Federation),
+        Some(_) => Err(FilterError::Bad(
+            "`event_format` is neither `client` nor `federation`".to_owned(),
+        )),
     }
 }
 

@@ -42,6 +42,12 @@ pub struct Config {
     pub discovery: Discovery,
     /// Defaults of new rooms, and what is allowed around rooms.
     pub rooms: Rooms,
+    /// Whether people see who is online.
+    pub presence: Presence,
+    /// Who can be found by whom.
+    pub user_directory: UserDirectory,
+    /// Finding messages.
+    pub search: Search,
     /// What syncs tell.
     pub sync: Sync,
     /// Requests that go out to others: push gateways.
@@ -190,6 +196,30 @@ pub struct Rooms {
     pub directory_needs_token: bool,
 }
 
+/// Whether people see who is online.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Presence {
+    /// Whether it is kept and told who is online. It costs more than anything else on a server whose users have many rooms in common.
+    pub enabled: bool,
+}
+
+/// Who can be found by whom.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UserDirectory {
+    /// Whether everybody finds everybody. Otherwise one finds those one shares a room with, and those who are in a room that anybody may join or read.
+    pub search_all_users: bool,
+}
+
+/// Finding messages.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Search {
+    /// Whether messages that are not encrypted can be searched. What is written while this is false is found once it is true again.
+    pub enabled: bool,
+}
+
 /// What syncs tell.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -268,6 +298,9 @@ impl Default for Config {
             turn: Turn::default(),
             discovery: Discovery::default(),
             rooms: Rooms::default(),
+            presence: Presence::default(),
+            user_directory: UserDirectory::default(),
+            search: Search::default(),
             sync: Sync::default(),
             outbound: Outbound::default(),
             lease: Lease::default(),
@@ -355,6 +388,18 @@ impl Default for Rooms {
             aliases_need_membership: true,
             directory_needs_token: false,
         }
+    }
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use plexus_core::{
-    ids::NodeId,
+    ids::{NodeId, UserNid},
     position::{Sequence, WriterId},
     row::Membership,
     visibility::{HistoryVisibility, Sight, may_see},
@@ -37,8 +37,20 @@ pub fn now(ctx: &Ctx) -> Sequence {
 
 /// What the requester may read of a room, or a refusal that does not tell whether there is such a room.
 pub async fn view_room(ctx: &Ctx, requester: &Requester, room_id: &RoomId) -> Result<View, ServiceError> {
-    let up_to = now(ctx);
     let room = ctx.store.room(room_id).await?.ok_or_else(not_in_room)?;
+    view(ctx, requester, room, now(ctx)).await?.ok_or_else(not_in_room)
+}
+
+/// What the requester may read of a room as it is at `up_to`; none if he may not know of it.
+///
+/// Members read all of it up to there, those who have left up to their leaving, and whoever else if the room is world-readable then. To a guest nothing
+/// else applies: he is a member or he looks in from outside.
+pub async fn view(
+    ctx: &Ctx,
+    requester: &Requester,
+    room: Arc<RoomInfo>,
+    up_to: Sequence,
+) -> Result<Option<View>, ServiceError> {
     let newest = ctx.store.membership_at(requester.user, room.nid, up_to).await?;
     // Who has forgotten a room is nothing to it until he comes back.
     let newest = newest.filter(|newest| !newest.forgotten);
@@ -48,18 +60,24 @@ pub async fn view_room(ctx: &Ctx, requester: &Requester, room_id: &RoomId) -> Re
         Some(newest) => last_time_in(ctx, requester, &room, newest).await?,
         None => (None, None),
     };
-    let up_to = readable_to.unwrap_or(up_to);
-    let state = root_at(ctx, &room, up_to).await?;
-    if readable_to.is_none() && history_visibility(ctx, &room, state).await? != HistoryVisibility::WorldReadable {
-        return Err(not_in_room());
+    let mut up_to = up_to;
+    let mut state = root_at(ctx, &room, up_to).await?;
+    if membership != Some(Membership::Join)
+        && history_visibility(ctx, &room, state).await? != HistoryVisibility::WorldReadable
+    {
+        let Some(readable_to) = readable_to else {
+            return Ok(None);
+        };
+        up_to = readable_to;
+        state = root_at(ctx, &room, up_to).await?;
     }
-    Ok(View {
+    Ok(Some(View {
         room,
         up_to,
         root: state,
         membership,
         last_join,
-    })
+    }))
 }
 
 /// For somebody who is not in the room now: until when he was, and when he last joined before that.
@@ -103,6 +121,16 @@ pub struct Sights<'a> {
     requester: &'a Requester,
     view: &'a View,
     known: HashMap<NodeId, Sight>,
+    erased: HashMap<UserNid, bool>,
+}
+
+/// An event as one user sees it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The event; what a redaction would leave of it, if its sender is erased and the user was not there.
+    pub event: Arc<StoredEvent>,
+    /// What the user was to the room then.
+    pub membership: Option<Membership>,
 }
 
 impl<'a> Sights<'a> {
@@ -113,16 +141,45 @@ impl<'a> Sights<'a> {
             requester,
             view,
             known: HashMap::new(),
+            erased: HashMap::new(),
         }
+    }
+
+    /// Who is asked for.
+    pub fn requester(&self) -> &'a Requester {
+        self.requester
     }
 
     /// Whether the requester may see the event.
     pub async fn sees(&mut self, event: &StoredEvent) -> Result<bool, ServiceError> {
+        Ok(self.judge(event).await?.is_some())
+    }
+
+    /// The event as the requester may see it; none if he may not.
+    pub async fn look(&mut self, event: &Arc<StoredEvent>) -> Result<Option<Seen>, ServiceError> {
+        let Some(membership) = self.judge(event).await? else {
+            return Ok(None);
+        };
+        // Whoever was there when it was said keeps it: that is how it is with letters.
+        let was_there = membership == Some(Membership::Join);
+        let event = if was_there || !self.is_erased(event.sender).await? {
+            Arc::clone(event)
+        } else {
+            let body = Arc::new(event.body.redacted(self.view.room.version.rules()));
+            Arc::new(StoredEvent {
+                body,
+                ..StoredEvent::clone(event)
+            })
+        };
+        Ok(Some(Seen { event, membership }))
+    }
+
+    /// What the requester was to the room at the event, if he may see it. His own member event he sees as what it makes of him.
+    async fn judge(&mut self, event: &StoredEvent) -> Result<Option<Option<Membership>>, ServiceError> {
         let before = self.sight(event.state_before).await?;
         let body = &event.body;
-        let changes_sight = body.is_state("m.room.history_visibility", "")
-            || body.is_state("m.room.member", self.requester.user_id.as_str());
-        let after = if changes_sight {
+        let is_own_member = body.is_state("m.room.member", self.requester.user_id.as_str());
+        let after = if is_own_member || body.is_state("m.room.history_visibility", "") {
             Some(self.sight(event.room_root).await?)
         } else {
             None
@@ -130,7 +187,22 @@ impl<'a> Sights<'a> {
         // A member now has joined after every event that he was not in the room for.
         let is_member = self.view.membership == Some(Membership::Join);
         let joined_later = is_member || self.view.last_join.is_some_and(|join| join > event.position);
-        Ok(may_see(before, after, joined_later))
+        if !may_see(before, after, joined_later) {
+            return Ok(None);
+        }
+        let at = after.filter(|_| is_own_member).unwrap_or(before);
+        Ok(Some(at.membership))
+    }
+
+    /// Whether a user has asked for what he said to be forgotten.
+    async fn is_erased(&mut self, user: UserNid) -> Result<bool, ServiceError> {
+        if let Some(erased) = self.erased.get(&user) {
+            return Ok(*erased);
+        }
+        let account = self.ctx.store.account(user).await?;
+        let erased = account.is_some_and(|account| account.standing.erased);
+        self.erased.insert(user, erased);
+        Ok(erased)
     }
 
     async fn sight(&mut self, root: NodeId) -> Result<Sight, ServiceError> {

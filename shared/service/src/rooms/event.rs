@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use plexus_storage::events::StoredEvent;
+use plexus_storage::{events::StoredEvent, rooms::RoomInfo};
 use ruma::{EventId, RoomId};
 
-use super::access::{Sights, view_room};
-use crate::{Ctx, Requester, ServiceError, client_event::ClientEvent, error::Refusal};
+use super::{
+    access::{Seen, Sights, View, now, view, view_room},
+    present::{Remarks, Style},
+};
+use crate::{Ctx, Requester, ServiceError, error::Refusal};
 
 /// One event of a room as the requester sees it, as JSON.
 pub async fn get_event(
@@ -15,7 +18,6 @@ pub async fn get_event(
     room_id: &RoomId,
     event_id: &EventId,
 ) -> Result<Vec<u8>, ServiceError> {
-    let not_found = || ServiceError::not_found("there is no such event, or you may not see it");
     let view = match view_room(ctx, requester, room_id).await {
         // The specification has one answer for what is not there and what one may not see.
         Err(ServiceError::Refused {
@@ -24,53 +26,81 @@ pub async fn get_event(
         }) => return Err(not_found()),
         view => view?,
     };
-    let nid = ctx
-        .store
-        .event_nid(view.room.nid, event_id)
-        .await?
-        .ok_or_else(not_found)?;
-    let event = ctx.store.event(nid).await?.ok_or_else(not_found)?;
-    if !Sights::new(ctx, requester, &view).sees(&event).await? {
-        return Err(not_found());
-    }
-    let mut out = Vec::with_capacity(event.body.json().len() + 256);
-    write_event(ctx, requester, &event, &mut out).await?;
-    Ok(out)
+    let event = find_in_room(ctx, &view, event_id).await?.ok_or_else(not_found)?;
+    write_one(ctx, requester, &view, &event).await
 }
 
-/// Appends an event with everything that `unsigned` tells this requester.
-pub(super) async fn write_event(
+/// One event, in whichever room it is, as JSON.
+pub async fn get_event_anywhere(ctx: &Ctx, requester: &Requester, event_id: &EventId) -> Result<Vec<u8>, ServiceError> {
+    let event = ctx.store.find_event(event_id).await?.ok_or_else(not_found)?;
+    let room = ctx.store.room_by_nid(event.room).await?;
+    let room = room.ok_or_else(|| ServiceError::internal("an event of an unknown room"))?;
+    let view = view(ctx, requester, room, now(ctx)).await?.ok_or_else(not_found)?;
+    write_one(ctx, requester, &view, &event).await
+}
+
+/// An event of a room, if it is there.
+pub(super) async fn find_in_room(
     ctx: &Ctx,
-    requester: &Requester,
-    event: &StoredEvent,
-    out: &mut Vec<u8>,
-) -> Result<(), ServiceError> {
-    let redaction = match event.redacted_by {
-        Some(redaction) => ctx.store.event(redaction).await?,
-        None => None,
-    };
-    let replaced = find_replaced(ctx, event).await?;
-    let transaction = event
-        .transaction
-        .as_ref()
-        .filter(|transaction| event.sender == requester.user && transaction.device == requester.device_id);
-    let client_event = ClientEvent {
-        transaction_id: transaction.map(|transaction| transaction.id.as_str()),
-        redaction: redaction.as_deref(),
-        replaced: replaced.as_deref(),
-        ..ClientEvent::new(event, ctx.clock.now_ms())
-    };
-    client_event.write(out);
-    Ok(())
-}
-
-/// The event whose state this one replaced, for a state event that was not the first.
-async fn find_replaced(ctx: &Ctx, event: &StoredEvent) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
-    match event.body.state_key() {
-        Some(state_key) => Ok(ctx
-            .store
-            .state_event(event.room, event.state_before, event.body.kind(), state_key)
-            .await?),
+    view: &View,
+    event_id: &EventId,
+) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
+    match ctx.store.event_nid(view.room.nid, event_id).await? {
+        Some(nid) => Ok(ctx.store.event(nid).await?),
         None => Ok(None),
     }
+}
+
+/// An event of a room that the requester may see.
+pub(super) async fn require_visible(
+    ctx: &Ctx,
+    sights: &mut Sights<'_>,
+    view: &View,
+    event_id: &EventId,
+) -> Result<Seen, ServiceError> {
+    let event = find_in_room(ctx, view, event_id).await?.ok_or_else(not_found)?;
+    sights.look(&event).await?.ok_or_else(not_found)
+}
+
+/// An event as the requester sees it, as JSON; none if he may not see it.
+pub(crate) async fn show(
+    ctx: &Ctx,
+    requester: &Requester,
+    room: &Arc<RoomInfo>,
+    event: &Arc<StoredEvent>,
+) -> Result<Option<Vec<u8>>, ServiceError> {
+    match view(ctx, requester, Arc::clone(room), now(ctx)).await? {
+        Some(view) => show_in(ctx, requester, &view, event).await,
+        None => Ok(None),
+    }
+}
+
+async fn write_one(
+    ctx: &Ctx,
+    requester: &Requester,
+    view: &View,
+    event: &Arc<StoredEvent>,
+) -> Result<Vec<u8>, ServiceError> {
+    show_in(ctx, requester, view, event).await?.ok_or_else(not_found)
+}
+
+async fn show_in(
+    ctx: &Ctx,
+    requester: &Requester,
+    view: &View,
+    event: &Arc<StoredEvent>,
+) -> Result<Option<Vec<u8>>, ServiceError> {
+    let mut sights = Sights::new(ctx, requester, view);
+    let Some(seen) = sights.look(event).await? else {
+        return Ok(None);
+    };
+    let (style, seen) = (Style::default(), [seen]);
+    let remarks = Remarks::read(ctx, requester, &mut sights, style, &seen, Some(view.up_to)).await?;
+    let mut out = Vec::with_capacity(event.body.json().len() + 256);
+    remarks.write(ctx, requester, style, &seen[0], &mut out);
+    Ok(Some(out))
+}
+
+fn not_found() -> ServiceError {
+    ServiceError::not_found("there is no such event, or you may not see it")
 }

@@ -2,16 +2,24 @@
 
 pub mod access;
 pub mod aliases;
+pub mod aggregate;
+pub mod context;
 pub mod create;
 pub mod directory;
 pub mod event;
 pub mod hierarchy;
 pub mod membership;
 pub mod messages;
+pub mod mutual;
+mod page;
+pub mod present;
 pub mod receipts;
+pub mod relations;
 pub mod send;
 mod standing;
 pub mod state;
 pub mod summary;
+pub mod threads;
+pub mod timestamp;
 pub mod typing;
 pub mod upgrade;

@@ -1,10 +1,15 @@
 //! Reading a room's state and its members.
 
-use plexus_core::{ids::EventNid, row::Membership};
+use std::sync::Arc;
+
+use plexus_core::{ids::EventNid, position::Sequence, row::Membership};
 use plexus_storage::events::StoredEvent;
 use ruma::RoomId;
 
-use super::access::{View, require_joined, view_room};
+use super::{
+    access::{Sights, View, require_joined, view_room},
+    present::{Style, write_state},
+};
 use crate::{
     Ctx, Requester, ServiceError,
     client_event::{ClientEvent, write_string},
@@ -19,7 +24,9 @@ pub async fn get_state(ctx: &Ctx, requester: &Requester, room_id: &RoomId) -> Re
     let state = ctx.store.state(view.room.nid, view.root).await?;
     let nids: Vec<EventNid> = state.into_iter().map(|(_, event)| event).collect();
     let events = ctx.store.events(&nids).await?;
-    Ok(write_list(ctx, events.iter().map(AsRef::as_ref)))
+    let mut out = Vec::with_capacity(room_for(&events));
+    write_state(ctx, &events, Style::default(), &mut out);
+    Ok(out)
 }
 
 /// One state event, or only its content, as JSON.
@@ -51,8 +58,13 @@ pub struct MemberFilter {
 
 impl MemberFilter {
     fn keeps(self, membership: Membership) -> bool {
-        self.membership.is_none_or(|wanted| wanted == membership)
-            && self.not_membership.is_none_or(|unwanted| unwanted != membership)
+        match (self.membership, self.not_membership) {
+            (None, None) => true,
+            (Some(wanted), None) => wanted == membership,
+            (None, Some(unwanted)) => unwanted != membership,
+            // Either is enough, says the specification.
+            (Some(wanted), Some(unwanted)) => wanted == membership || unwanted != membership,
+        }
     }
 }
 
@@ -61,19 +73,34 @@ pub async fn get_members(
     ctx: &Ctx,
     requester: &Requester,
     room_id: &RoomId,
-    at: Option<plexus_core::position::Sequence>,
+    at: Option<Sequence>,
     filter: MemberFilter,
 ) -> Result<Vec<u8>, ServiceError> {
     let view = view_room(ctx, requester, room_id).await?;
     let up_to = at.map_or(view.up_to, |at| at.min(view.up_to));
+    if at.is_some() {
+        require_sight(ctx, requester, &view, up_to).await?;
+    }
     let members = ctx.store.room_members_at(view.room.nid, up_to).await?;
     let wanted = members.iter().filter(|(_, member)| filter.keeps(member.membership));
     let nids: Vec<EventNid> = wanted.map(|(_, member)| member.event).collect();
     let events = ctx.store.events(&nids).await?;
-    let mut out = b"{\"chunk\":".to_vec();
-    out.append(&mut write_list(ctx, events.iter().map(AsRef::as_ref)));
+    let mut out = Vec::with_capacity(room_for(&events));
+    out.extend_from_slice(b"{\"chunk\":");
+    write_state(ctx, &events, Style::default(), &mut out);
     out.push(b'}');
     Ok(out)
+}
+
+/// Who the members were at a place is for those who may see what was said there last.
+async fn require_sight(ctx: &Ctx, requester: &Requester, view: &View, at: Sequence) -> Result<(), ServiceError> {
+    let last = ctx.store.events_between(view.room.nid, 0, at, 1).await?;
+    match last.first() {
+        Some(event) if !Sights::new(ctx, requester, view).sees(event).await? => {
+            Err(ServiceError::forbidden("You may not see the room as it was then"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Who is in the room, with what their member events show of them, as `{"joined": {...}}`.
@@ -97,16 +124,16 @@ fn write_joined_member(event: &StoredEvent, out: &mut Vec<u8>) {
     write_string(out, event.body.state_key().unwrap_or_default());
     out.extend_from_slice(b":{");
     let fields = [("display_name", "displayname"), ("avatar_url", "avatar_url")];
-    let mut first = true;
-    for (name, key) in fields {
-        if let Some(value) = event.body.content_string(key) {
-            if !first {
-                out.push(b',');
-            }
-            first = false;
-            write_string(out, name);
-            out.push(b':');
-            write_string(out, &value);
+    for (i, (name, key)) in fields.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_string(out, name);
+        out.push(b':');
+        // Null where there is none: clients of 2019 count on the keys.
+        match event.body.content_string(key) {
+            Some(value) => write_string(out, &value),
+            None => out.extend_from_slice(b"null"),
         }
     }
     out.push(b'}');
@@ -127,17 +154,7 @@ pub async fn list_joined_rooms(ctx: &Ctx, requester: &Requester) -> Result<Vec<r
     Ok(joined)
 }
 
-fn write_list<'a>(ctx: &Ctx, events: impl Iterator<Item = &'a StoredEvent> + Clone) -> Vec<u8> {
-    let now_ms = ctx.clock.now_ms();
-    let bytes: usize = events.clone().map(|event| event.body.json().len() + EVENT_BYTES).sum();
-    let mut out = Vec::with_capacity(bytes);
-    out.push(b'[');
-    for (i, event) in events.enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        ClientEvent::new(event, now_ms).write(&mut out);
-    }
-    out.push(b']');
-    out
+/// About how long a list of events is.
+fn room_for(events: &[Arc<StoredEvent>]) -> usize {
+    events.iter().map(|event| event.body.json().len() + EVENT_BYTES).sum()
 }

@@ -40,6 +40,8 @@ struct Part<'a> {
     ephemeral: Vec<u8>,
     account_data: Vec<u8>,
     unread: Vec<u8>,
+    /// Whether the user has read something.
+    has_read: bool,
 }
 
 /// What is known of the user's own membership at an event.
@@ -92,7 +94,7 @@ pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit]) -> Result<(SyncRe
     out.push(b'{');
     let mut has_news = !sections.is_empty();
     has_news |= account_data::write(scope, &mut out).await?;
-    has_news |= presence::write(scope, &mut out).await?;
+    has_news |= presence::write(scope, visits, &mut out).await?;
     has_news |= device_lists::write(scope, &mut out).await?;
     let to_device = to_device::write(scope, &mut out).await?;
     has_news |= to_device.has_news;
@@ -123,6 +125,7 @@ async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part<'a>, Servi
         ephemeral: Vec::new(),
         account_data: Vec::new(),
         unread: Vec::new(),
+        has_read: false,
     };
     if matches!(visit.kind, VisitKind::Invited | VisitKind::Knocked) {
         part.state = stripped::collect(scope, visit).await?;
@@ -132,7 +135,7 @@ async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part<'a>, Servi
     if matches!(visit.kind, VisitKind::Joined | VisitKind::NewlyJoined) {
         part.summary = summary::summarize(scope, visit, &part.timeline).await?;
         ephemeral::write(scope, visit, &mut part.ephemeral).await?;
-        unread::write(scope, visit, &mut part.unread).await?;
+        part.has_read = unread::write(scope, visit, &mut part.unread).await?;
     }
     if visit.kind != VisitKind::NeverIn {
         account_data::write_of_room(scope, visit, &mut part.account_data).await?;
@@ -253,7 +256,11 @@ impl Part<'_> {
     /// Whether there is anything to tell of a room that the device knows.
     fn has_news(&self, state: &[u8]) -> bool {
         let has_events = !self.timeline.events.is_empty() || self.timeline.limited || !state.is_empty();
-        has_events || self.summary.is_some() || !self.ephemeral.is_empty() || !self.account_data.is_empty()
+        has_events
+            || self.has_read
+            || self.summary.is_some()
+            || !self.ephemeral.is_empty()
+            || !self.account_data.is_empty()
     }
 }
 

@@ -22,6 +22,10 @@ pub(super) struct Scope<'a> {
     pub(super) state_after: bool,
     pub(super) now_ms: i64,
     pub(super) window: Window,
+    /// What of the user's account data is new.
+    pub(super) account_data: super::account_data::News,
+    /// Whom the user does not want to hear.
+    pub(super) ignored: crate::users::ignored::Ignored,
     pub(super) effort: Effort,
 }
 

@@ -1,9 +1,14 @@
-//! Accounts, sessions and profiles.
+//! Accounts, sessions, profiles, and what users keep for themselves.
 
+pub mod account_data;
+pub mod admin_register;
+pub mod directory;
+pub(crate) mod carry_over;
 pub mod accounts;
 pub mod admin_register;
 pub mod devices;
 pub mod filters;
+pub mod ignored;
 pub mod login;
 pub mod open_id;
 pub mod passwords;
@@ -11,6 +16,7 @@ pub mod profiles;
 pub mod register;
 pub mod sessions;
 pub mod sightings;
+pub mod tags;
 pub mod sign_up;
 mod tickets;
 pub mod turn;

@@ -25,6 +25,16 @@ pub fn event_id_bytes(version: RoomVersion, event_id: &EventId) -> Option<Bytes>
     (hash.len() == HASH_BYTES).then(|| hash.into())
 }
 
+/// The id as the column may hold it, where the room's version is not known.
+pub(super) fn possible_event_id_bytes(event_id: &EventId) -> Vec<Bytes> {
+    let mut possible: Vec<Bytes> = [RoomVersion::V1, RoomVersion::V3, RoomVersion::V4]
+        .into_iter()
+        .filter_map(|version| event_id_bytes(version, event_id))
+        .collect();
+    possible.dedup();
+    possible
+}
+
 /// The id that the column holds.
 pub(super) fn read_event_id(version: RoomVersion, column: &[u8]) -> Result<OwnedEventId, StoreError> {
     let text = match version.rules().event_id {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, RoomNid, UserNid},
     position::{Epoch, Sequence, WriterId},
-    row::{EventRow, Membership, Row},
+    row::{EventRow, Row},
 };
 use ruma::DeviceId;
 
@@ -19,9 +19,6 @@ impl Store {
     /// row is forgotten, never read here.
     pub fn apply(&self, writer: WriterId, epoch: Epoch, sequence: Sequence, row: &Row) {
         let caches = self.caches();
-        if !matches!(row, Row::Event(_) | Row::Typing { .. } | Row::Presence(_)) {
-            caches.presence.follow(sequence, None);
-        }
         if writer == WriterId::MASTER {
             caches.device_lists.reach(sequence);
             caches.key_counts_changes.reach(sequence);
@@ -56,7 +53,11 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { .. } | Row::Room { .. } => caches.changes.reach(sequence),
+            Row::AccountData { user, room, kind } => {
+                caches.account_data.change(*user, *room, kind, sequence);
+                caches.changes.reach(sequence);
+            }
+            Row::Room { .. } => caches.changes.reach(sequence),
             Row::Forgotten { user, room } => {
                 caches.memberships.forget(*user, *room);
                 caches.changes.reach(sequence);
@@ -131,8 +132,6 @@ impl Caches {
                 },
             );
         }
-        let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
-        self.presence.follow(position, joined.map(|(user, _)| (row.room, user)));
         if let Some(change) = MemberChange::of_row(row, position) {
             self.member_changes.push(position, change);
         }

@@ -5,9 +5,12 @@
     reason = "a read that fails here has nobody to report to but the test's output"
 )]
 
+mod account_data;
 mod events;
 mod model;
 mod plans;
+mod rooms;
+mod relations;
 mod sessions;
 mod state;
 mod support;

@@ -1,6 +1,8 @@
 //! Events: syncing, reading, sending, redacting.
 
+pub(super) mod context;
 pub(super) mod event;
+pub(super) mod event_anywhere;
 pub(super) mod joined_members;
 pub(super) mod members;
 pub(super) mod messages;
@@ -12,3 +14,4 @@ pub(super) mod send_state;
 pub(super) mod state;
 pub(super) mod state_event;
 pub(super) mod sync;
+pub(super) mod timestamp_to_event;

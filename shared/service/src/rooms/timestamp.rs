@@ -1,0 +1,127 @@
+//! The event closest to a time.
+//!
+//! <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidtimestamp_to_event>
+//!
+//! Events have no index by time: each would cost every message a write, for a question that is seldom asked. In a timeline the times rise, but for clocks
+//! that go wrong, so the place is found by halving, and then the events around it are looked at.
+
+use std::sync::Arc;
+
+use plexus_storage::events::{Direction, StoredEvent};
+use ruma::RoomId;
+use serde_json::json;
+
+use super::{
+    access::{Sights, View, view_room},
+    page::newest_order,
+};
+use crate::{Ctx, Requester, ServiceError};
+
+/// Events that are looked at on the other side of the place found, for times that are not in order.
+const DISORDER_MAX: usize = 50;
+
+/// Events of one read on the side that is asked for.
+const READ_MAX: usize = 100;
+
+/// Most reads on the side that is asked for.
+const READS_MAX: usize = 10;
+
+/// The visible event closest to a time, at or after it (forward) or at or before it (backward), as JSON.
+pub async fn find_event_by_time(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    ts_ms: u64,
+    direction: Direction,
+) -> Result<Vec<u8>, ServiceError> {
+    let view = view_room(ctx, requester, room_id).await?;
+    let mut sights = Sights::new(ctx, requester, &view);
+    let newest = newest_order(ctx, &view, view.up_to).await?;
+    let place = first_after(ctx, &view, newest, ts_ms).await?;
+    let mut reads = match direction {
+        // From a little before the place onwards.
+        Direction::Forward => {
+            let before = ctx
+                .store
+                .page(view.room.nid, place, Direction::Backward, DISORDER_MAX)
+                .await?;
+            before
+                .last()
+                .and_then(|event| event.room_order)
+                .map_or(place, |order| order - 1)
+        }
+        Direction::Backward => {
+            let after = ctx
+                .store
+                .page(view.room.nid, place, Direction::Forward, DISORDER_MAX)
+                .await?;
+            after
+                .last()
+                .and_then(|event| event.room_order)
+                .unwrap_or(place)
+                .min(newest)
+        }
+    };
+    for _ in 0..READS_MAX {
+        let read = ctx.store.page(view.room.nid, reads, direction, READ_MAX).await?;
+        let mut best: Option<&Arc<StoredEvent>> = None;
+        for event in &read {
+            let order = event.room_order.unwrap_or_default();
+            reads = match direction {
+                Direction::Backward => order - 1,
+                Direction::Forward => order,
+            };
+            let is_closer = |best: &Arc<StoredEvent>| is_closer(event, best, direction);
+            if order <= newest
+                && is_on_side(event, ts_ms, direction)
+                && best.is_none_or(is_closer)
+                && sights.sees(event).await?
+            {
+                best = Some(event);
+            }
+        }
+        if let Some(best) = best {
+            let found = json!({"event_id": best.body.event_id(), "origin_server_ts": best.body.origin_server_ts()});
+            return Ok(found.to_string().into_bytes());
+        }
+        if read.len() < READ_MAX {
+            break;
+        }
+    }
+    Err(ServiceError::not_found("there is no such event, or you may not see it"))
+}
+
+fn is_on_side(event: &StoredEvent, ts_ms: u64, direction: Direction) -> bool {
+    match direction {
+        Direction::Forward => event.body.origin_server_ts() >= ts_ms,
+        Direction::Backward => event.body.origin_server_ts() <= ts_ms,
+    }
+}
+
+/// Whether an event on the right side is closer than the best so far.
+fn is_closer(event: &StoredEvent, best: &StoredEvent, direction: Direction) -> bool {
+    let (ts, best) = (event.body.origin_server_ts(), best.body.origin_server_ts());
+    match direction {
+        Direction::Forward => ts < best,
+        Direction::Backward => ts > best,
+    }
+}
+
+/// The `room_order` after which events are later than or at a time, if times rise.
+async fn first_after(ctx: &Ctx, view: &View, newest: i64, ts_ms: u64) -> Result<i64, ServiceError> {
+    let first = ctx.store.page(view.room.nid, i64::MIN, Direction::Forward, 1).await?;
+    let Some(first) = first.first().and_then(|event| event.room_order) else {
+        return Ok(newest);
+    };
+    // Events up to `low` are earlier, and those after `high` are not. The distance halves each time.
+    let (mut low, mut high) = (first.saturating_sub(1), newest.max(first));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let next = ctx.store.page(view.room.nid, middle, Direction::Forward, 1).await?;
+        match next.first().and_then(|event| Some((event, event.room_order?))) {
+            Some((event, order)) if order <= high && event.body.origin_server_ts() < ts_ms => low = order,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
