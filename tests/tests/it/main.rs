@@ -3,6 +3,7 @@
 mod accounts;
 mod architecture;
 mod bad_input;
+mod browser;
 mod chaos;
 mod clients;
 mod failures;
@@ -10,11 +11,12 @@ mod first_start;
 mod history;
 mod hostile;
 mod proxy;
+mod relations;
 mod room_life;
 mod rules;
+mod social;
 mod talk;
 mod user_data;
-mod relations;
 mod visibility;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.

@@ -1,8 +1,8 @@
 //! Rooms: making them, being in them, sending to them, reading them.
 
 pub mod access;
-pub mod aliases;
 pub mod aggregate;
+pub mod aliases;
 pub mod context;
 pub mod create;
 pub mod directory;

@@ -139,7 +139,10 @@ pub(super) async fn collect(
                 Direction::Forward => order,
             };
             let is_ignored = event.state_key.is_none() && ignored.contains(event.body.sender());
-            if wanted && !is_ignored && let Some(seen) = sights.look(event).await? {
+            if wanted
+                && !is_ignored
+                && let Some(seen) = sights.look(event).await?
+            {
                 page.events.push(seen);
                 if page.events.len() == limit {
                     page.end = Some(place);

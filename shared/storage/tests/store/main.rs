@@ -7,10 +7,11 @@
 
 mod account_data;
 mod events;
+mod finding;
 mod model;
 mod plans;
-mod rooms;
 mod relations;
+mod rooms;
 mod sessions;
 mod state;
 mod support;

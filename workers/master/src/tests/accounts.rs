@@ -245,7 +245,7 @@ async fn guests_are_in_a_room_while_it_lets_them_in() {
     for database in databases().await {
         let server = Server::start(&database, "one").await;
         server.register(ALICE).await;
-        let guest = |upgrades_guest| {
+        let guest = |upgrades_guest: bool| {
             Kind::Register(Register {
                 user_id: GUEST.to_owned(),
                 guest: !upgrades_guest,

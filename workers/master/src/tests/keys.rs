@@ -225,6 +225,7 @@ async fn a_device_goes_with_everything_that_is_kept_for_it() {
         let log_out = DeleteSessions {
             user_id: ALICE.to_owned(),
             device_id: Some("PHONE".to_owned()),
+            ..DeleteSessions::default()
         };
         run(&server, "out", Kind::DeleteSessions(log_out)).await;
         let last = server.log().await.pop().expect("a frame");
