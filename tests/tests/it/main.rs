@@ -1,5 +1,7 @@
 //! Scenarios on real clusters, and the rules of the house that code can check.
 
+mod account_life;
+mod account_options;
 mod accounts;
 mod architecture;
 mod bad_input;
