@@ -24,6 +24,11 @@ impl Ignored {
         self.0.is_none()
     }
 
+    /// Everybody who is ignored.
+    pub fn user_ids(&self) -> impl Iterator<Item = &UserId> {
+        self.0.iter().flat_map(|ignored| ignored.iter().map(AsRef::as_ref))
+    }
+
     /// Whether a user is ignored.
     pub fn contains(&self, user_id: &UserId) -> bool {
         self.0.as_ref().is_some_and(|ignored| ignored.contains(user_id))
