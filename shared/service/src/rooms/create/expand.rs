@@ -225,13 +225,17 @@ fn check_power_levels(
         let why = format!("{creator} creates a room of version {version} and has no power level in it");
         return Err(ServiceError::bad_json(why));
     }
+    let state_default = content.get("state_default").and_then(Value::as_i64).unwrap_or_default();
     let Some(Value::Object(events)) = content.get_mut("events") else {
         return Err(ServiceError::bad_json(
             "events of power_level_content_override is no object",
         ));
     };
     if !creators.is_empty() {
-        events.entry("m.room.tombstone").or_insert(tombstone_level.into());
+        let level = events.entry("m.room.tombstone").or_insert(tombstone_level.into());
+        if level.as_i64().is_some_and(|level| level <= state_default) {
+            *level = state_default.saturating_add(1).into();
+        }
     }
     Ok(())
 }

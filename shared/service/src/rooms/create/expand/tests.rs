@@ -22,7 +22,7 @@ fn contents(events: &[InitialEvent]) -> BTreeMap<(String, String), Value> {
 }
 
 fn run(room: &NewRoom, version: RoomVersion, invited: &[Member]) -> BTreeMap<(String, String), Value> {
-    contents(&expand(&room, version, None, &member("alice"), invited).expect("expands"))
+    contents(&expand(room, version, None, &member("alice"), invited).expect("expands"))
 }
 
 fn get<'a>(contents: &'a BTreeMap<(String, String), Value>, kind: &str) -> &'a Value {
