@@ -15,6 +15,7 @@ mod event;
 mod filters;
 mod key_counts;
 mod members;
+mod part;
 mod presence;
 mod response;
 mod scope;

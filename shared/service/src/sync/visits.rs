@@ -98,7 +98,7 @@ async fn kind(scope: &Scope<'_>, room: RoomNid, member: RoomMembership) -> Resul
         Membership::Join => Ok(Some(VisitKind::NewlyJoined)),
         Membership::Invite => Ok((is_news || scope.full_state).then_some(VisitKind::Invited)),
         Membership::Knock => Ok((is_news || scope.full_state).then_some(VisitKind::Knocked)),
-        Membership::Leave | Membership::Ban if is_told_as_left(scope, is_news) => {
+        Membership::Leave | Membership::Ban if is_told_as_left(scope, is_news, member.forgotten) => {
             left(scope, room, member).await.map(Some)
         }
         Membership::Leave | Membership::Ban => Ok(None),
@@ -118,11 +118,10 @@ fn may_have_news(scope: &Scope<'_>, room: RoomNid) -> bool {
     }
 }
 
-fn is_told_as_left(scope: &Scope<'_>, is_news: bool) -> bool {
-    match scope.window.since {
-        Some(_) => is_news || scope.full_state && scope.filter.room.include_leave,
-        None => scope.filter.room.include_leave,
-    }
+/// Whether a room that the user is not in any more is told of. That he has left one is news to his other devices though he has forgotten it since.
+fn is_told_as_left(scope: &Scope<'_>, is_news: bool, is_forgotten: bool) -> bool {
+    let asks_for_all = scope.full_state && scope.filter.room.include_leave && !is_forgotten;
+    asks_for_all || is_news && scope.window.since.is_some()
 }
 
 /// Whether the user, who is joined, was so at every place since the device was last told something.
@@ -143,7 +142,7 @@ async fn was_joined_all_along(scope: &Scope<'_>, room: RoomNid, now: RoomMembers
     Ok(false)
 }
 
-async fn left(scope: &Scope<'_>, room: RoomNid, leave: RoomMembership) -> Result<VisitKind, ServiceError> {
+pub(super) async fn left(scope: &Scope<'_>, room: RoomNid, leave: RoomMembership) -> Result<VisitKind, ServiceError> {
     let mut end = leave;
     for _ in 0..CHANGES_LOOKED_BACK_MAX {
         if end.position <= scope.window.after() {
