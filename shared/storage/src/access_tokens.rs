@@ -86,6 +86,24 @@ pub fn delete_of_device(user: UserNid, device_id: &DeviceId) -> Statement {
     )
 }
 
+/// Removes the access tokens of a device but for one.
+pub fn delete_others(user: UserNid, device_id: &DeviceId, kept: &TokenHash) -> Statement {
+    statement(
+        "-- access_tokens::delete_others
+        DELETE FROM access_tokens WHERE user_nid = $1 AND device_id = $2 AND token_hash <> $3",
+        [user.int(), text(device_id.as_str()), bytes(kept)],
+    )
+}
+
+/// Notes that a token given for a refresh token has been used.
+pub fn confirm(token_hash: &TokenHash) -> Statement {
+    statement(
+        "-- access_tokens::confirm
+        UPDATE access_tokens SET unconfirmed = FALSE WHERE token_hash = $1",
+        [bytes(token_hash)],
+    )
+}
+
 /// Some of a user's sessions, [`SESSIONS_PER_USER_MAX`] at most.
 type UserSessions = HashMap<TokenHash, Arc<Session>>;
 

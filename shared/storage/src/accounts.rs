@@ -8,7 +8,7 @@ use crate::{
     Store, StoreError,
     cache::{Changing, bounded},
     db::{Statement, Value},
-    sql::{Int as _, one_row, opt_text},
+    sql::{Int as _, one_row, opt_text, text},
 };
 
 /// Bounds the cache.
@@ -57,6 +57,47 @@ pub fn insert(account: &Account) -> Statement {
             Value::Bool(account.deactivated),
             account.created_ms.int(),
         ],
+    )
+}
+
+/// Makes a guest's account a user's.
+pub fn upgrade(user: UserNid, password_hash: Option<&str>) -> Statement {
+    one_row(
+        "-- accounts::upgrade
+        UPDATE accounts SET guest = FALSE, password_hash = $2 WHERE user_nid = $1 AND guest",
+        [user.int(), opt_text(password_hash)],
+    )
+}
+
+/// Changes the password.
+pub fn set_password(user: UserNid, password_hash: &str) -> Statement {
+    one_row(
+        "-- accounts::set_password
+        UPDATE accounts SET password_hash = $2 WHERE user_nid = $1",
+        [user.int(), text(password_hash)],
+    )
+}
+
+/// Changes what was decided about an account.
+pub fn set_standing(user: UserNid, standing: Standing) -> Statement {
+    one_row(
+        "-- accounts::set_standing
+        UPDATE accounts SET locked = $2, suspended = $3, erased = $4 WHERE user_nid = $1",
+        [
+            user.int(),
+            Value::Bool(standing.locked),
+            Value::Bool(standing.suspended),
+            Value::Bool(standing.erased),
+        ],
+    )
+}
+
+/// Closes an account: nobody logs in any more, and nobody knows its password.
+pub fn deactivate(user: UserNid) -> Statement {
+    one_row(
+        "-- accounts::deactivate
+        UPDATE accounts SET deactivated = TRUE, password_hash = NULL WHERE user_nid = $1",
+        [user.int()],
     )
 }
 

@@ -6,7 +6,7 @@ use ruma::{DeviceId, OwnedDeviceId};
 use crate::{
     Store, StoreError,
     db::{DbRow, Statement, Value},
-    sql::{Int as _, opt_text, statement, text},
+    sql::{Int as _, one_row, opt_text, statement, text},
 };
 
 /// Most devices that are listed of a user.
@@ -38,7 +38,16 @@ pub fn insert(user: UserNid, device: &Device) -> Statement {
     )
 }
 
-/// Removes a device, if it is there. Its access tokens have to go first.
+/// Changes what a user calls a device.
+pub fn rename(user: UserNid, device_id: &DeviceId, display_name: Option<&str>) -> Statement {
+    one_row(
+        "-- devices::rename
+        UPDATE devices SET display_name = $3 WHERE user_nid = $1 AND device_id = $2",
+        [user.int(), text(device_id.as_str()), opt_text(display_name)],
+    )
+}
+
+/// Removes a device, if it is there. Its tokens have to go first.
 pub fn delete(user: UserNid, device_id: &DeviceId) -> Statement {
     statement(
         "-- devices::delete

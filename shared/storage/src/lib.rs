@@ -26,8 +26,8 @@ pub mod key_counts;
 pub mod key_signatures;
 pub mod leases;
 pub mod log;
-mod memberless;
 pub mod member_changes;
+mod memberless;
 pub mod memberships;
 pub mod metrics;
 pub mod nids;
@@ -38,6 +38,7 @@ pub mod profiles;
 pub mod pushers;
 pub mod receipts;
 mod recent;
+pub mod refresh_tokens;
 pub mod relations;
 pub mod room_aliases;
 pub mod room_directory;
@@ -55,9 +56,9 @@ pub mod to_device;
 mod typing;
 pub mod users;
 
-pub use self::{
-    cache::CacheUse, error::StoreError, presence::StoredPresence, store::Store, summaries::RoomSummary,
-    typing::TypingUsers,
-    cache::CacheUse, error::StoreError, memberless::MemberlessState, presence::StoredPresence, store::Store,
-    summaries::RoomSummary, typing::TypingUsers,
-};
+pub use self::cache::CacheUse;
+pub use self::error::StoreError;
+pub use self::presence::StoredPresence;
+pub use self::store::Store;
+pub use self::summaries::RoomSummary;
+pub use self::typing::TypingUsers;

@@ -40,6 +40,15 @@ pub fn delete(user: UserNid, field: &str) -> Statement {
     )
 }
 
+/// Removes a whole profile.
+pub fn delete_all(user: UserNid) -> Statement {
+    statement(
+        "-- profiles::delete_all
+        DELETE FROM profiles WHERE user_nid = $1",
+        [user.int()],
+    )
+}
+
 /// The profiles that have been read.
 pub(crate) type Profiles = Changing<UserNid, Arc<Profile>>;
 

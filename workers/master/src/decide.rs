@@ -5,6 +5,7 @@
 mod account;
 mod create_room;
 mod cross_signing;
+mod device;
 mod event;
 mod head;
 mod keys;
@@ -14,6 +15,7 @@ mod pusher;
 mod receipt;
 mod redaction;
 mod relation;
+mod session;
 mod to_device;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
@@ -50,6 +52,12 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::Register(c) => user_lane(&c.user_id)?,
         Kind::CreateSession(c) => user_lane(&c.user_id)?,
         Kind::DeleteSessions(c) => user_lane(&c.user_id)?,
+        Kind::RefreshSession(c) => user_lane(&c.user_id)?,
+        Kind::ConfirmSession(c) => user_lane(&c.user_id)?,
+        Kind::SetPassword(c) => user_lane(&c.user_id)?,
+        Kind::Deactivate(c) => user_lane(&c.user_id)?,
+        Kind::RenameDevice(c) => user_lane(&c.user_id)?,
+        Kind::SetStanding(c) => user_lane(&c.user_id)?,
         Kind::SetProfile(c) => user_lane(&c.user_id)?,
         Kind::SetPusher(c) => user_lane(&c.user_id)?,
         Kind::DeletePusher(c) => user_lane(&c.user_id)?,
@@ -89,8 +97,14 @@ pub(crate) async fn decide(
     let kind = command.kind.as_ref().ok_or(CommandError::Malformed("no kind"))?;
     let mut decision = match kind {
         Kind::Register(c) => account::register(leader, c).await?,
-        Kind::CreateSession(c) => account::create_session(leader, c).await?,
-        Kind::DeleteSessions(c) => account::delete_sessions(leader, c).await?,
+        Kind::CreateSession(c) => session::create_session(leader, c).await?,
+        Kind::DeleteSessions(c) => session::delete_sessions(leader, c).await?,
+        Kind::RefreshSession(c) => session::refresh_session(leader, c).await?,
+        Kind::ConfirmSession(c) => session::confirm_session(leader, c).await?,
+        Kind::SetPassword(c) => account::set_password(leader, c).await?,
+        Kind::Deactivate(c) => account::deactivate(leader, c).await?,
+        Kind::RenameDevice(c) => device::rename_device(leader, c).await?,
+        Kind::SetStanding(c) => account::set_standing(leader, c).await?,
         Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
         Kind::SetPusher(c) => pusher::set_pusher(leader, c).await?,
         Kind::DeletePusher(c) => pusher::delete_pusher(leader, c).await?,

@@ -105,6 +105,7 @@ pub async fn create_account(ctx: &Ctx, account: NewAccount) -> Result<Option<New
         guest,
         session: stored,
         display_name,
+        ..proto::Register::default()
     };
     ctx.replica.run(new_command(Kind::Register(command))).await?;
     Ok(session)

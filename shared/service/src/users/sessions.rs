@@ -64,6 +64,7 @@ pub(super) fn plan_session(wish: DeviceWish) -> Result<(NewSession, proto::Sessi
         device_id: device_id.to_string(),
         display_name: wish.display_name,
         token_hash: hash_access_token(&access_token).to_vec().into(),
+        ..proto::Session::default()
     };
     Ok((
         NewSession {
@@ -99,6 +100,7 @@ async fn delete_sessions(ctx: &Ctx, requester: &Requester, device_id: Option<Str
     let command = proto::DeleteSessions {
         user_id: requester.user_id.to_string(),
         device_id,
+        ..proto::DeleteSessions::default()
     };
     ctx.replica.run(new_command(Kind::DeleteSessions(command))).await?;
     Ok(())

@@ -44,6 +44,7 @@ impl Store {
             Row::Device { user, device, .. } => {
                 caches.sessions.forget(*user);
                 caches.forget_device(*user, device);
+                caches.pushers_changed.send_replace(sequence);
                 caches.changes.reach(sequence);
             }
             Row::Profile { user } => {

@@ -1,37 +1,63 @@
-//! Accounts, devices and access tokens.
+//! Accounts: made, changed, moderated, closed.
 
-use plexus_core::{ids::UserNid, row::Row};
-use plexus_proto::{CreateSession, DeleteSessions, Register, Session};
-use plexus_storage::{
-    access_tokens::{self, TokenHash, TokenLife},
-    accounts::{self, Account, Standing},
-    devices::{self, Device},
-    profiles,
+use plexus_core::{
+    ids::UserNid,
+    row::{Membership, Row},
 };
-use ruma::OwnedDeviceId;
+use plexus_proto::{
+    ChangeMembership, Deactivate, Register, SetPassword, SetStanding, change_membership::Action, command::Kind,
+};
+use plexus_storage::{
+    accounts::{self, Account, Standing},
+    profiles, tasks,
+};
 use serde_json::value::to_raw_value;
 
 use super::{
     Decision,
     event::user_id,
-    keys::{mark_device_list, remove_keys_of_device},
+    session::{add_session, end_sessions},
 };
 use crate::{
     change_set::ChangeSet,
-    error::{CommandError, unknown_token, user_in_use},
+    error::{CommandError, not_found, unknown_token, user_in_use},
     leader::Leader,
 };
 
-/// Makes an account, and its first session unless the client wants none.
+/// The memberships that are left when an account is closed.
+const LEFT: [Membership; 3] = [Membership::Join, Membership::Invite, Membership::Knock];
+
+/// Makes an account, or makes a guest's account a user's; and its first session unless the client wants none.
 pub(super) async fn register(leader: &Leader, command: &Register) -> Result<Decision, CommandError> {
     let user_id = user_id(&command.user_id)?;
     let interned = leader.interner.user(user_id).await?;
-    if leader.store.account(interned.nid).await?.is_some() {
-        return Err(user_in_use());
-    }
-    let mut change = ChangeSet::default();
-    let user = interned.with(&mut change.statements);
     let now_ms = leader.clock.now_ms();
+    let mut change = ChangeSet::default();
+    let account = leader.store.account(interned.nid).await?;
+    let user = match account {
+        Some(account) if account.guest && !account.deactivated && command.upgrades_guest => {
+            let hash = command.password_hash.as_deref();
+            change.statements.push(accounts::upgrade(account.user, hash));
+            account.user
+        }
+        Some(_) => return Err(user_in_use()),
+        None => {
+            let user = interned.with(&mut change.statements);
+            make_account(user, command, now_ms, &mut change)?;
+            user
+        }
+    };
+    change.rows.push(Row::Account { user });
+    if let Some(session) = &command.session {
+        add_session(user, session, now_ms, &mut change)?;
+    }
+    Ok(Decision {
+        change,
+        ..Decision::default()
+    })
+}
+
+fn make_account(user: UserNid, command: &Register, now_ms: i64, change: &mut ChangeSet) -> Result<(), CommandError> {
     change.statements.push(accounts::insert(&Account {
         user,
         password_hash: command.password_hash.clone(),
@@ -43,66 +69,81 @@ pub(super) async fn register(leader: &Leader, command: &Register) -> Result<Deci
     }));
     let name = to_raw_value(&command.display_name).map_err(|_| CommandError::Malformed("display_name"))?;
     change.statements.push(profiles::upsert(user, "displayname", &name));
+    Ok(())
+}
+
+/// Changes the password, and ends the other sessions if that is wished.
+pub(super) async fn set_password(leader: &Leader, command: &SetPassword) -> Result<Decision, CommandError> {
+    let user = local_account(leader, &command.user_id).await?;
+    let mut decision = Decision::default();
+    let change = &mut decision.change;
+    change
+        .statements
+        .push(accounts::set_password(user, &command.password_hash));
     change.rows.push(Row::Account { user });
-    if let Some(session) = &command.session {
-        add_session(user, session, now_ms, &mut change)?;
+    if command.end_other_sessions {
+        let mut doomed = leader.store.devices(user).await?;
+        let kept = command.kept_device_id.as_deref();
+        doomed.retain(|device| Some(device.device_id.as_str()) != kept);
+        end_sessions(change, user, &doomed);
     }
-    Ok(Decision {
-        change,
-        ..Decision::default()
-    })
+    Ok(decision)
 }
 
-/// Logs a device in. Its older access tokens end.
-pub(super) async fn create_session(leader: &Leader, command: &CreateSession) -> Result<Decision, CommandError> {
+/// Closes an account: its sessions, its password and its profile go now, its rooms follow by a task each.
+pub(super) async fn deactivate(leader: &Leader, command: &Deactivate) -> Result<Decision, CommandError> {
     let user = local_account(leader, &command.user_id).await?;
-    let session = command.session.as_ref().ok_or(CommandError::Malformed("no session"))?;
-    let device = device_id(&session.device_id)?;
-    let mut change = ChangeSet::default();
-    change.statements.push(access_tokens::delete_of_device(user, &device));
-    add_session(user, session, leader.clock.now_ms(), &mut change)?;
-    if leader.store.device(user, &device).await?.is_none() {
-        mark_device_list(user, &mut change);
+    let account = leader.store.account(user).await?;
+    let mut standing = account.map(|account| account.standing).unwrap_or_default();
+    standing.erased |= command.erase;
+    let mut decision = Decision::default();
+    let change = &mut decision.change;
+    change.statements.extend([
+        accounts::deactivate(user),
+        accounts::set_standing(user, standing),
+        profiles::delete_all(user),
+    ]);
+    change.rows.push(Row::Account { user });
+    change.rows.push(Row::Profile { user });
+    end_sessions(change, user, &leader.store.devices(user).await?);
+    let rooms = leader.store.user_rooms(user).await?;
+    for (room, _) in LEFT.into_iter().flat_map(|membership| rooms.with(membership)) {
+        let room = leader.store.room_by_nid(room).await?;
+        let room = room.ok_or(CommandError::Damaged("a membership of no room"))?;
+        let leave = ChangeMembership {
+            room_id: room.id.to_string(),
+            sender: command.user_id.clone(),
+            target: command.user_id.clone(),
+            action: Action::Leave.into(),
+            ..ChangeMembership::default()
+        };
+        let task = leader.new_task(Kind::ChangeMembership(leave));
+        change.statements.push(tasks::insert(&task));
+        change.asks_for_tasks = true;
     }
-    Ok(Decision {
-        change,
-        ..Decision::default()
-    })
+    Ok(decision)
 }
 
-/// Logs one device out, or all of them.
-pub(super) async fn delete_sessions(leader: &Leader, command: &DeleteSessions) -> Result<Decision, CommandError> {
-    let user = local_account(leader, &command.user_id).await?;
-    let mut change = ChangeSet::default();
-    let mut doomed = leader.store.devices(user).await?;
-    if let Some(only) = &command.device_id {
-        doomed.retain(|device| device.device_id.as_str() == only);
+/// Locks or suspends an account, or ends that.
+pub(super) async fn set_standing(leader: &Leader, command: &SetStanding) -> Result<Decision, CommandError> {
+    let unknown = || not_found("There is no such user");
+    let user = leader.store.user_nid(user_id(&command.user_id)?).await?;
+    let user = user.ok_or_else(unknown)?;
+    let account = leader.store.account(user).await?.ok_or_else(unknown)?;
+    let standing = Standing {
+        locked: command.locked.unwrap_or(account.standing.locked),
+        suspended: command.suspended.unwrap_or(account.standing.suspended),
+        ..account.standing
+    };
+    let mut decision = Decision::default();
+    if standing != account.standing {
+        decision.change.statements.push(accounts::set_standing(user, standing));
+        decision.change.rows.push(Row::Account { user });
     }
-    remove_devices(user, doomed.into_iter().map(|device| device.device_id), &mut change);
-    Ok(Decision {
-        change,
-        ..Decision::default()
-    })
+    Ok(decision)
 }
 
-/// Removes devices with all that is kept for them: access tokens, keys, waiting messages. The one way a device goes.
-pub(super) fn remove_devices(user: UserNid, devices: impl IntoIterator<Item = OwnedDeviceId>, change: &mut ChangeSet) {
-    let before = change.rows.len();
-    for device in devices {
-        change.statements.push(access_tokens::delete_of_device(user, &device));
-        remove_keys_of_device(user, &device, change);
-        change.statements.push(devices::delete(user, &device));
-        change.rows.push(Row::Device {
-            user,
-            device,
-            deleted: true,
-        });
-    }
-    if change.rows.len() > before {
-        mark_device_list(user, change);
-    }
-}
-
+/// A user of this server whose account is open.
 pub(super) async fn local_account(leader: &Leader, id: &str) -> Result<UserNid, CommandError> {
     let gone = || unknown_token("This account is not there");
     let user = leader.store.user_nid(user_id(id)?).await?.ok_or_else(gone)?;
@@ -111,39 +152,4 @@ pub(super) async fn local_account(leader: &Leader, id: &str) -> Result<UserNid, 
         return Err(gone());
     }
     Ok(user)
-}
-
-fn add_session(user: UserNid, session: &Session, now_ms: i64, change: &mut ChangeSet) -> Result<(), CommandError> {
-    let token_hash: TokenHash = session
-        .token_hash
-        .as_ref()
-        .try_into()
-        .map_err(|_| CommandError::Malformed("token_hash"))?;
-    let device = device_id(&session.device_id)?;
-    let row = Device {
-        device_id: device.clone(),
-        display_name: session.display_name.clone(),
-        created_ms: now_ms,
-    };
-    change.statements.push(devices::insert(user, &row));
-    change.statements.push(access_tokens::insert(
-        &token_hash,
-        user,
-        &device,
-        TokenLife::default(),
-        now_ms,
-    ));
-    change.rows.push(Row::Device {
-        user,
-        device,
-        deleted: false,
-    });
-    Ok(())
-}
-
-fn device_id(text: &str) -> Result<OwnedDeviceId, CommandError> {
-    if text.is_empty() {
-        return Err(CommandError::Malformed("device_id"));
-    }
-    Ok(text.into())
 }
