@@ -103,6 +103,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
             open: true,
             ..Registration::default()
         },
+        social: plexus_service::Social::default(),
         accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
         sync: plexus_service::SyncConfig::default(),
@@ -115,6 +116,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         passwords: Passwords::new(Handle::current()),
         sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
+        syncs_told: plexus_service::presence::SyncsTold::default(),
         turns: plexus_service::sync::Turns::default(),
     }
 }

@@ -13,3 +13,4 @@ pub mod row;
 pub mod state;
 pub mod token;
 pub mod visibility;
+pub mod words;

@@ -20,7 +20,7 @@ use plexus_core::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use crate::metrics;
+use crate::{metrics, receiver::RoomsOf};
 
 #[cfg(test)]
 mod tests;
@@ -136,8 +136,8 @@ impl Notifier {
         Ok(listener)
     }
 
-    /// Wakes whom a frame's rows touch, each once for a room, and follows memberships.
-    pub(crate) fn touch(&self, rows: &[Row]) {
+    /// Wakes whom a frame's rows touch, each once for a room, and follows memberships. `rooms_of` tells the rooms of a user who is not warm, if it can.
+    pub(crate) fn touch(&self, rows: &[Row], rooms_of: &RoomsOf) {
         let mut inner = self.lock();
         if inner.users.is_empty() || rows.is_empty() {
             return;
@@ -157,7 +157,7 @@ impl Notifier {
                 | Row::Forgotten { user, .. } => inner.ring_user(*user),
                 Row::KeyView { viewer, .. } => inner.ring_user(*viewer),
                 Row::DeviceList { user } => inner.ring_sharers(*user, &mut rung),
-                Row::Presence(presence) => inner.ring_sharers(presence.user, &mut rung),
+                Row::Presence(presence) => inner.ring_peers(presence.user, rooms_of, &mut rung),
                 // Nobody waits for these.
                 Row::Room { .. } | Row::Pusher { .. } => {}
             }
@@ -292,6 +292,20 @@ impl Inner {
                 }
             }
             Some(_) | None => self.users.values().for_each(|warm| warm.bell.ring()),
+        }
+    }
+
+    /// Wakes a user and whoever is in a room with him; of those of whom that is not known, nobody. Presence changes so often that waking everybody would
+    /// keep everybody awake, and who is not woken learns of it with the next thing that happens.
+    fn ring_peers(&self, user: UserNid, rooms_of: &RoomsOf, rung: &mut Vec<RoomNid>) {
+        self.ring_user(user);
+        let warm = self.users.get(&user).filter(|_| !self.restless.contains(&user));
+        match warm {
+            Some(warm) => warm.rooms.iter().for_each(|room| self.ring_room(*room, rung)),
+            None => {
+                let rooms = rooms_of(user).unwrap_or_default();
+                rooms.into_iter().for_each(|room| self.ring_room(room, rung));
+            }
         }
     }
 

@@ -34,7 +34,7 @@ mod property;
 mod tests;
 
 pub use self::fault::{Fault, Readiness};
-pub(crate) use self::hooks::Hooks;
+pub(crate) use self::hooks::{Hooks, RoomsOf};
 
 /// The receiver of one process.
 #[derive(Debug)]
@@ -258,7 +258,7 @@ impl Receiver {
         }
         reader.chain.advance(frame);
         self.moved(reader, frame.writer);
-        self.notifier.touch(&frame.rows);
+        self.notifier.touch(&frame.rows, &*self.hooks.rooms_of);
     }
 
     /// The position moves and those who wait for it wake; the rows before it are applied by now.

@@ -183,12 +183,13 @@ async fn stored_updates(db: &Database, writer: WriterId, after: Sequence) -> Res
 }
 
 fn hooks(store: &Store, master: &Arc<MasterLink>) -> Hooks {
-    let (applied, dropped, forgotten) = (store.clone(), store.clone(), store.clone());
+    let (applied, dropped, forgotten, known) = (store.clone(), store.clone(), store.clone(), store.clone());
     let (db, master) = (store.db().clone(), Arc::clone(master));
     Hooks {
         apply: Box::new(move |writer, epoch, sequence, row| applied.apply(writer, epoch, sequence, row)),
         drop_caches: Box::new(move || dropped.drop_mutable_caches()),
         forget_ephemeral: Box::new(move |epoch| forgotten.enter_ephemeral_epoch(epoch)),
+        rooms_of: Box::new(move |user| known.kept_joined_rooms(user)),
         updates: Box::new(move |writer, epoch, after| {
             let (db, master) = (db.clone(), Arc::clone(&master));
             Box::pin(async move {

@@ -187,6 +187,7 @@ impl Reader {
                 dropped.fetch_add(1, SeqCst);
             }),
             forget_ephemeral: Box::new(move |epoch| epochs.lock().unwrap().push(epoch)),
+            rooms_of: Box::new(|_| None),
             updates: Box::new(move |writer, epoch, after| Box::pin(updates(writer, epoch, after))),
         };
         let receiver = Receiver::new(hooks, tasks(), heads);

@@ -19,7 +19,8 @@ pub use self::{
     reference::example,
     secret::{Secret, SecretUrl},
     sections::{
-        Config, Database, Internal, Lease, Listen, Log, LogFormat, Metrics, Outbound, Redis, Registration, Rooms,
+        Config, Database, Internal, Lease, Listen, Log, LogFormat, Metrics, Outbound, Presence, Redis, Registration,
+        Rooms, Search, UserDirectory,
     },
 };
 

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig, SyncConfig,
+    Ctx, Registration, ServiceConfig, Social, SyncConfig,
     ctx::Accounts,
+    presence::SyncsTold,
     sync::{SentMembers, Turns},
     users::{passwords::Passwords, sightings::Sightings},
 };
@@ -106,6 +107,7 @@ impl Node {
             passwords: Passwords::new(Handle::current()),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
+            syncs_told: SyncsTold::default(),
             turns: Turns::default(),
         };
         let mut node = Self {
@@ -219,6 +221,11 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
             ..Registration::default()
+        },
+        social: Social {
+            presence: parts.config.presence.enabled,
+            search_all_users: parts.config.user_directory.search_all_users,
+            search: parts.config.search.enabled,
         },
         accounts: Accounts::default(),
         generation,

@@ -21,6 +21,8 @@ pub struct Ctx {
     pub sightings: Sightings,
     /// What devices with lazy members have been sent of them.
     pub sent_members: crate::sync::SentMembers,
+    /// What the master has been told of devices that sync.
+    pub syncs_told: crate::presence::SyncsTold,
     /// Who has whole syncs answered at the moment.
     pub turns: crate::sync::Turns,
 }
@@ -33,6 +35,7 @@ pub struct ServiceConfig {
     /// The version of a room whose creator asked for none.
     pub default_room_version: RoomVersion,
     pub registration: Registration,
+    pub social: Social,
     pub accounts: Accounts,
     /// Which history the tokens of this database belong to; another one means initial sync.
     pub generation: String,
@@ -53,6 +56,27 @@ impl Default for SyncConfig {
         Self {
             timeline_limit_max: 100,
             invite_state_types: Vec::new(),
+        }
+    }
+}
+
+/// What people may find out about each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Social {
+    /// Whether it is told who is online.
+    pub presence: bool,
+    /// Whether everybody can be found by everybody, not only those who share a room or are in a public one.
+    pub search_all_users: bool,
+    /// Whether messages can be searched.
+    pub search: bool,
+}
+
+impl Default for Social {
+    fn default() -> Self {
+        Self {
+            presence: true,
+            search_all_users: false,
+            search: true,
         }
     }
 }

@@ -7,11 +7,12 @@ pub mod client_event;
 pub mod ctx;
 pub mod error;
 pub mod ids;
+pub mod presence;
 pub mod push;
 pub mod rooms;
 pub mod sync;
 pub mod tokens;
 pub mod users;
 
-pub use ctx::{Ctx, Registration, Requester, ServiceConfig, SyncConfig};
+pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Social, SyncConfig};
 pub use error::ServiceError;

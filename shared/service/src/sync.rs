@@ -35,7 +35,7 @@ use metrics::counter;
 use plexus_core::{
     filter::Filter,
     ids::RoomNid,
-    row::Membership,
+    row::{Membership, PresenceState},
     token::{SyncToken, Unreached},
 };
 use plexus_storage::StoreError;
@@ -43,7 +43,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::scope::{Effort, Scope, Window};
 pub use self::{members::SentMembers, turns::Turns};
-use crate::{Ctx, Requester, ServiceError, tokens};
+use crate::{Ctx, Requester, ServiceError, presence::note_sync, tokens};
 
 /// Longest time a device may wait for news; who asks for more gets an empty answer then.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(300);
@@ -62,6 +62,8 @@ pub struct SyncRequest {
     pub full_state: bool,
     /// Whether the state is told as it is after the timeline, and not as it is before.
     pub use_state_after: bool,
+    /// How the device says its user is by syncing; nothing if syncing says nothing.
+    pub set_presence: Option<PresenceState>,
     /// How long to wait for news.
     pub timeout: Duration,
     /// The hash of the access token: a wait ends with an error once the session is gone.
@@ -74,7 +76,11 @@ pub struct SyncResponse(pub Bytes);
 
 /// Tells a device what is new, as soon as anything is.
 pub async fn sync(ctx: &Ctx, requester: &Requester, request: SyncRequest) -> Result<SyncResponse, ServiceError> {
-    let deadline = Instant::now() + request.timeout.min(TIMEOUT_MAX);
+    let lasts = request.timeout.min(TIMEOUT_MAX);
+    let deadline = Instant::now() + lasts;
+    if let Some(state) = request.set_presence {
+        note_sync(ctx, requester, state, lasts).await;
+    }
     let filter = filters::load(ctx, requester, request.filter.as_deref()).await?;
     let since = open_since(ctx, request.since.as_deref()).await?;
     let since = match since {

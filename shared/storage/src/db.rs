@@ -8,6 +8,7 @@
 
 mod dialect;
 mod error;
+pub(crate) mod full_text;
 mod migrate;
 mod postgres;
 mod row;

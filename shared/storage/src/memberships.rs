@@ -217,6 +217,12 @@ impl Store {
             .await
     }
 
+    /// The rooms a user is joined to, if they are in memory.
+    pub fn kept_joined_rooms(&self, user: UserNid) -> Option<Vec<RoomNid>> {
+        let rooms = self.caches().memberships.rooms.get(&user)?;
+        Some(rooms.with(Membership::Join).map(|(room, _)| room).collect())
+    }
+
     /// A room's users, as new as this process knows.
     pub async fn room_members(&self, room: RoomNid) -> Result<Arc<RoomMembers>, StoreError> {
         self.caches()

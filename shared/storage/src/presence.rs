@@ -1,4 +1,4 @@
-//! Who is there: the ephemeral chain's other state, in memory and in no table. And who has joined which room lately, since he is news to those in it.
+//! Who is there: the ephemeral chain's other state, in memory and in no table.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use plexus_core::{
-    ids::{RoomNid, UserNid},
+    ids::UserNid,
     position::{Epoch, Sequence},
     row::PresenceRow,
 };
@@ -23,7 +23,6 @@ const RECENT_MAX: usize = 8_192;
 pub(crate) struct Presences {
     users_max: usize,
     state: Mutex<State>,
-    joins: Mutex<Lately<(RoomNid, UserNid)>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +85,6 @@ impl Presences {
         Self {
             users_max: USERS_MAX,
             state: Mutex::new(State::new(0)),
-            joins: Mutex::new(Lately::new()),
         }
     }
 
@@ -117,26 +115,8 @@ impl Presences {
         self.lock().enter(epoch);
     }
 
-    /// A row of the master's chain, and who joined which room by it.
-    pub(crate) fn follow(&self, position: Sequence, joined: Option<(RoomNid, UserNid)>) {
-        let mut joins = self.joins();
-        match joined {
-            Some(joined) => joins.push(position, joined),
-            None => joins.reach(position),
-        }
-    }
-
-    /// Rows of the master's chain have been missed.
-    pub(crate) fn forget_joins(&self) {
-        *self.joins() = Lately::new();
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn joins(&self) -> MutexGuard<'_, Lately<(RoomNid, UserNid)>> {
-        self.joins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,12 +173,6 @@ impl Store {
             stored.cloned()
         };
         changes.into_iter().filter_map(as_now).collect()
-    }
-
-    /// Who has joined which room after a place in the log, or changed how he is shown there. None if that was too long ago to be remembered.
-    pub fn joined_lately(&self, after: Sequence) -> Option<Vec<(RoomNid, UserNid)>> {
-        let changes = self.caches().presence.joins().after(after)?;
-        Some(changes.into_iter().map(|(_, joined)| joined).collect())
     }
 }
 

@@ -128,7 +128,6 @@ impl Store {
         caches.memberships.forget_all();
         caches.receipts.forget_all();
         caches.pushers_changed.send_modify(|_| ());
-        caches.presence.forget_joins();
         caches.key_counts.forget_all();
         caches.to_device.forget_all();
     }

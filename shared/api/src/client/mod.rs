@@ -5,6 +5,7 @@ mod capabilities;
 mod client_authentication;
 mod events;
 mod filtering;
+mod presence;
 mod push_notifications;
 mod receipts;
 mod relationships;
@@ -70,6 +71,8 @@ pub(crate) static ROUTES: &[Route] = &[
     user_data::set_profile_field::ROUTE,
     user_data::delete_profile_field::ROUTE,
     typing_notifications::set::ROUTE,
+    presence::get::ROUTE,
+    presence::set::ROUTE,
     receipts::set::ROUTE,
     push_notifications::push_rules::ROUTE,
     push_notifications::pushers::ROUTE,

@@ -63,7 +63,7 @@ async fn a_row_wakes_those_it_touches_and_nobody_else() {
     ];
     for row in in_room {
         assert!(!woken(&mut alice).await);
-        notifier.touch(std::slice::from_ref(&row));
+        notifier.touch(std::slice::from_ref(&row), &|_| None);
         assert!(woken(&mut alice).await, "{row:?}");
         assert!(!woken(&mut bob).await, "{row:?}");
     }
@@ -73,7 +73,7 @@ async fn a_row_wakes_those_it_touches_and_nobody_else() {
 async fn a_row_between_listening_and_waiting_is_not_missed() {
     let notifier = Notifier::default();
     let mut alice = listen(&notifier, ALICE, &[ROOM]).await;
-    notifier.touch(&[event(ROOM, None)]);
+    notifier.touch(&[event(ROOM, None)], &|_| None);
     alice.changed().await;
     assert!(!woken(&mut alice).await, "and wakes once");
 }
@@ -89,7 +89,7 @@ async fn a_warm_user_is_not_loaded_again_and_hears_all_his_listeners() {
     let mut phone = notifier.listen(ALICE, load()).await.unwrap();
     let mut laptop = notifier.listen(ALICE, load()).await.unwrap();
     assert_eq!(loads.get(), 1);
-    notifier.touch(&[event(ROOM, None)]);
+    notifier.touch(&[event(ROOM, None)], &|_| None);
     assert!(woken(&mut phone).await && woken(&mut laptop).await);
     drop((phone, laptop));
     let mut later = notifier.listen(ALICE, load()).await.unwrap();
@@ -101,16 +101,16 @@ async fn a_warm_user_is_not_loaded_again_and_hears_all_his_listeners() {
 async fn rooms_follow_memberships() {
     let notifier = Notifier::default();
     let mut alice = listen(&notifier, ALICE, &[]).await;
-    notifier.touch(&[event(ROOM, Some((ALICE, Membership::Invite)))]);
+    notifier.touch(&[event(ROOM, Some((ALICE, Membership::Invite)))], &|_| None);
     assert!(woken(&mut alice).await, "an invitation reaches who is not in the room");
-    notifier.touch(&[event(ROOM, None)]);
+    notifier.touch(&[event(ROOM, None)], &|_| None);
     assert!(!woken(&mut alice).await);
-    notifier.touch(&[event(ROOM, Some((ALICE, Membership::Join)))]);
-    notifier.touch(&[event(ROOM, None)]);
+    notifier.touch(&[event(ROOM, Some((ALICE, Membership::Join)))], &|_| None);
+    notifier.touch(&[event(ROOM, None)], &|_| None);
     assert!(woken(&mut alice).await);
-    notifier.touch(&[event(ROOM, Some((ALICE, Membership::Ban)))]);
+    notifier.touch(&[event(ROOM, Some((ALICE, Membership::Ban)))], &|_| None);
     assert!(woken(&mut alice).await, "the ban itself too");
-    notifier.touch(&[event(ROOM, None)]);
+    notifier.touch(&[event(ROOM, None)], &|_| None);
     assert!(!woken(&mut alice).await);
 }
 
@@ -119,19 +119,22 @@ async fn memberships_that_change_while_rooms_are_loaded_count() {
     let notifier = Notifier::default();
     let mut alice = notifier
         .listen(ALICE, async {
-            notifier.touch(&[
-                event(ROOM, Some((ALICE, Membership::Join))),
-                event(OTHER, Some((ALICE, Membership::Leave))),
-            ]);
+            notifier.touch(
+                &[
+                    event(ROOM, Some((ALICE, Membership::Join))),
+                    event(OTHER, Some((ALICE, Membership::Leave))),
+                ],
+                &|_| None,
+            );
             // Read before those rows were committed.
             Ok::<_, Infallible>([OTHER])
         })
         .await
         .unwrap();
     assert!(woken(&mut alice).await);
-    notifier.touch(&[event(OTHER, None)]);
+    notifier.touch(&[event(OTHER, None)], &|_| None);
     assert!(!woken(&mut alice).await);
-    notifier.touch(&[event(ROOM, None)]);
+    notifier.touch(&[event(ROOM, None)], &|_| None);
     assert!(woken(&mut alice).await);
 }
 
@@ -146,7 +149,7 @@ async fn a_load_that_fails_leaves_the_user_cold() {
         "no database"
     );
     let mut alice = listen(&notifier, ALICE, &[ROOM]).await;
-    notifier.touch(&[event(ROOM, None)]);
+    notifier.touch(&[event(ROOM, None)], &|_| None);
     assert!(woken(&mut alice).await);
 }
 
@@ -156,12 +159,12 @@ async fn when_rooms_are_forgotten_everybody_wakes_and_any_row_wakes_until_they_a
     let mut alice = listen(&notifier, ALICE, &[ROOM]).await;
     notifier.forget_rooms();
     assert!(woken(&mut alice).await);
-    notifier.touch(&[event(OTHER, None)]);
+    notifier.touch(&[event(OTHER, None)], &|_| None);
     assert!(woken(&mut alice).await);
     let mut again = listen(&notifier, ALICE, &[ROOM]).await;
-    notifier.touch(&[event(OTHER, None)]);
+    notifier.touch(&[event(OTHER, None)], &|_| None);
     assert!(!woken(&mut again).await && !woken(&mut alice).await);
-    notifier.touch(&[event(ROOM, None)]);
+    notifier.touch(&[event(ROOM, None)], &|_| None);
     assert!(woken(&mut again).await && woken(&mut alice).await);
 }
 
@@ -170,7 +173,7 @@ async fn a_user_of_too_many_rooms_is_woken_by_every_row() {
     let notifier = Notifier::default();
     let rooms: Vec<_> = (100..).map(RoomNid).take(ROOMS_PER_USER_MAX + 1).collect();
     let mut alice = listen(&notifier, ALICE, &rooms).await;
-    notifier.touch(&[event(OTHER, None)]);
+    notifier.touch(&[event(OTHER, None)], &|_| None);
     assert!(woken(&mut alice).await);
     assert!(notifier.lock().rooms.is_empty());
 }
@@ -208,10 +211,36 @@ async fn a_hundred_listeners_of_a_room_wake_from_one_row() {
     }
     let all = join_all(listeners.iter_mut().map(Listener::changed));
     let rows = vec![event(ROOM, None); 20];
-    let (_, ()) = tokio::join!(all, async { notifier.touch(&rows) });
+    let (_, ()) = tokio::join!(all, async { notifier.touch(&rows) }, &|_| None);
     let mut rung = Vec::new();
     for bell in notifier.lock().rooms[&ROOM].values() {
         rung.push(bell.rung.load(SeqCst));
     }
     assert_eq!(rung, [1; 100], "once for a frame, however many rows");
+}
+
+#[tokio::test]
+async fn presence_wakes_peers_and_nobody_where_they_are_not_known() {
+    let notifier = Notifier::default();
+    let mut alice = listen(&notifier, ALICE, &[ROOM]).await;
+    let presence = |user| {
+        Row::Presence(PresenceRow {
+            user,
+            state: PresenceState::Online,
+            status_msg: None,
+            last_active_ms: 1,
+            currently_active: true,
+        })
+    };
+    notifier.touch(&[presence(ALICE)], &|_| None);
+    assert!(woken(&mut alice).await, "his own");
+    notifier.touch(&[presence(BOB)], &|_| None);
+    assert!(!woken(&mut alice).await, "a stranger's, as far as is known");
+    notifier.touch(&[presence(BOB)], &|_| Some(vec![OTHER]));
+    assert!(!woken(&mut alice).await);
+    notifier.touch(&[presence(BOB)], &|_| Some(vec![OTHER, ROOM]));
+    assert!(woken(&mut alice).await);
+    let _bob = listen(&notifier, BOB, &[ROOM]).await;
+    notifier.touch(&[presence(BOB)], &|_| None);
+    assert!(woken(&mut alice).await);
 }

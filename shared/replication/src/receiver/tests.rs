@@ -40,6 +40,7 @@ async fn rows_are_applied_before_the_position_moves() {
         }),
         drop_caches: Box::new(|| {}),
         forget_ephemeral: Box::new(|_| {}),
+        rooms_of: Box::new(|_| None),
         updates: Box::new(|_, _, _| Box::pin(async { Err(FillError(String::new())) })),
     };
     receiver.set(Receiver::new(hooks, tasks(), &[])).unwrap();

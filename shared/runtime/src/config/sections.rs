@@ -36,6 +36,12 @@ pub struct Config {
     pub registration: Registration,
     /// Defaults of new rooms.
     pub rooms: Rooms,
+    /// Whether people see who is online.
+    pub presence: Presence,
+    /// Who can be found by whom.
+    pub user_directory: UserDirectory,
+    /// Finding messages.
+    pub search: Search,
     /// What syncs tell.
     pub sync: Sync,
     /// Requests that go out to others: push gateways.
@@ -116,6 +122,30 @@ pub struct Rooms {
     pub default_version: String,
 }
 
+/// Whether people see who is online.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Presence {
+    /// Whether it is kept and told who is online. It costs more than anything else on a server whose users have many rooms in common.
+    pub enabled: bool,
+}
+
+/// Who can be found by whom.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UserDirectory {
+    /// Whether everybody finds everybody. Otherwise one finds those one shares a room with, and those who are in a room that anybody may join or read.
+    pub search_all_users: bool,
+}
+
+/// Finding messages.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Search {
+    /// Whether messages that are not encrypted can be searched. What is written while this is false is found once it is true again.
+    pub enabled: bool,
+}
+
 /// What syncs tell.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -191,6 +221,9 @@ impl Default for Config {
             redis: Redis::default(),
             registration: Registration::default(),
             rooms: Rooms::default(),
+            presence: Presence::default(),
+            user_directory: UserDirectory::default(),
+            search: Search::default(),
             sync: Sync::default(),
             outbound: Outbound::default(),
             lease: Lease::default(),
@@ -245,6 +278,18 @@ impl Default for Rooms {
         Self {
             default_version: "12".to_owned(),
         }
+    }
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit]) -> Result<(SyncRe
     out.push(b'{');
     let mut has_news = !sections.is_empty();
     has_news |= account_data::write(scope, &mut out).await?;
-    has_news |= presence::write(scope, &mut out).await?;
+    has_news |= presence::write(scope, visits, &mut out).await?;
     has_news |= device_lists::write(scope, &mut out).await?;
     let to_device = to_device::write(scope, &mut out).await?;
     has_news |= to_device.has_news;

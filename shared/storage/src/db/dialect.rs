@@ -38,6 +38,23 @@ pub(super) fn for_sqlite(sql: &str) -> String {
     out.trim().to_owned()
 }
 
+/// A migration without what is only for other engines: what stands between `-- only: NAME` and `-- end only`.
+pub(super) fn only_for(sql: &str, engine: &str) -> String {
+    let mut wanted = true;
+    let mut kept = String::with_capacity(sql.len());
+    for line in sql.lines() {
+        if let Some(only) = line.strip_prefix("-- only: ") {
+            wanted = only.trim() == engine;
+        } else if line.trim_end() == "-- end only" {
+            wanted = true;
+        } else if wanted {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
 /// The statements of a migration for SQLite, where tables are STRICT, and WITHOUT ROWID unless a BIGINT is the primary key (one tree instead of two).
 pub(super) fn migration_for_sqlite(sql: &str) -> Vec<String> {
     let mut statements = vec![String::new()];
@@ -146,6 +163,13 @@ mod tests {
         );
         assert!(for_postgres("SELECT now_ms()").contains("clock_timestamp"));
         assert_eq!(for_postgres("SELECT $1"), "SELECT $1");
+    }
+
+    #[test]
+    fn a_part_of_a_migration_can_be_for_one_engine() {
+        let sql = "a;\n-- only: sqlite\nb;\n-- end only\nc;\n-- only: postgres\nd;\n-- end only\ne;\n";
+        assert_eq!(only_for(sql, "sqlite"), "a;\nb;\nc;\ne;\n");
+        assert_eq!(only_for(sql, "postgres"), "a;\nc;\nd;\ne;\n");
     }
 
     #[test]

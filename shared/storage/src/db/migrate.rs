@@ -171,7 +171,7 @@ fn apply_sqlite(connection: &Connection) -> Result<Migrated, DbError> {
         Err(error) => return Err(sqlite_failed(error)),
     };
     for migration in plan(found)? {
-        for statement in dialect::migration_for_sqlite(migration.sql) {
+        for statement in dialect::migration_for_sqlite(&dialect::only_for(migration.sql, "sqlite")) {
             run(&statement)?;
         }
         connection
@@ -199,7 +199,7 @@ async fn migrate_postgres(connector: &Connector) -> Result<Migrated, DbError> {
         None => Schema::default(),
     };
     for migration in plan(found)? {
-        run(migration.sql).await?;
+        run(&dialect::only_for(migration.sql, "postgres")).await?;
         let record = dialect::for_postgres(RECORD);
         client
             .execute(record.as_ref(), &[&migration.version, &migration.runs_with])

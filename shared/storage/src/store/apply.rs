@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, RoomNid, UserNid},
     position::{Epoch, Sequence, WriterId},
-    row::{EventRow, Membership, Row},
+    row::{EventRow, Row},
 };
 use ruma::DeviceId;
 
@@ -19,9 +19,6 @@ impl Store {
     /// row is forgotten, never read here.
     pub fn apply(&self, writer: WriterId, epoch: Epoch, sequence: Sequence, row: &Row) {
         let caches = self.caches();
-        if !matches!(row, Row::Event(_) | Row::Typing { .. } | Row::Presence(_)) {
-            caches.presence.follow(sequence, None);
-        }
         if writer == WriterId::MASTER {
             caches.device_lists.reach(sequence);
             caches.member_changes.recent.reach(sequence);
@@ -128,8 +125,6 @@ impl Caches {
                 },
             );
         }
-        let joined = row.membership.filter(|(_, membership)| *membership == Membership::Join);
-        self.presence.follow(position, joined.map(|(user, _)| (row.room, user)));
         if let Some((user, _)) = row.membership {
             self.member_changes.recent.push(position, (row.room, user));
         }

@@ -3,7 +3,11 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
-use plexus_service::sync::{SyncRequest, sync};
+use plexus_core::row::PresenceState;
+use plexus_service::{
+    presence::parse_state,
+    sync::{SyncRequest, sync},
+};
 use ruma::api::client::sync::sync_events::v3::Request;
 use serde_json::json;
 
@@ -28,6 +32,11 @@ async fn handle(call: Call) -> Result<Reply, Error> {
         filter: text("filter"),
         full_state: query.flag("full_state")?,
         use_state_after: query.flag("use_state_after")?,
+        set_presence: Some(match query.get("set_presence") {
+            None | Some("") => PresenceState::Online,
+            Some(word) => parse_state(word)
+                .ok_or_else(|| Error::invalid_param("set_presence is none of online, offline, unavailable"))?,
+        }),
         timeout: Duration::from_millis(query.number("timeout")?.unwrap_or_default()),
         token_hash: call.token_hash,
     };

@@ -95,6 +95,7 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            social: plexus_service::Social::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
             sync: plexus_service::SyncConfig::default(),
@@ -107,6 +108,7 @@ impl World {
             passwords: Passwords::new(Handle::current()),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
+            syncs_told: plexus_service::presence::SyncsTold::default(),
             turns: plexus_service::sync::Turns::default(),
         };
         Self {

@@ -1,0 +1,4 @@
+//! Presence.
+
+pub(super) mod get;
+pub(super) mod set;
