@@ -14,6 +14,7 @@ mod ephemeral;
 mod event;
 mod filters;
 mod key_counts;
+pub mod legacy;
 mod members;
 mod part;
 mod presence;
@@ -112,7 +113,7 @@ async fn wait(
     // Before the place is fixed, so that what comes after it wakes.
     let mut listener = ctx.replica.listen(requester.user, joined_rooms(ctx, requester)).await?;
     loop {
-        require_session(ctx, request).await?;
+        require_session(ctx, request.token_hash).await?;
         let window = Window::now(ctx, Some(&since));
         let next = window.next(ctx, window.to_device);
         let (response, has_news) = answer(ctx, requester, request, filter, window).await?;
@@ -163,8 +164,8 @@ async fn open_since(ctx: &Ctx, since: Option<&str>) -> Result<Option<SyncToken>,
 }
 
 /// A device that was logged out while it waited is told nothing more.
-async fn require_session(ctx: &Ctx, request: &SyncRequest) -> Result<(), ServiceError> {
-    let Some(token_hash) = request.token_hash else {
+async fn require_session(ctx: &Ctx, token_hash: Option<[u8; 32]>) -> Result<(), ServiceError> {
+    let Some(token_hash) = token_hash else {
         return Ok(());
     };
     match ctx.store.session(&token_hash).await? {

@@ -70,7 +70,10 @@ impl Part<'_> {
     }
 
     /// The events of the timeline, with what is said of them.
-    pub(super) fn told_events<'a>(&'a self, loaded: &'a Loaded) -> impl Iterator<Item = (&'a StoredEvent, Remarks<'a>)> {
+    pub(super) fn told_events<'a>(
+        &'a self,
+        loaded: &'a Loaded,
+    ) -> impl Iterator<Item = (&'a StoredEvent, Remarks<'a>)> {
         let remembered = self.replaced.iter().zip(&self.own_member);
         let events = self.timeline.events.iter().zip(remembered);
         events.map(|(event, (replaced, own_member))| {

@@ -44,6 +44,25 @@ pub(super) fn write_with(event: &str, room_id: Option<&RoomId>, out: &mut Vec<u8
     }
 }
 
+/// Appends an `m.presence` event, with whom it is about in its content.
+pub(super) fn write_presence(event: &str, out: &mut Vec<u8>) {
+    let (content, sender) = (json::get(event, "content"), json::get(event, "sender"));
+    let (Some(content), Some(sender)) = (content, sender) else {
+        return;
+    };
+    push_comma(out);
+    out.extend_from_slice(b"{\"content\":");
+    out.extend_from_slice(content.as_bytes());
+    out.pop();
+    push_comma(out);
+    out.extend_from_slice(b"\"user_id\":");
+    out.extend_from_slice(sender.as_bytes());
+    out.push(b'}');
+    write_raw("sender", sender, out);
+    write_raw("type", "\"m.presence\"", out);
+    out.push(b'}');
+}
+
 /// The events of a part that are separated by commas.
 pub(super) fn events_of(part: &[u8]) -> Vec<String> {
     let list = format!("[{}]", String::from_utf8_lossy(part));
@@ -86,10 +105,20 @@ mod tests {
 
     #[test]
     fn sections_are_taken_apart() {
-        assert_eq!(events_of(br#"{"a":[1,2]},{"b":"},{"}"#), [r#"{"a":[1,2]}"#, r#"{"b":"},{"}"#]);
+        assert_eq!(
+            events_of(br#"{"a":[1,2]},{"b":"},{"}"#),
+            [r#"{"a":[1,2]}"#, r#"{"b":"},{"}"#]
+        );
         assert_eq!(events_of(b""), Vec::<String>::new());
         let section = br#""presence":{"events":[{"x":1},{}]}"#;
         assert_eq!(events_of_section("presence", section), [r#"{"x":1}"#, "{}"]);
         assert_eq!(events_of_section("presence", b""), Vec::<String>::new());
+        let mut out = Vec::new();
+        write_presence(
+            r#"{"content":{"presence":"online"},"sender":"@a:b","type":"m.presence"}"#,
+            &mut out,
+        );
+        let expected = r#"{"content":{"presence":"online","user_id":"@a:b"},"sender":"@a:b","type":"m.presence"}"#;
+        assert_eq!(String::from_utf8(out).expect("made of text"), expected);
     }
 }

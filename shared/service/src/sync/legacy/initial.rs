@@ -76,7 +76,6 @@ async fn write_presence(scope: &Scope<'_>, visits: &[Visit], out: &mut Vec<u8>) 
     let mut section = Vec::new();
     presence::write(scope, visits, &mut section).await?;
     for event in format::events_of_section("presence", &section) {
-        push_comma(out);
         format::write_presence(&event, out);
     }
     Ok(())
@@ -108,11 +107,7 @@ async fn write_room(
 }
 
 /// Appends whether the room is in the directory.
-pub(super) async fn write_visibility(
-    scope: &Scope<'_>,
-    visit: &Visit,
-    out: &mut Vec<u8>,
-) -> Result<(), ServiceError> {
+pub(super) async fn write_visibility(scope: &Scope<'_>, visit: &Visit, out: &mut Vec<u8>) -> Result<(), ServiceError> {
     let is_listed = scope.ctx.store.is_listed(visit.room.nid).await?;
     out.extend_from_slice(b",\"visibility\":");
     write_string(out, if is_listed { "public" } else { "private" });
