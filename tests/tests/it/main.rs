@@ -9,6 +9,7 @@ mod failures;
 mod first_start;
 mod proxy;
 mod rules;
+mod sync_shapes;
 mod talk;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.

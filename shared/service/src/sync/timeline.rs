@@ -199,10 +199,10 @@ async fn scan(
             if !is_wanted(filter, &event) {
                 continue;
             }
-            if !is_seen(scope, &mut sights, range, &event).await? && !is_state_at(scope, &event, view.root).await? {
+            let Some(event) = look(scope, &mut sights, range, view.root, event).await? else {
                 unseen += 1;
                 continue;
-            }
+            };
             if shown.len() == limit {
                 break 'scan true;
             }
@@ -229,17 +229,22 @@ pub(super) fn is_wanted(filter: &RoomEventFilter, event: &StoredEvent) -> bool {
         })
 }
 
-/// Whether the user may see an event; what is done to himself he always may.
-async fn is_seen(
+/// The event as the user may see it, if he may; what is done to himself he always may. `root` is the last state of the room that he knows.
+async fn look(
     scope: &Scope<'_>,
     sights: &mut Sights<'_>,
     range: Range,
-    event: &StoredEvent,
-) -> Result<bool, ServiceError> {
+    root: NodeId,
+    event: Arc<StoredEvent>,
+) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
     if event.position > range.sees_all_after || event.body.is_state("m.room.member", scope.requester.user_id.as_str()) {
-        return Ok(true);
+        return Ok(Some(event));
     }
-    sights.sees(event).await
+    match sights.look(&event).await? {
+        Some(seen) => Ok(Some(seen.event)),
+        None if is_state_at(scope, &event, root).await? => Ok(Some(event)),
+        None => Ok(None),
+    }
 }
 
 /// Whether an event is part of a state that the user knows: hiding it from the timeline would keep nothing from him, and take away that it happened.

@@ -2,9 +2,13 @@
 
 mod ephemeral;
 mod filters;
+mod large;
 mod lazy;
 mod leaving;
+mod legacy;
 mod reading;
+mod shapes;
+mod summaries;
 mod timelines;
 mod tokens;
 mod waiting;
