@@ -19,6 +19,7 @@ pub struct Code {
 
 /// Every errcode of this server.
 pub static CATALOGUE: &[Code] = &[
+    ALIAS_EXISTS,
     BAD_ALIAS,
     BAD_JSON,
     DUPLICATE_ANNOTATION,
@@ -27,6 +28,7 @@ pub static CATALOGUE: &[Code] = &[
     INCOMPATIBLE_ROOM_VERSION,
     INVALID_PARAM,
     INVALID_ROOM_STATE,
+    INVALID_SIGNATURE,
     INVALID_USERNAME,
     LIMIT_EXCEEDED,
     MISSING_PARAM,
@@ -46,8 +48,10 @@ pub static CATALOGUE: &[Code] = &[
     UNSUPPORTED_ROOM_VERSION,
     USER_DEACTIVATED,
     USER_IN_USE,
+    WRONG_ROOM_KEYS_VERSION,
 ];
 
+const ALIAS_EXISTS: Code = code("M_UNKNOWN", 409, "the room alias leads to a room already");
 const BAD_ALIAS: Code = code(
     "M_BAD_ALIAS",
     400,
@@ -84,6 +88,11 @@ const INVALID_ROOM_STATE: Code = code(
     400,
     "the events asked for do not make a valid room",
 );
+const INVALID_SIGNATURE: Code = code(
+    "M_INVALID_SIGNATURE",
+    400,
+    "a signature of a key is wrong, or by the wrong key",
+);
 const INVALID_USERNAME: Code = code(
     "M_INVALID_USERNAME",
     400,
@@ -99,7 +108,7 @@ const MISSING_TOKEN: Code = code("M_MISSING_TOKEN", 401, "the endpoint needs an 
 const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does not exist");
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
-const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id made for the room is taken");
+const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id or the alias for the room is taken");
 const THREEPID_DENIED: Code = code(
     "M_THREEPID_DENIED",
     403,
@@ -131,6 +140,11 @@ const UNSUPPORTED_ROOM_VERSION: Code = code(
 );
 const USER_DEACTIVATED: Code = code("M_USER_DEACTIVATED", 403, "the account has been deactivated");
 const USER_IN_USE: Code = code("M_USER_IN_USE", 400, "the user name is taken");
+const WRONG_ROOM_KEYS_VERSION: Code = code(
+    "M_WRONG_ROOM_KEYS_VERSION",
+    403,
+    "the keys are for an old version of the backup; current_version says which is current",
+);
 
 const fn code(errcode: &'static str, status: u16, when: &'static str) -> Code {
     Code { errcode, status, when }
@@ -177,6 +191,10 @@ impl Error {
 
     pub fn invalid_param(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(INVALID_PARAM, error)
+    }
+
+    pub fn invalid_signature(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(INVALID_SIGNATURE, error)
     }
 
     pub fn invalid_username(error: impl Into<Cow<'static, str>>) -> Self {
@@ -269,6 +287,13 @@ impl Error {
         Self::of(USER_IN_USE, error)
     }
 
+    pub fn wrong_room_keys_version(current: &str) -> Self {
+        let errcode = WRONG_ROOM_KEYS_VERSION.errcode;
+        let body =
+            json!({"errcode": errcode, "error": "the backup has another version now", "current_version": current});
+        Self::json(WRONG_ROOM_KEYS_VERSION.status, body)
+    }
+
     /// User-interactive authentication goes on: 401, with the flows to choose from.
     pub fn interactive_auth(body: Value) -> Self {
         Self::json(401, body)
@@ -353,6 +378,7 @@ impl From<ServiceError> for Error {
                 cause: None,
             },
             ServiceError::Uia(challenge) => Self::interactive_auth(challenge.into_json()),
+            ServiceError::WrongBackupVersion { current } => Self::wrong_room_keys_version(&current),
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
             ServiceError::Unavailable(message) => Self::unavailable(message),
             ServiceError::Internal(cause) => Self::internal(cause),
@@ -376,6 +402,7 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::LimitExceeded => Error::limit_exceeded(message),
         Refusal::BadAlias => Error::bad_alias(message),
         Refusal::TooLarge => Error::too_large(message),
+        Refusal::InvalidSignature => Error::invalid_signature(message),
         Refusal::Unrecognized => Error::unrecognized_path(),
     }
 }

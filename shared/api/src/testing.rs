@@ -104,6 +104,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
             ..Registration::default()
         },
         social: plexus_service::Social::default(),
+        rooms: plexus_service::ctx::Rooms::default(),
         accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
         sync: plexus_service::SyncConfig::default(),

@@ -6,7 +6,7 @@ use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig,
-    ctx::Accounts,
+    ctx::{Accounts, Rooms},
     presence::SyncsTold,
     sync::{SentMembers, Turns},
     users::{passwords::Passwords, sightings::Sightings},
@@ -217,6 +217,10 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
     ServiceConfig {
         server_name: parts.config.server_name.clone(),
         default_room_version: parts.config.rooms.default_version.parse().unwrap_or(RoomVersion::V12),
+        rooms: Rooms {
+            aliases_need_membership: parts.config.rooms.aliases_need_membership,
+            directory_needs_token: parts.config.rooms.directory_needs_token,
+        },
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),

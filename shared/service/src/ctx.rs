@@ -34,6 +34,7 @@ pub struct ServiceConfig {
     pub server_name: OwnedServerName,
     /// The version of a room whose creator asked for none.
     pub default_room_version: RoomVersion,
+    pub rooms: Rooms,
     pub registration: Registration,
     pub social: Social,
     pub accounts: Accounts,
@@ -79,6 +80,15 @@ impl Default for Social {
             search: true,
         }
     }
+}
+
+/// What is allowed around rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rooms {
+    /// Only members of a room make aliases for it.
+    pub aliases_need_membership: bool,
+    /// The room directory is for those who have an account.
+    pub directory_needs_token: bool,
 }
 
 /// Who may make an account.

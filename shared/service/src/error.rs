@@ -29,6 +29,9 @@ pub enum ServiceError {
     /// The user has to prove who he is, or go on with that.
     #[error("interactive authentication is needed")]
     Uia(Box<Challenge>),
+    /// The keys are for another version of the backup than the current one.
+    #[error("the current version of the backup is {current}")]
+    WrongBackupVersion { current: String },
     /// Something this request needs is away for now; the same request may succeed later.
     #[error("try again: {0}")]
     Unavailable(String),
@@ -68,6 +71,8 @@ pub enum Refusal {
     BadAlias,
     /// What was given is larger than what is taken.
     TooLarge,
+    /// A signature is not one of what it should be, or not by whom it should be.
+    InvalidSignature,
     /// The feature does not exist here.
     Unrecognized,
 }

@@ -5,6 +5,7 @@
 
 pub mod client_event;
 pub mod ctx;
+pub mod e2e;
 pub mod error;
 pub mod ids;
 pub mod presence;

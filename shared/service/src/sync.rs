@@ -36,6 +36,7 @@ use metrics::counter;
 use plexus_core::{
     filter::Filter,
     ids::RoomNid,
+    position::WriterId,
     row::{Membership, PresenceState},
     token::{SyncToken, Unreached},
 };
@@ -84,6 +85,9 @@ pub async fn sync(ctx: &Ctx, requester: &Requester, request: SyncRequest) -> Res
     }
     let filter = filters::load(ctx, requester, request.filter.as_deref()).await?;
     let since = open_since(ctx, request.since.as_deref()).await?;
+    if let Some(since) = &since {
+        to_device::acknowledge(ctx, requester, since).await?;
+    }
     let since = match since {
         Some(since) if !request.full_state => since,
         whole => {
@@ -160,7 +164,10 @@ async fn open_since(ctx: &Ctx, since: Option<&str>) -> Result<Option<SyncToken>,
     if token.generation() != ctx.config.generation {
         return Ok(None);
     }
-    tokens::open(ctx, token).await.map(Some)
+    let mut since = tokens::open(ctx, token).await?;
+    // No message has a later place than the answer that told of it.
+    since.to_device = since.to_device.min(since.position.get(WriterId::MASTER));
+    Ok(Some(since))
 }
 
 /// A device that was logged out while it waited is told nothing more.

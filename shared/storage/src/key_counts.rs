@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use plexus_core::ids::UserNid;
+use plexus_core::{ids::UserNid, position::Sequence};
 use ruma::{DeviceId, OwnedDeviceId};
 
 use crate::{
     Store, StoreError,
     cache::{Changing, bounded},
     fallback_keys::ALGORITHMS_MAX,
+    recent::Recent,
     sql::{Int as _, text},
 };
 
@@ -41,7 +42,22 @@ pub(crate) fn cache() -> KeyCountsCache {
     }))
 }
 
+/// Most changes of supplies that are remembered in their order.
+const RECENT_MAX: usize = 16_384;
+
+/// The latest changes of supplies.
+pub(crate) fn recent() -> Recent<DeviceKey> {
+    Recent::new(RECENT_MAX)
+}
+
 impl Store {
+    /// Whether the device's supply of keys has changed in (after, `up_to`], as far as this process remembers. It is told with every answer, so it is no
+    /// loss if a change from before this process began to remember wakes nobody.
+    pub fn key_counts_changed(&self, user: UserNid, device_id: &DeviceId, after: Sequence, up_to: Sequence) -> bool {
+        let changes = &self.caches().key_counts_changes;
+        changes.any(after, up_to, |(owner, device)| *owner == user && *device == device_id)
+    }
+
     /// A device's supply of keys, as new as this process knows.
     pub async fn key_counts(&self, user: UserNid, device_id: &DeviceId) -> Result<Arc<KeyCounts>, StoreError> {
         let key = (user, device_id.to_owned());

@@ -1,15 +1,14 @@
 //! Which memberships changed lately: a view over the table `memberships`, for who shares a room with whom.
 
 use plexus_core::{
-    ids::{RoomNid, UserNid},
+    ids::{NodeId, RoomNid, StateKeyNid, UserNid},
     position::Sequence,
-    row::Membership,
+    row::{EventRow, Membership},
 };
 
 use crate::{
     Store, StoreError,
-    cache::{Cache, bounded},
-    db::Value,
+    db::{DbRow, Value},
     recent::Recent,
     sql::Int as _,
 };
@@ -20,11 +19,8 @@ const RECENT_MAX: usize = 16_384;
 /// Most changes that are read from the database for one answer.
 pub const CHANGES_MAX: usize = 20_000;
 
-/// Bounds the cache of what memberships were before they changed.
-const BEFORE_BYTES: u64 = 2 << 20;
-
-/// A member event, by its place, room and member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A member event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberChange {
     /// Its place in the log.
     pub position: Sequence,
@@ -32,32 +28,38 @@ pub struct MemberChange {
     pub room: RoomNid,
     /// Whose membership.
     pub user: UserNid,
+    /// What it is from then on.
+    pub membership: Membership,
+    /// The state before the event, and the place in it that the event takes: not known of changes from the database.
+    before: Option<(NodeId, StateKeyNid)>,
 }
 
-/// The latest changes, and what was before some of them.
-pub(crate) struct MemberChanges {
-    pub(crate) recent: Recent<(RoomNid, UserNid)>,
-    /// What a member was before a change. History does not change.
-    before: Cache<MemberChange, Option<Membership>>,
-}
-
-impl MemberChanges {
-    pub(crate) fn new() -> Self {
-        Self {
-            recent: Recent::new(RECENT_MAX),
-            before: bounded(BEFORE_BYTES, 40, |_, _| 40),
-        }
+impl MemberChange {
+    /// The change a log row tells of, if it tells of one.
+    pub(crate) fn of_row(row: &EventRow, position: Sequence) -> Option<Self> {
+        let (user, membership) = row.membership?;
+        Some(Self {
+            position,
+            room: row.room,
+            user,
+            membership,
+            before: row.state_key.map(|key| (row.state_before, key)),
+        })
     }
+}
+
+/// The latest changes.
+pub(crate) type MemberChanges = Recent<MemberChange>;
+
+pub(crate) fn recent() -> MemberChanges {
+    Recent::new(RECENT_MAX)
 }
 
 impl Store {
     /// The member events in (after, `up_to`] of any room, oldest first, if this process remembers all of them.
     pub fn recent_member_changes(&self, after: Sequence, up_to: Sequence) -> Option<Vec<MemberChange>> {
-        let changes = self.caches().member_changes.recent.between(after, up_to)?;
-        let named = changes
-            .into_iter()
-            .map(|(position, (room, user))| MemberChange { position, room, user });
-        Some(named.collect())
+        let changes = self.caches().member_changes.between(after, up_to)?;
+        Some(changes.into_iter().map(|(_, change)| change).collect())
     }
 
     /// The member events in (after, `up_to`] of some rooms, oldest first, from the database; none if there are more than [`CHANGES_MAX`].
@@ -68,35 +70,42 @@ impl Store {
         up_to: Sequence,
     ) -> Result<Option<Vec<MemberChange>>, StoreError> {
         let sql = "-- member_changes::between
-            SELECT position, room_nid, user_nid FROM memberships WHERE room_nid = ANY($1) AND position > $2 AND position <= $3
-            ORDER BY position LIMIT $4";
+            SELECT position, room_nid, user_nid, membership FROM memberships
+            WHERE room_nid = ANY($1) AND position > $2 AND position <= $3 ORDER BY position LIMIT $4";
         let rooms = Value::Ints(rooms.iter().map(|room| room.0).collect());
         let limit = Value::Int(CHANGES_MAX as i64 + 1);
         let rows = self.db().query(sql, &[rooms, after.int(), up_to.int(), limit]).await?;
         if rows.len() > CHANGES_MAX {
             return Ok(None);
         }
-        let changes = rows.iter().map(|row| {
-            Ok(MemberChange {
-                position: row.int(0)?,
-                room: RoomNid(row.int(1)?),
-                user: UserNid(row.int(2)?),
-            })
-        });
-        changes.collect::<Result<_, StoreError>>().map(Some)
+        rows.iter().map(read).collect::<Result<_, _>>().map(Some)
     }
 
-    /// What a member was to the room before a change.
-    pub async fn membership_before(&self, change: MemberChange) -> Result<Option<Membership>, StoreError> {
-        let cache = &self.caches().member_changes.before;
-        if let Some(before) = cache.get(&change) {
-            return Ok(before);
-        }
-        let before = self
-            .membership_at(change.user, change.room, change.position - 1)
-            .await?;
-        let before = before.map(|before| before.membership);
-        cache.insert(change, before);
-        Ok(before)
+    /// What a member was to the room before a change. The state before it is at hand more often than the database's history of memberships.
+    pub async fn membership_before(&self, change: &MemberChange) -> Result<Option<Membership>, StoreError> {
+        let Some((state, key)) = change.before else {
+            let before = self
+                .membership_at(change.user, change.room, change.position - 1)
+                .await?;
+            return Ok(before.map(|before| before.membership));
+        };
+        let Some(event) = self.state_get(change.room, state, key).await? else {
+            return Ok(None);
+        };
+        let event = self.event(event).await?.ok_or(StoreError::MissingEvent(event))?;
+        let word = event.body.content_string("membership");
+        Ok(word.and_then(|word| Membership::parse(&word)))
     }
+}
+
+fn read(row: &DbRow) -> Result<MemberChange, StoreError> {
+    let code = row.int(3)?;
+    let membership = Membership::from_code(code);
+    Ok(MemberChange {
+        position: row.int(0)?,
+        room: RoomNid(row.int(1)?),
+        user: UserNid(row.int(2)?),
+        membership: membership.ok_or_else(|| StoreError::corrupt("memberships", format!("membership {code}")))?,
+        before: None,
+    })
 }

@@ -232,6 +232,15 @@ impl Store {
             .await
     }
 
+    /// The guests who have ever been in a room.
+    pub async fn room_guests(&self, room: RoomNid) -> Result<Vec<UserNid>, StoreError> {
+        let sql = "-- memberships::room_guests
+            SELECT DISTINCT m.user_nid FROM memberships m JOIN accounts a ON a.user_nid = m.user_nid
+            WHERE m.room_nid = $1 AND a.guest = $2 ORDER BY m.user_nid";
+        let rows = self.db().query(sql, &[room.int(), Value::Bool(true)]).await?;
+        rows.iter().map(|row| Ok(UserNid(row.int(0)?))).collect()
+    }
+
     /// A user's rooms as they were at a place that this process has reached.
     pub async fn user_rooms_at(&self, user: UserNid, up_to: Sequence) -> Result<Arc<UserRooms>, StoreError> {
         let mut rooms = self.user_rooms(user).await?;

@@ -68,6 +68,14 @@ impl<T: Clone> Recent<T> {
         Some(found)
     }
 
+    /// Whether one of the changes in (after, `up_to`] that are remembered is as asked for.
+    pub(crate) fn any(&self, after: Sequence, up_to: Sequence, is_it: impl Fn(&T) -> bool) -> bool {
+        let changes = self.lock();
+        let latest_first = changes.iter().rev().skip_while(|(position, _)| *position > up_to);
+        let mut in_window = latest_first.take_while(|(position, _)| *position > after);
+        in_window.any(|(_, change)| is_it(change))
+    }
+
     /// Changes may have been missed.
     pub(crate) fn forget_all(&self) {
         let mut changes = self.lock();

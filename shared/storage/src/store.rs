@@ -17,14 +17,15 @@ use crate::{
     device_list_changes::{self, DeviceListChanges},
     events::Events,
     filters::{self, Filters},
-    key_counts::{self, KeyCountsCache},
-    member_changes::MemberChanges,
+    key_counts::{self, DeviceKey, KeyCountsCache},
+    member_changes::{self, MemberChanges},
     memberless::{self, Memberless},
     memberships::Views,
     presence::Presences,
     profiles::{self, Profiles},
     pushers::PushersChanged,
     receipts::{self, Receipts},
+    recent::Recent,
     relations::Parents,
     rooms::Rooms,
     state_keys::StateKeys,
@@ -69,6 +70,7 @@ pub(crate) struct Caches {
     pub(crate) changes: Changes,
     pub(crate) parents: Parents,
     pub(crate) device_lists: DeviceListChanges,
+    pub(crate) key_counts_changes: Recent<DeviceKey>,
     pub(crate) member_changes: MemberChanges,
     pub(crate) typing: Typing,
     pub(crate) pushers_changed: PushersChanged,
@@ -98,7 +100,8 @@ impl Store {
             changes: Changes::new(),
             parents: Parents::new(),
             device_lists: device_list_changes::recent(),
-            member_changes: MemberChanges::new(),
+            key_counts_changes: key_counts::recent(),
+            member_changes: member_changes::recent(),
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
             presence: Presences::new(),
@@ -118,7 +121,8 @@ impl Store {
         caches.changes.forget_all();
         caches.parents.forget_all();
         caches.device_lists.forget_all();
-        caches.member_changes.recent.forget_all();
+        caches.key_counts_changes.forget_all();
+        caches.member_changes.forget_all();
         caches.events.forget_all();
         caches.state_keys.forget_all();
         caches.accounts.forget_all();

@@ -3,10 +3,14 @@
 //! Nothing here writes. A decision moves the lane's pending head, and the lane forgets that head when the commit fails.
 
 mod account;
+mod alias;
 mod create_room;
 mod cross_signing;
 mod device;
+mod directory;
 mod event;
+mod forget;
+mod guests;
 mod head;
 mod keys;
 mod membership;
@@ -17,6 +21,7 @@ mod redaction;
 mod relation;
 mod session;
 mod to_device;
+mod upgrade;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
 
@@ -61,10 +66,20 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::SetProfile(c) => user_lane(&c.user_id)?,
         Kind::SetPusher(c) => user_lane(&c.user_id)?,
         Kind::DeletePusher(c) => user_lane(&c.user_id)?,
-        Kind::CreateRoom(_) => LaneKey::NewRoom(command.id.to_vec()),
+        // Nobody else has a Command for a room that is not there yet, but somebody may want the same alias.
+        Kind::CreateRoom(c) => match &c.alias {
+            None => LaneKey::NewRoom(command.id.to_vec()),
+            Some(alias) => alias_lane(alias)?,
+        },
+        Kind::SetAlias(c) => alias_lane(&c.alias)?,
+        Kind::DeleteAlias(c) => alias_lane(&c.alias)?,
         Kind::SendEvent(c) => room_lane(&c.room_id)?,
         Kind::ChangeMembership(c) => room_lane(&c.room_id)?,
         Kind::RefreshMember(c) => room_lane(&c.room_id)?,
+        Kind::SetListed(c) => room_lane(&c.room_id)?,
+        Kind::ForgetRoom(c) => room_lane(&c.room_id)?,
+        Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
+        Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::SetTyping(_) => return Ok(None),
         Kind::SetPresence(_) => return Ok(None),
@@ -88,6 +103,11 @@ fn room_lane(room_id: &str) -> Result<LaneKey, CommandError> {
     Ok(LaneKey::Room(room_id))
 }
 
+fn alias_lane(alias: &str) -> Result<LaneKey, CommandError> {
+    let alias = alias.try_into().map_err(|_| CommandError::Malformed("alias"))?;
+    Ok(LaneKey::Alias(alias))
+}
+
 /// Decides one Command on the lane's pending head.
 pub(crate) async fn decide(
     leader: &Leader,
@@ -108,7 +128,10 @@ pub(crate) async fn decide(
         Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
         Kind::SetPusher(c) => pusher::set_pusher(leader, c).await?,
         Kind::DeletePusher(c) => pusher::delete_pusher(leader, c).await?,
-        Kind::CreateRoom(c) => create_room::create_room(leader, c).await?,
+        Kind::CreateRoom(c) => create_room::create_room(leader, state, c).await?,
+        Kind::SetAlias(c) => alias::set_alias(leader, state, c).await?,
+        Kind::DeleteAlias(c) => alias::delete_alias(leader, state, c).await?,
+        Kind::SetListed(c) => directory::set_listed(leader, c).await?,
         Kind::SendEvent(c) => {
             let head = state.head(leader, &c.room_id).await?;
             let decided = event::send_event(leader, head, c).await;
@@ -119,6 +142,13 @@ pub(crate) async fn decide(
             let decided = membership::change_membership(leader, head, c).await;
             head.conceal(leader, &c.sender, decided).await?
         }
+        Kind::UpgradeRoom(c) => {
+            let head = state.head(leader, &c.room_id).await?;
+            let decided = upgrade::upgrade_room(leader, head, c).await;
+            head.conceal(leader, &c.sender, decided).await?
+        }
+        Kind::ForgetRoom(c) => forget::forget_room(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),

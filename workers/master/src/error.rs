@@ -108,6 +108,31 @@ pub(crate) fn room_in_use() -> CommandError {
     refused(400, "M_ROOM_IN_USE", "This room id is taken")
 }
 
+/// `M_ROOM_IN_USE`: the alias for the room is taken.
+pub(crate) fn alias_in_use() -> CommandError {
+    refused(400, "M_ROOM_IN_USE", "This room alias is taken")
+}
+
+/// `M_UNKNOWN` with 409: the alias leads to a room already.
+pub(crate) fn alias_exists() -> CommandError {
+    refused(409, "M_UNKNOWN", "This room alias exists already")
+}
+
+/// `M_INVALID_ROOM_STATE`: the rules do not allow the room's first events.
+pub(crate) fn invalid_room_state(error: impl Into<String>) -> CommandError {
+    refused(400, "M_INVALID_ROOM_STATE", error)
+}
+
+/// `M_GUEST_ACCESS_FORBIDDEN`: the room lets no guests in.
+pub(crate) fn no_guests() -> CommandError {
+    refused(403, "M_GUEST_ACCESS_FORBIDDEN", "This room lets no guests in")
+}
+
+/// `M_UNKNOWN`: the request makes no sense as things are.
+pub(crate) fn bad_state(error: impl Into<String>) -> CommandError {
+    refused(400, "M_UNKNOWN", error)
+}
+
 /// `M_UNKNOWN_TOKEN`: the account or device is no longer there.
 pub(crate) fn unknown_token(error: impl Into<String>) -> CommandError {
     refused(401, "M_UNKNOWN_TOKEN", error)

@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod client_authentication;
+mod end_to_end_encryption;
 mod events;
 mod filtering;
 mod presence;
@@ -10,6 +11,7 @@ mod push_notifications;
 mod receipts;
 mod relationships;
 mod rooms;
+mod send_to_device;
 mod server_administration;
 mod server_discovery;
 mod typing_notifications;
@@ -69,6 +71,23 @@ pub(crate) static ROUTES: &[Route] = &[
     rooms::ban::TRANSACTION_ROUTE,
     rooms::unban::ROUTE,
     rooms::unban::TRANSACTION_ROUTE,
+    rooms::knock::ROUTE,
+    rooms::forget::ROUTE,
+    rooms::forget::TRANSACTION_ROUTE,
+    rooms::upgrade::ROUTE,
+    rooms::alias::ROUTE,
+    rooms::set_alias::ROUTE,
+    rooms::delete_alias::ROUTE,
+    rooms::aliases::ROUTE,
+    rooms::listed::ROUTE,
+    rooms::set_listed::ROUTE,
+    rooms::set_listed::DELETE_ROUTE,
+    rooms::set_network_listed::ROUTE,
+    rooms::set_network_listed::DELETE_ROUTE,
+    rooms::public_rooms::ROUTE,
+    rooms::public_rooms::SEARCH_ROUTE,
+    rooms::summary::ROUTE,
+    rooms::hierarchy::ROUTE,
     user_data::profile::ROUTE,
     user_data::profile_field::ROUTE,
     user_data::set_profile_field::ROUTE,
@@ -80,6 +99,27 @@ pub(crate) static ROUTES: &[Route] = &[
     push_notifications::push_rules::ROUTE,
     push_notifications::pushers::ROUTE,
     push_notifications::set_pusher::ROUTE,
+    send_to_device::send::ROUTE,
+    end_to_end_encryption::upload_keys::ROUTE,
+    end_to_end_encryption::query_keys::ROUTE,
+    end_to_end_encryption::claim_keys::ROUTE,
+    end_to_end_encryption::key_changes::ROUTE,
+    end_to_end_encryption::upload_signing_keys::ROUTE,
+    end_to_end_encryption::upload_signatures::ROUTE,
+    end_to_end_encryption::create_backup_version::ROUTE,
+    end_to_end_encryption::get_latest_backup_version::ROUTE,
+    end_to_end_encryption::get_backup_version::ROUTE,
+    end_to_end_encryption::update_backup_version::ROUTE,
+    end_to_end_encryption::delete_backup_version::ROUTE,
+    end_to_end_encryption::put_backup_keys::ROUTE,
+    end_to_end_encryption::put_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::put_backup_keys_for_session::ROUTE,
+    end_to_end_encryption::get_backup_keys::ROUTE,
+    end_to_end_encryption::get_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::get_backup_keys_for_session::ROUTE,
+    end_to_end_encryption::delete_backup_keys::ROUTE,
+    end_to_end_encryption::delete_backup_keys_for_room::ROUTE,
+    end_to_end_encryption::delete_backup_keys_for_session::ROUTE,
     server_administration::register_nonce::ROUTE,
     server_administration::register::ROUTE,
 ];

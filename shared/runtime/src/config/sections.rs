@@ -34,7 +34,7 @@ pub struct Config {
     pub redis: Redis,
     /// Who may make an account.
     pub registration: Registration,
-    /// Defaults of new rooms.
+    /// Defaults of new rooms, and what is allowed around rooms.
     pub rooms: Rooms,
     /// Whether people see who is online.
     pub presence: Presence,
@@ -114,12 +114,16 @@ pub struct Registration {
     pub shared_secret: Secret,
 }
 
-/// Defaults of new rooms.
+/// Defaults of new rooms, and what is allowed around rooms.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rooms {
     /// The version of a room whose creator does not ask for one, "1" to "12".
     pub default_version: String,
+    /// Whether only members of a room may make aliases for it. Administrators always may.
+    pub aliases_need_membership: bool,
+    /// Whether the room directory is shown only to those who have an account here.
+    pub directory_needs_token: bool,
 }
 
 /// Whether people see who is online.
@@ -277,6 +281,8 @@ impl Default for Rooms {
     fn default() -> Self {
         Self {
             default_version: "12".to_owned(),
+            aliases_need_membership: true,
+            directory_needs_token: false,
         }
     }
 }

@@ -52,6 +52,8 @@ pub async fn view(
     up_to: Sequence,
 ) -> Result<Option<View>, ServiceError> {
     let newest = ctx.store.membership_at(requester.user, room.nid, up_to).await?;
+    // Who has forgotten a room is nothing to it until he comes back.
+    let newest = newest.filter(|newest| !newest.forgotten);
     let membership = newest.map(|newest| newest.membership);
     let (readable_to, last_join) = match newest {
         Some(newest) if newest.membership == Membership::Join => (Some(up_to), Some(newest.position)),

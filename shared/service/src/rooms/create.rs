@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub use self::expand::{Member, expand};
+use super::aliases::local_alias;
 use crate::{
     Ctx, Requester, ServiceError,
     error::Refusal,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Characters of a room id that this server makes up.
-const OPAQUE_ID_CHARS: usize = 18;
+pub(super) const OPAQUE_ID_CHARS: usize = 18;
 /// Most users invited with the room's creation.
 const INVITES_MAX: usize = 200;
 /// Most events of `initial_state`.
@@ -81,12 +82,17 @@ pub async fn create_room(ctx: &Ctx, requester: &Requester, room: NewRoom) -> Res
             invited.push(load_member(ctx, user_id.clone()).await?);
         }
     }
-    let events = expand(&room, version, &creator, &invited)?;
+    let alias = room.alias_localpart.as_ref();
+    let alias = alias.map(|localpart| local_alias(&ctx.config.server_name, localpart));
+    let alias = alias.transpose()?;
+    let events = expand(&room, version, alias.as_deref(), &creator, &invited)?;
     let create = proto::CreateRoom {
         room_version: version_number(version),
         creator: requester.user_id.to_string(),
         opaque_id: random_text(OPAQUE_ID_CHARS),
         events,
+        alias: alias.map(|alias| alias.to_string()),
+        listed: room.public,
     };
     let command = command(
         requester,
@@ -105,11 +111,6 @@ fn check_limits(room: &NewRoom) -> Result<(), ServiceError> {
     if room.invites_threepids {
         let why = "this server invites nobody by e-mail or phone number";
         return Err(ServiceError::refused(Refusal::ThreepidDenied, why));
-    }
-    if room.alias_localpart.is_some() {
-        return Err(ServiceError::invalid_param(
-            "this server has no room aliases yet: leave room_alias_name out",
-        ));
     }
     if room.invite.len() > INVITES_MAX {
         return Err(ServiceError::invalid_param(format!(
@@ -145,7 +146,7 @@ async fn load_member(ctx: &Ctx, user_id: OwnedUserId) -> Result<Member, ServiceE
 }
 
 /// The version as Commands carry it: its place among all, from 1.
-fn version_number(version: RoomVersion) -> u32 {
+pub(super) fn version_number(version: RoomVersion) -> u32 {
     let place = RoomVersion::ALL
         .iter()
         .position(|known| *known == version)

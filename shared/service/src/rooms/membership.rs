@@ -55,6 +55,7 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
         action: change.action.into(),
         reason: change.reason,
         content,
+        guest: requester.guest,
     };
     let endpoint = [
         change.action.as_str_name(),
@@ -65,5 +66,22 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
     ctx.replica
         .run(command(requester, &endpoint, transaction.as_deref(), kind))
         .await?;
+    Ok(())
+}
+
+/// Forgets a room that the requester has left.
+pub async fn forget_room(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    transaction: Option<&str>,
+) -> Result<(), ServiceError> {
+    let forget = proto::ForgetRoom {
+        room_id: room_id.to_string(),
+        user_id: requester.user_id.to_string(),
+    };
+    let endpoint = ["forget", room_id.as_str()];
+    let command = command(requester, &endpoint, transaction, Kind::ForgetRoom(forget));
+    ctx.replica.run(command).await?;
     Ok(())
 }

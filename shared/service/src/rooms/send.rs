@@ -5,6 +5,7 @@ use ruma::{EventId, OwnedEventId, RoomId};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
+use super::aliases::check_canonical;
 use crate::{
     Ctx, Requester, ServiceError,
     ids::{command, new_command},
@@ -22,6 +23,7 @@ pub async fn send_event(
     transaction_id: Option<&str>,
     content: &RawValue,
 ) -> Result<OwnedEventId, ServiceError> {
+    check_tombstone(room_id, kind, content)?;
     let event = proto::SendEvent {
         transaction: transaction(requester, transaction_id)?,
         redacts: redacted_by(kind, content)?,
@@ -33,6 +35,23 @@ pub async fn send_event(
         command(requester, &endpoint, transaction_id, Kind::SendEvent(event)),
     )
     .await
+}
+
+/// A room cannot replace itself.
+fn check_tombstone(room_id: &RoomId, kind: &str, content: &RawValue) -> Result<(), ServiceError> {
+    #[derive(Deserialize)]
+    struct Tombstone {
+        replacement_room: String,
+    }
+    if kind != "m.room.tombstone" {
+        return Ok(());
+    }
+    match serde_json::from_str::<Tombstone>(content.get()) {
+        Ok(tombstone) if tombstone.replacement_room == room_id.as_str() => {
+            Err(ServiceError::invalid_param("a room cannot replace itself"))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// What a redaction redacts that is sent like any other event: its content says so, wherever the room's version wants it.
@@ -58,6 +77,10 @@ pub async fn send_state(
     state_key: &str,
     content: &RawValue,
 ) -> Result<OwnedEventId, ServiceError> {
+    check_tombstone(room_id, kind, content)?;
+    if kind == "m.room.canonical_alias" && state_key.is_empty() {
+        check_canonical(ctx, room_id, content).await?;
+    }
     let event = proto::SendEvent {
         state_key: Some(state_key.to_owned()),
         ..plan_event(requester, room_id, kind, content)?

@@ -10,7 +10,7 @@ use plexus_core::{
 use ruma::DeviceId;
 
 use super::{Caches, Store};
-use crate::{events::StoredEvent, memberships::RoomMembership};
+use crate::{events::StoredEvent, member_changes::MemberChange, memberships::RoomMembership};
 
 impl Store {
     /// Corrects the caches by one row of the log: the only place that changes what is kept of changing things.
@@ -21,7 +21,8 @@ impl Store {
         let caches = self.caches();
         if writer == WriterId::MASTER {
             caches.device_lists.reach(sequence);
-            caches.member_changes.recent.reach(sequence);
+            caches.key_counts_changes.reach(sequence);
+            caches.member_changes.reach(sequence);
         }
         match row {
             Row::Event(event) => caches.apply_event(sequence, event),
@@ -70,7 +71,9 @@ impl Store {
                 caches.changes.reach(sequence);
             }
             Row::KeyCounts { user, device } => {
-                caches.key_counts.forget(&(*user, device.clone()));
+                let key = (*user, device.clone());
+                caches.key_counts.forget(&key);
+                caches.key_counts_changes.push(sequence, key);
                 caches.changes.reach(sequence);
             }
             Row::ToDevice { user, device } => {
@@ -125,8 +128,8 @@ impl Caches {
                 },
             );
         }
-        if let Some((user, _)) = row.membership {
-            self.member_changes.recent.push(position, (row.room, user));
+        if let Some(change) = MemberChange::of_row(row, position) {
+            self.member_changes.push(position, change);
         }
         // Last: who sees that the room has changed must find the change.
         self.changes.change(row.room, position);

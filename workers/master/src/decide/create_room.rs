@@ -5,20 +5,24 @@ use std::sync::Arc;
 use plexus_core::{
     event::NewEvent,
     room_version::{RoomIdFormat, RoomVersion},
+    row::Row,
 };
 use plexus_proto::{CommandResult, CreateRoom, InitialEvent};
-use plexus_storage::rooms::{self, RoomInfo};
+use plexus_storage::{
+    room_directory,
+    rooms::{self, RoomInfo},
+};
 use ruma::{OwnedRoomId, UserId};
 use serde_json::value::RawValue;
 
 use super::{
-    Decision,
+    Decision, alias,
     event::{Draft, append, sealing_error, user_id},
-    head::PendingHead,
+    head::{LaneState, PendingHead},
 };
 use crate::{
     change_set::ChangeSet,
-    error::{CommandError, bad_json, room_in_use},
+    error::{CommandError, alias_in_use, bad_json, invalid_room_state, room_in_use},
     leader::Leader,
 };
 
@@ -26,65 +30,110 @@ use crate::{
 const INITIAL_EVENTS_MAX: usize = 1000;
 
 /// A client creates a room. The events come from the service; here they are sealed one on the other.
-pub(super) async fn create_room(leader: &Leader, command: &CreateRoom) -> Result<Decision, CommandError> {
+pub(super) async fn create_room(
+    leader: &Leader,
+    state: &mut LaneState,
+    command: &CreateRoom,
+) -> Result<Decision, CommandError> {
     if command.events.len() > INITIAL_EVENTS_MAX {
         return Err(bad_json("Too many initial events"));
     }
     let creator = user_id(&command.creator)?;
-    let version = command
-        .room_version
-        .to_string()
-        .parse::<RoomVersion>()
-        .map_err(|_| CommandError::Malformed("room version"))?;
-    let created_ms = leader.clock.now_ms();
-    let room_id = new_room_id(leader, command, version, creator, created_ms)?;
+    let version = version(command.room_version)?;
+    let now_ms = leader.clock.now_ms();
+    let create = command
+        .events
+        .first()
+        .ok_or(CommandError::Malformed("no create event"))?;
+    let room_id = new_room_id(leader, version, creator, &command.opaque_id, create, now_ms)?;
     if leader.store.room(&room_id).await?.is_some() {
         return Err(room_in_use());
     }
-    let info = Arc::new(RoomInfo {
-        nid: leader.interner.new_room(),
-        id: room_id,
-        version,
-    });
     let mut change = ChangeSet::default();
-    change.statements.push(rooms::insert(&info));
-    let mut head = PendingHead::empty(Arc::clone(&info));
+    let mut head = begin_room(leader, room_id, version, &mut change);
     for event in &command.events {
-        let draft = Draft {
-            sender: creator,
-            kind: &event.kind,
-            state_key: Some(&event.state_key),
-            content: content_of(event)?,
-            redacts: None,
-            transaction: None,
-        };
-        change.append(append(leader, &mut head, draft, created_ms).await?.change);
+        append_initial(leader, &mut head, creator, event, now_ms, &mut change)
+            .await
+            .map_err(as_invalid_state)?;
     }
     head.store(&mut change);
+    if command.listed {
+        change.statements.push(room_directory::insert(head.info.nid));
+        change.rows.push(Row::Room { room: head.info.nid });
+    }
+    if let Some(alias) = &command.alias {
+        let room = head.info.nid;
+        alias::reserve(leader, state, alias, creator, room, &mut change, alias_in_use).await?;
+    }
     let result = CommandResult {
-        room_id: Some(info.id.to_string()),
+        room_id: Some(head.info.id.to_string()),
         ..CommandResult::default()
     };
     Ok(Decision { change, result })
 }
 
-/// The id of the room to be: from the worker, or from the create event itself where that is what names the room.
-fn new_room_id(
+/// A version as Commands carry it.
+pub(super) fn version(number: u32) -> Result<RoomVersion, CommandError> {
+    let version = number.to_string().parse();
+    version.map_err(|_| CommandError::Malformed("room version"))
+}
+
+/// A room that has no event yet.
+pub(super) fn begin_room(
     leader: &Leader,
-    command: &CreateRoom,
+    id: OwnedRoomId,
+    version: RoomVersion,
+    change: &mut ChangeSet,
+) -> PendingHead {
+    let nid = leader.interner.new_room();
+    let info = Arc::new(RoomInfo { nid, id, version });
+    change.statements.push(rooms::insert(&info));
+    PendingHead::empty(info)
+}
+
+/// Says one of a new room's first events.
+pub(super) async fn append_initial(
+    leader: &Leader,
+    head: &mut PendingHead,
+    sender: &UserId,
+    event: &InitialEvent,
+    now_ms: i64,
+    change: &mut ChangeSet,
+) -> Result<(), CommandError> {
+    let draft = Draft {
+        sender,
+        kind: &event.kind,
+        state_key: Some(&event.state_key),
+        content: content_of(event)?,
+        redacts: None,
+        transaction: None,
+    };
+    change.append(append(leader, head, draft, now_ms).await?.change);
+    Ok(())
+}
+
+/// What the rules forbid in a room that is being made is a fault of the request for it.
+fn as_invalid_state(error: CommandError) -> CommandError {
+    match error {
+        CommandError::Refused(refusal) if refusal.errcode == "M_FORBIDDEN" => invalid_room_state(refusal.error),
+        error => error,
+    }
+}
+
+/// The id of the room to be: from the worker, or from the create event itself where that is what names the room.
+pub(super) fn new_room_id(
+    leader: &Leader,
     version: RoomVersion,
     creator: &UserId,
+    opaque_id: &str,
+    create: &InitialEvent,
     created_ms: i64,
 ) -> Result<OwnedRoomId, CommandError> {
     match version.rules().room_id {
-        RoomIdFormat::Assigned => format!("!{}:{}", command.opaque_id, leader.server_name)
+        RoomIdFormat::Assigned => format!("!{opaque_id}:{}", leader.server_name)
             .try_into()
             .map_err(|_| CommandError::Malformed("opaque_id")),
         RoomIdFormat::CreateEventHash => {
-            let create = command
-                .events
-                .first()
-                .ok_or(CommandError::Malformed("no create event"))?;
             let event = NewEvent {
                 room_id: None,
                 sender: creator,

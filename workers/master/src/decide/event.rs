@@ -17,7 +17,7 @@ use plexus_storage::{
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, head::PendingHead, redaction, relation};
+use super::{Decision, guests, head::PendingHead, redaction, relation};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -66,7 +66,12 @@ pub(super) async fn send_event(
         return Ok(Decision::unchanged(same.event_id()));
     }
     relation::check(leader, head, &draft).await?;
-    append(leader, head, draft, leader.clock.now_ms()).await
+    let lets_guests_go = guests::are_let_go(leader, head, &draft).await?;
+    let mut decision = append(leader, head, draft, leader.clock.now_ms()).await?;
+    if lets_guests_go {
+        guests::ask_for_removal(leader, head, &mut decision.change);
+    }
+    Ok(decision)
 }
 
 /// Content in the one form in which its members can be told apart.
@@ -194,7 +199,6 @@ async fn persist(
     let membership = match member_of(body) {
         None => None,
         Some((target, membership)) => {
-            head.count(was, membership);
             let target = leader.interner.user(target).await?.with(&mut change.statements);
             change.statements.push(memberships::insert(
                 target,
@@ -208,6 +212,9 @@ async fn persist(
     };
     let state_key = state.as_ref().map(|(key, ..)| *key);
     head.advance(nid, body, state.map(|(_, inserted, next)| (inserted, next)));
+    if let Some((_, membership)) = membership {
+        head.count(was, membership);
+    }
     let row = NewEventRow {
         nid,
         room: head.info.nid,

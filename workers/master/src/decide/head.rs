@@ -32,6 +32,8 @@ const OVERLAY_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct LaneState {
     head: Option<PendingHead>,
+    /// In an alias's lane, whether the alias is there, once a Command of this turn has changed that.
+    pub(super) alias: Option<bool>,
 }
 
 impl LaneState {
@@ -53,6 +55,7 @@ impl LaneState {
 
     /// Everything pending is in the store now.
     pub(crate) fn committed(&mut self) {
+        self.alias = None;
         if let Some(head) = &mut self.head {
             head.trim();
         }
@@ -67,7 +70,7 @@ pub(super) struct Tip {
 }
 
 /// Where a room's history ends, counting what is decided but not yet committed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingHead {
     pub(super) info: Arc<RoomInfo>,
     pub(super) tips: Vec<Tip>,

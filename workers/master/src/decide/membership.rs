@@ -11,10 +11,11 @@ use serde_json::{Map, Value, value::to_raw_value};
 use super::{
     Decision,
     event::{Draft, append, same_json, user_id},
+    guests,
     head::PendingHead,
 };
 use crate::{
-    error::{CommandError, bad_json, forbidden},
+    error::{CommandError, bad_json, forbidden, no_guests},
     leader::Leader,
 };
 
@@ -34,6 +35,9 @@ pub(super) async fn change_membership(
     let current = head.state_event(leader, MEMBER, command.target.as_str()).await?;
     let was = current.as_ref().and_then(|event| event.membership());
     let membership = new_membership(command.action(), was)?;
+    if command.guest && membership == Membership::Join && !guests::may_join(leader, head).await? {
+        return Err(no_guests());
+    }
     let mut content = match &command.content {
         None => Map::new(),
         Some(content) => serde_json::from_slice(content).map_err(|_| bad_json("content is not an object"))?,
@@ -85,7 +89,11 @@ fn new_membership(action: Action, was: Option<Membership>) -> Result<Membership,
 }
 
 /// Puts a local user's display name and avatar into a member event.
-async fn add_profile(leader: &Leader, target: &UserId, content: &mut Map<String, Value>) -> Result<(), CommandError> {
+pub(super) async fn add_profile(
+    leader: &Leader,
+    target: &UserId,
+    content: &mut Map<String, Value>,
+) -> Result<(), CommandError> {
     if target.server_name() != leader.server_name {
         return Ok(());
     }

@@ -135,6 +135,7 @@ impl Server {
             creator: creator.to_owned(),
             opaque_id: id.to_owned(),
             events: room_events(creator, version),
+            ..CreateRoom::default()
         };
         let result = self.run(id, Kind::CreateRoom(create)).await.expect("the room is made");
         result.room_id.expect("it has an id")

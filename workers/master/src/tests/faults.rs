@@ -65,6 +65,7 @@ async fn a_retry_gets_the_first_answer_also_from_the_next_master() {
             creator: ALICE.to_owned(),
             opaque_id: format!("{:x}", rand::random::<u64>()),
             events: room_events(ALICE, RoomVersion::V11),
+            ..CreateRoom::default()
         };
         let room = server
             .run("create", Kind::CreateRoom(create()))

@@ -1,36 +1,55 @@
 //! `POST /join/{roomIdOrAlias}`.
 
 use plexus_proto::change_membership::Action;
-use plexus_service::rooms::membership::{Change, change_membership};
-use ruma::{
-    OwnedRoomId, RoomId,
-    api::client::membership::join_room_by_id_or_alias::v3::{Request, Response},
+use plexus_service::rooms::{
+    aliases::resolve_room,
+    membership::{Change, change_membership},
 };
+use ruma::{OwnedRoomOrAliasId, RoomId, api::client::membership::join_room_by_id_or_alias::v3::Request};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    call::{Call, typed},
+    call::Call,
     error::Error,
+    extract::request::{parse_body, parse_path},
+    http::{Reply, json_reply},
     routes::{Auth, Route},
 };
 
-pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("join", Auth::Guest, |call| Box::pin(typed(call, handle)));
+pub(in crate::client) const ROUTE: Route = Route::of::<Request>("join", Auth::Guest, |call| Box::pin(handle(call)));
 
 pub(in crate::client) const TRANSACTION_ROUTE: Route =
-    Route::of_transaction::<Request>("join_txn", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of_transaction::<Request>("join_txn", Auth::Guest, |call| Box::pin(handle(call)));
 
-async fn handle(call: Call, request: Request) -> Result<Response, Error> {
-    let room_id = OwnedRoomId::try_from(request.room_id_or_alias);
-    // There are no aliases here yet, and so this one does not exist.
-    let room_id = room_id.map_err(|alias| Error::not_found(format!("the room alias {alias} does not exist")))?;
-    join_room(&call, &room_id, request.reason).await?;
-    Ok(Response::new(room_id))
+async fn handle(call: Call) -> Result<Reply, Error> {
+    let room: OwnedRoomOrAliasId = parse_path(&call, 0, "the room id or alias")?;
+    let room_id = resolve_room(call.ctx(), &room).await?;
+    join_room(&call, &room_id).await
 }
 
-/// Joins the requester to a room.
-pub(super) async fn join_room(call: &Call, room_id: &RoomId, reason: Option<String>) -> Result<(), Error> {
+/// What a client says of a join that only the server says, or that is no part of the event.
+const NOT_CONTENT: [&str; 4] = [
+    "membership",
+    "reason",
+    "third_party_signed",
+    "join_authorised_via_users_server",
+];
+
+/// Joins the requester to a room. What else the body has goes into the event.
+pub(super) async fn join_room(call: &Call, room_id: &RoomId) -> Result<Reply, Error> {
+    let mut content: Map<String, Value> = parse_body(call)?;
+    let reason = match content.get("reason") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(reason)) => Some(reason.clone()),
+        Some(_) => return Err(Error::bad_json("the reason is no text")),
+    };
+    content.retain(|key, _| !NOT_CONTENT.contains(&key.as_str()));
     let requester = call.requester()?;
-    let mut change = Change::new(room_id, &requester.user_id, Action::Join, reason);
-    change.transaction.clone_from(&call.transaction);
-    Ok(change_membership(call.ctx(), requester, change).await?)
+    let change = Change {
+        content,
+        transaction: call.transaction.clone(),
+        ..Change::new(room_id, &requester.user_id, Action::Join, reason)
+    };
+    change_membership(call.ctx(), requester, change).await?;
+    Ok(json_reply(json!({"room_id": room_id}).to_string()))
 }

@@ -14,7 +14,7 @@ pub(in crate::client) const ROUTE: Route =
     Route::of::<Request>("leave", Auth::Guest, |call| Box::pin(typed(call, handle)));
 
 pub(in crate::client) const TRANSACTION_ROUTE: Route =
-    Route::of_transaction::<Request>("leave_txn", Auth::User, |call| Box::pin(typed(call, handle)));
+    Route::of_transaction::<Request>("leave_txn", Auth::Guest, |call| Box::pin(typed(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Response, Error> {
     let requester = call.requester()?;

@@ -2,7 +2,7 @@
 
 use plexus_core::room_version::{CreatorSource, RoomVersion};
 use plexus_proto::InitialEvent;
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedUserId, RoomAliasId, UserId};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ pub struct Member {
 pub fn expand(
     room: &NewRoom,
     version: RoomVersion,
+    alias: Option<&RoomAliasId>,
     creator: &Member,
     invited: &[Member],
 ) -> Result<Vec<InitialEvent>, ServiceError> {
@@ -41,6 +42,9 @@ pub fn expand(
         ),
         event("m.room.power_levels", "", &power_levels),
     ];
+    if let Some(alias) = alias {
+        events.push(event("m.room.canonical_alias", "", &json!({"alias": alias})));
+    }
     for (kind, content) in preset_events(preset) {
         if !room
             .initial_state
@@ -59,6 +63,7 @@ pub fn expand(
         let set_otherwise = match state.kind.as_str() {
             "m.room.name" => room.name.is_some(),
             "m.room.topic" => room.topic.is_some(),
+            "m.room.canonical_alias" => alias.is_some(),
             _ => false,
         };
         if !(set_otherwise && state.state_key.is_empty()) {

@@ -96,6 +96,7 @@ impl World {
             default_room_version: VERSION,
             registration: Registration::default(),
             social: plexus_service::Social::default(),
+            rooms: plexus_service::ctx::Rooms::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
             sync: plexus_service::SyncConfig::default(),

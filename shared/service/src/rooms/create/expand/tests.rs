@@ -22,7 +22,7 @@ fn contents(events: &[InitialEvent]) -> BTreeMap<(String, String), Value> {
 }
 
 fn run(room: &NewRoom, version: RoomVersion, invited: &[Member]) -> BTreeMap<(String, String), Value> {
-    contents(&expand(room, version, &member("alice"), invited).expect("expands"))
+    contents(&expand(&room, version, None, &member("alice"), invited).expect("expands"))
 }
 
 fn get<'a>(contents: &'a BTreeMap<(String, String), Value>, kind: &str) -> &'a Value {
@@ -95,7 +95,7 @@ fn events_come_in_the_order_of_the_specification() {
         ],
         ..NewRoom::default()
     };
-    let events = expand(&room, RoomVersion::V10, &member("alice"), &[member("bob")]).expect("expands");
+    let events = expand(&room, RoomVersion::V10, None, &member("alice"), &[member("bob")]).expect("expands");
     let order: Vec<(&str, &str)> = events
         .iter()
         .map(|event| (event.kind.as_str(), event.state_key.as_str()))
@@ -157,7 +157,7 @@ fn creation_content_is_kept_but_for_what_the_server_says() {
             creation_content: object(bad),
             ..NewRoom::default()
         };
-        assert!(expand(&room, RoomVersion::V12, &member("alice"), &[]).is_err());
+        assert!(expand(&room, RoomVersion::V12, None, &member("alice"), &[]).is_err());
     }
 }
 
@@ -168,7 +168,7 @@ fn an_override_of_power_levels_cannot_orphan_the_room() {
             power_levels_override: object(content),
             ..NewRoom::default()
         };
-        expand(&room, version, &member("alice"), &[]).map(|events| contents(&events))
+        expand(&room, version, None, &member("alice"), &[]).map(|events| contents(&events))
     };
     let levels = with(json!({"events_default": 10, "events": {"m.x": 1}}), RoomVersion::V12).expect("expands");
     let levels = get(&levels, "m.room.power_levels");

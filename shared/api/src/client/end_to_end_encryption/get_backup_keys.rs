@@ -1,0 +1,20 @@
+//! `GET /room_keys/keys`.
+
+use plexus_service::e2e::backup::get_keys;
+use ruma::api::client::backup::get_backup_keys::v3::Request;
+
+use super::backup::version;
+use crate::{
+    call::Call,
+    error::Error,
+    http::{Reply, json_reply},
+    routes::{Auth, Route},
+};
+
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("get_backup_keys", Auth::User, |call| Box::pin(handle(call)));
+
+async fn handle(call: Call) -> Result<Reply, Error> {
+    let keys = get_keys(call.ctx(), call.requester()?, &version(&call)?).await?;
+    Ok(json_reply(serde_json::to_vec(&keys).map_err(Error::internal)?))
+}

@@ -1,0 +1,3 @@
+//! Send-to-device messaging.
+
+pub(super) mod send;
