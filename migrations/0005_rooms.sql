@@ -8,11 +8,6 @@ CREATE TABLE room_aliases (
 );
 CREATE INDEX room_aliases_by_room ON room_aliases (room_nid);
 
--- ordered: the rooms that the directory lists.
-CREATE TABLE room_directory (
-    room_nid BIGINT NOT NULL PRIMARY KEY
-);
-
 -- ordered: rooms that users have forgotten: every membership before the position.
 CREATE TABLE forgotten_rooms (
     user_nid BIGINT NOT NULL,
@@ -23,6 +18,9 @@ CREATE TABLE forgotten_rooms (
 
 ALTER TABLE room_heads ADD COLUMN joined BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE room_heads ADD COLUMN invited BIGINT NOT NULL DEFAULT 0;
+-- Whether the directory lists the room.
+ALTER TABLE room_heads ADD COLUMN listed BOOLEAN NOT NULL DEFAULT FALSE;
+CREATE INDEX room_heads_listed ON room_heads (joined DESC, room_nid) WHERE listed;
 UPDATE room_heads SET
     joined = (SELECT COUNT(*) FROM memberships m WHERE m.room_nid = room_heads.room_nid AND m.membership = 1 AND m.position = (
         SELECT MAX(n.position) FROM memberships n WHERE n.user_nid = m.user_nid AND n.room_nid = m.room_nid)),

@@ -30,5 +30,5 @@ pub use self::{
     shared::{Shared, run},
     solo::Solo,
     timeline::Timeline,
-    user::{User, encode, fresh_name},
+    user::{PASSWORD, User, encode, fresh_name},
 };

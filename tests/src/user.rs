@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The password of everybody.
-const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// One device of a user.
 #[derive(Clone, Debug)]

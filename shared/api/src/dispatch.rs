@@ -64,7 +64,7 @@ pub(crate) async fn handle(
     let work = async {
         let _in_flight = InFlight::count(&app, route);
         if app.serves(route) {
-            let result = run(&app, route, segments, method, &request, payload).await;
+            let result = run(&app, plane, route, segments, method, &request, payload).await;
             return answer(&app.route_metrics[index], started, result);
         }
         match plane {
@@ -99,6 +99,7 @@ fn find(app: &App, request: &HttpRequest) -> Result<(&'static Route, usize, Vec<
 
 async fn run(
     app: &Arc<App>,
+    plane: Plane,
     route: &'static Route,
     mut path: Vec<String>,
     method: Method,
@@ -106,7 +107,7 @@ async fn run(
     payload: web::Payload,
 ) -> Result<http::Reply, Error> {
     body::check_length(request, route.body_cap)?;
-    let (requester, token_hash) = auth::authenticate(&app.ctx, route, request).await?.unzip();
+    let (requester, token_hash) = auth::authenticate(app, plane, route, request).await?.unzip();
     let body = body::read(payload, route.body_cap).await?;
     let request = http::request(request, method, body)?;
     let transaction = route.transaction.then(|| path.pop()).flatten();

@@ -30,6 +30,7 @@ pub static CATALOGUE: &[Code] = &[
     INVALID_ROOM_STATE,
     INVALID_SIGNATURE,
     INVALID_USERNAME,
+    KEY_TOO_LARGE,
     LIMIT_EXCEEDED,
     MISSING_PARAM,
     MISSING_TOKEN,
@@ -37,6 +38,7 @@ pub static CATALOGUE: &[Code] = &[
     NOT_JSON,
     PROFILE_TOO_LARGE,
     ROOM_IN_USE,
+    SERVER_CONTROLLED,
     THREEPID_DENIED,
     TOO_LARGE,
     UNAVAILABLE,
@@ -48,6 +50,8 @@ pub static CATALOGUE: &[Code] = &[
     UNSUPPORTED_ROOM_VERSION,
     USER_DEACTIVATED,
     USER_IN_USE,
+    USER_LOCKED,
+    USER_SUSPENDED,
     WRONG_ROOM_KEYS_VERSION,
 ];
 
@@ -98,6 +102,11 @@ const INVALID_USERNAME: Code = code(
     400,
     "the user name has characters that are not allowed",
 );
+const KEY_TOO_LARGE: Code = code(
+    "M_KEY_TOO_LARGE",
+    400,
+    "the name of a profile's field has more than 255 bytes",
+);
 const LIMIT_EXCEEDED: Code = code(
     "M_LIMIT_EXCEEDED",
     429,
@@ -109,6 +118,11 @@ const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does no
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
 const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id or the alias for the room is taken");
+const SERVER_CONTROLLED: Code = code(
+    "M_BAD_JSON",
+    405,
+    "account data of this type is the server's; clients change it by other endpoints",
+);
 const THREEPID_DENIED: Code = code(
     "M_THREEPID_DENIED",
     403,
@@ -140,6 +154,12 @@ const UNSUPPORTED_ROOM_VERSION: Code = code(
 );
 const USER_DEACTIVATED: Code = code("M_USER_DEACTIVATED", 403, "the account has been deactivated");
 const USER_IN_USE: Code = code("M_USER_IN_USE", 400, "the user name is taken");
+const USER_LOCKED: Code = code("M_USER_LOCKED", 401, "an administrator has locked the account");
+const USER_SUSPENDED: Code = code(
+    "M_USER_SUSPENDED",
+    403,
+    "an administrator has suspended the account: it reads, and hardly more",
+);
 const WRONG_ROOM_KEYS_VERSION: Code = code(
     "M_WRONG_ROOM_KEYS_VERSION",
     403,
@@ -201,6 +221,10 @@ impl Error {
         Self::of(INVALID_USERNAME, error)
     }
 
+    pub fn key_too_large(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(KEY_TOO_LARGE, error)
+    }
+
     pub fn limit_exceeded(error: impl Into<Cow<'static, str>>) -> Self {
         let error: Cow<'static, str> = error.into();
         let errcode = LIMIT_EXCEEDED.errcode;
@@ -230,6 +254,10 @@ impl Error {
         Self::of(PROFILE_TOO_LARGE, error)
     }
 
+    pub fn server_controlled(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(SERVER_CONTROLLED, error)
+    }
+
     pub fn threepid_denied(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(THREEPID_DENIED, error)
     }
@@ -254,10 +282,21 @@ impl Error {
         Self::of(UNKNOWN_LOGIN_TYPE, "the login type is not supported")
     }
 
-    pub fn unknown_token() -> Self {
+    /// `soft_logout`: the session is still there, and a new token goes on with it.
+    pub fn unknown_token(soft_logout: bool) -> Self {
         let errcode = UNKNOWN_TOKEN.errcode;
-        let body = json!({"errcode": errcode, "error": "the access token is not known", "soft_logout": false});
+        let body = json!({"errcode": errcode, "error": "the token is not known", "soft_logout": soft_logout});
         Self::json(UNKNOWN_TOKEN.status, body)
+    }
+
+    pub fn user_locked() -> Self {
+        let errcode = USER_LOCKED.errcode;
+        let body = json!({"errcode": errcode, "error": "the account has been locked", "soft_logout": true});
+        Self::json(USER_LOCKED.status, body)
+    }
+
+    pub fn user_suspended(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(USER_SUSPENDED, error)
     }
 
     /// The path takes other methods: they are in `Allow`, as RFC 9110 (section 15.5.6) has it.
@@ -377,6 +416,8 @@ impl From<ServiceError> for Error {
                 allow: None,
                 cause: None,
             },
+            ServiceError::NoSession { soft_logout } => Self::unknown_token(soft_logout),
+            ServiceError::Locked => Self::user_locked(),
             ServiceError::Uia(challenge) => Self::interactive_auth(challenge.into_json()),
             ServiceError::WrongBackupVersion { current } => Self::wrong_room_keys_version(&current),
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
@@ -397,9 +438,13 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::InvalidUsername => Error::invalid_username(message),
         Refusal::UserDeactivated => Error::user_deactivated(message),
         Refusal::GuestsForbidden => Error::guest_access_forbidden(message),
+        Refusal::MissingToken => Error::missing_token(),
+        Refusal::KeyTooLarge => Error::key_too_large(message),
+        Refusal::UserSuspended => Error::user_suspended(message),
         Refusal::ProfileTooLarge => Error::profile_too_large(message),
         Refusal::ThreepidDenied => Error::threepid_denied(message),
         Refusal::LimitExceeded => Error::limit_exceeded(message),
+        Refusal::ServerControlled => Error::server_controlled(message),
         Refusal::BadAlias => Error::bad_alias(message),
         Refusal::TooLarge => Error::too_large(message),
         Refusal::InvalidSignature => Error::invalid_signature(message),

@@ -23,6 +23,7 @@ use self::body::Upload;
 pub use self::pin::weight;
 use crate::{
     app::App,
+    dispatch::Plane,
     error::Error,
     extract::{auth, body as request_body},
     http, metrics as names,
@@ -33,6 +34,9 @@ use crate::{
 pub const SECRET_HEADER: &str = "x-plexus-secret";
 /// The header with the id that the first process gave the request.
 pub const REQUEST_ID_HEADER: &str = "x-plexus-request-id";
+
+/// The header with the address the client connected from.
+pub const CLIENT_HEADER: &str = "x-plexus-client";
 
 /// How long a connection to another process may take: they are all near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -175,6 +179,11 @@ fn outgoing(
     outgoing
         .headers_mut()
         .insert(HeaderName::from_static(REQUEST_ID_HEADER), request_id);
+    if let Ok(client) = HeaderValue::from_str(&auth::client_address(app, Plane::Public, request)) {
+        outgoing
+            .headers_mut()
+            .insert(HeaderName::from_static(CLIENT_HEADER), client);
+    }
     Ok(outgoing)
 }
 

@@ -103,8 +103,8 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
             open: true,
             ..Registration::default()
         },
-        social: plexus_service::Social::default(),
         rooms: plexus_service::ctx::Rooms::default(),
+        social: plexus_service::Social::default(),
         accounts: plexus_service::ctx::Accounts::default(),
         generation: "g".to_owned(),
         sync: plexus_service::SyncConfig::default(),
@@ -115,9 +115,12 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         config: Arc::new(config),
         clock: Clock::new(|| 0),
         passwords: Passwords::new(Handle::current()),
+        user_memory: plexus_service::UserMemory::default(),
         sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),
         syncs_told: plexus_service::presence::SyncsTold::default(),
+        derived: plexus_service::derived::Progress::default(),
+        searches: plexus_service::search::Searches::default(),
         turns: plexus_service::sync::Turns::default(),
     }
 }

@@ -8,6 +8,7 @@ pub mod event;
 pub mod filter;
 pub mod ids;
 pub mod position;
+pub mod push_rules;
 pub mod room_version;
 pub mod row;
 pub mod state;

@@ -153,6 +153,8 @@ pub struct EventRow {
     pub state_before: NodeId,
     /// The room's state once the event is in.
     pub room_root: NodeId,
+    /// How many events of the room, up to this one, notify everybody by the rules all users begin with.
+    pub notifying: i64,
     /// Whose membership it changes, for a member event.
     pub membership: Option<(UserNid, Membership)>,
     /// The client transaction that sent it, which sync tells the sending device.

@@ -3,7 +3,7 @@
 use plexus_core::event::SigningKey;
 use plexus_storage::{
     db::{Database, DatabaseConfig, Migrated, migrate, require_schema},
-    facts,
+    facts, user_directory,
 };
 
 use crate::{
@@ -82,6 +82,13 @@ pub async fn new_generation(config: &Config) -> Result<(), RunError> {
     let db = connect(config).await?;
     require_schema(&db).await?;
     Ok(facts::set(&db, facts::GENERATION, &random_generation()).await?)
+}
+
+/// Empties the user directory, so that the server makes it anew. It may run meanwhile, unless its database is the embedded one.
+pub async fn rebuild_user_directory(config: &Config) -> Result<(), RunError> {
+    let db = connect(config).await?;
+    require_schema(&db).await?;
+    Ok(user_directory::rebuild(&db).await?)
 }
 
 fn random_generation() -> String {

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use plexus_federation::outbound::OutboundError;
 use plexus_replication::{BusError, InvalidSecret, StartError};
-use plexus_storage::db::DbError;
+use plexus_storage::{StoreError, db::DbError};
 
 use crate::{config::ConfigError, keys::KeyFileError};
 
@@ -20,6 +20,9 @@ pub enum RunError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// What is in the database cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The data is another server's.
     #[error("the database belongs to {found}, and server_name is {configured}; a server cannot change its name")]
     OtherServer {

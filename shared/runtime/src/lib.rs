@@ -3,6 +3,7 @@
 //! [`run()`] is the whole life of a process: it opens the database, joins the log, starts the master if one of its roles has it, listens, and ends in
 //! order. It does not know which roles there are; `workers/plexus` hands them in.
 
+mod accounts;
 pub mod config;
 mod data;
 mod error;
@@ -22,7 +23,7 @@ mod secrets;
 pub mod telemetry;
 
 pub use self::{
-    data::{migrate_database, new_generation},
+    data::{migrate_database, new_generation, rebuild_user_directory},
     error::RunError,
     register::{NewUser, RegisterError, register_user},
     role::{BackgroundParts, Leading, MasterParts, MasterRole, Role, Share, StartBackground, StartMaster, families},

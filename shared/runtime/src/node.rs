@@ -6,10 +6,15 @@ use plexus_core::room_version::RoomVersion;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig,
-    ctx::{Accounts, Rooms},
+    ctx::Rooms,
+    derived::{self, Progress},
     presence::SyncsTold,
+    search::Searches,
     sync::{SentMembers, Turns},
-    users::{passwords::Passwords, sightings::Sightings},
+    users::{
+        passwords::Passwords,
+        sightings::{Sightings, keep_flushing},
+    },
 };
 use plexus_storage::{Store, db::Database};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
@@ -17,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
+    accounts,
     config::{Config, Secret, Topology},
     data,
     error::RunError,
@@ -105,9 +111,12 @@ impl Node {
             config: Arc::new(service_config(&parts, generation)),
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
+            user_memory: plexus_service::UserMemory::default(),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
             syncs_told: SyncsTold::default(),
+            derived: Progress::default(),
+            searches: Searches::default(),
             turns: Turns::default(),
         };
         let mut node = Self {
@@ -117,6 +126,7 @@ impl Node {
             end,
             target: Arc::new(target),
         };
+        node.tasks.spawn(keep_flushing(node.ctx.clone()));
         let own = match start_master {
             Some(start) => Some(node.start_master(start, &parts, secret, &db).await?),
             None => None,
@@ -180,6 +190,9 @@ impl Node {
             shutdown: self.end.master.clone(),
         });
         let done = self.end.tracker.spawn(run);
+        // One process derives, and the one that leads is one.
+        let leads = Arc::clone(&leading);
+        self.tasks.spawn(derived::run(self.ctx.clone(), move || leads()));
         self.master = Some(RunningMaster { leading, grpc, done });
         Ok((holder, target))
     }
@@ -224,14 +237,16 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         registration: Registration {
             open: parts.config.registration.open,
             shared_secret: (!secret.is_empty()).then(|| secret.reveal().to_owned()),
-            ..Registration::default()
+            guests: parts.config.registration.guests,
+            tokens: accounts::tokens(parts.config),
+            terms: accounts::terms(parts.config),
         },
         social: Social {
             presence: parts.config.presence.enabled,
             search_all_users: parts.config.user_directory.search_all_users,
             search: parts.config.search.enabled,
         },
-        accounts: Accounts::default(),
+        accounts: accounts::accounts(parts.config),
         generation,
         sync: SyncConfig {
             timeline_limit_max: parts.config.sync.timeline_limit_max,

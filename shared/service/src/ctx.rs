@@ -17,12 +17,18 @@ pub struct Ctx {
     pub config: Arc<ServiceConfig>,
     pub clock: Clock,
     pub passwords: Passwords,
+    /// What has been worked out from users' account data and receipts.
+    pub user_memory: crate::UserMemory,
     /// Where devices were seen, until it is written down.
     pub sightings: Sightings,
     /// What devices with lazy members have been sent of them.
     pub sent_members: crate::sync::SentMembers,
     /// What the master has been told of devices that sync.
     pub syncs_told: crate::presence::SyncsTold,
+    /// How far that has come which is derived from the log.
+    pub derived: crate::derived::Progress,
+    /// Who searches at the moment.
+    pub searches: crate::search::Searches,
     /// Who has whole syncs answered at the moment.
     pub turns: crate::sync::Turns,
 }
@@ -61,6 +67,15 @@ impl Default for SyncConfig {
     }
 }
 
+/// What is allowed around rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rooms {
+    /// Only members of a room make aliases for it.
+    pub aliases_need_membership: bool,
+    /// The room directory is for those who have an account.
+    pub directory_needs_token: bool,
+}
+
 /// What people may find out about each other.
 #[derive(Clone, Copy, Debug)]
 pub struct Social {
@@ -80,15 +95,6 @@ impl Default for Social {
             search: true,
         }
     }
-}
-
-/// What is allowed around rooms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rooms {
-    /// Only members of a room make aliases for it.
-    pub aliases_need_membership: bool,
-    /// The room directory is for those who have an account.
-    pub directory_needs_token: bool,
 }
 
 /// Who may make an account.
@@ -139,6 +145,56 @@ pub struct Accounts {
     pub login_tokens: bool,
     /// Whether only users see profiles.
     pub profiles_need_token: bool,
+    /// Whether a proxy in front says where requests come from.
+    pub behind_proxy: bool,
+    pub turn: Turn,
+    pub discovery: Discovery,
+}
+
+/// The relay of calls, if there is one.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// Where it is; empty: there is none.
+    pub uris: Vec<String>,
+    pub credentials: TurnCredentials,
+    /// How long credentials are good.
+    pub lifetime_ms: i64,
+}
+
+/// How users get into the relay.
+#[derive(Clone)]
+pub enum TurnCredentials {
+    /// By what is derived from a secret that the relay knows too.
+    Secret(String),
+    /// All by the same.
+    Fixed { username: String, password: String },
+}
+
+impl Default for TurnCredentials {
+    fn default() -> Self {
+        Self::Secret(String::new())
+    }
+}
+
+impl fmt::Debug for TurnCredentials {
+    /// Without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret(_) => "Secret",
+            Self::Fixed { .. } => "Fixed",
+        })
+    }
+}
+
+/// What clients that know only the server's name are told about it.
+#[derive(Clone, Debug, Default)]
+pub struct Discovery {
+    /// Where clients connect.
+    pub public_base_url: Option<String>,
+    /// Whom users ask for help.
+    pub support_email: Option<String>,
+    pub support_user_id: Option<String>,
+    pub support_page: Option<String>,
 }
 
 /// Who a request comes from.

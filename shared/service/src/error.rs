@@ -26,6 +26,12 @@ pub enum ServiceError {
     /// The room version asked for, or that of the room, is not known here.
     #[error("the room version is not supported")]
     UnsupportedRoomVersion,
+    /// The token is of no session, or of one that goes on once the client has a new token (`soft_logout`).
+    #[error("the token is not known")]
+    NoSession { soft_logout: bool },
+    /// An administrator has locked the account.
+    #[error("the account is locked")]
+    Locked,
     /// The user has to prove who he is, or go on with that.
     #[error("interactive authentication is needed")]
     Uia(Box<Challenge>),
@@ -63,6 +69,14 @@ pub enum Refusal {
     GuestsForbidden,
     /// Invitations by e-mail or phone number are not possible here.
     ThreepidDenied,
+    /// Account data of a type that clients do not set themselves.
+    ServerControlled,
+    /// Only users are served.
+    MissingToken,
+    /// The name of a profile's field is too long.
+    KeyTooLarge,
+    /// The account may be used to read only.
+    UserSuspended,
     /// The profile would become larger than the specification allows.
     ProfileTooLarge,
     /// Too much at once; try again later.

@@ -24,7 +24,12 @@ pub fn new_access_token() -> String {
     format!("plx_{}", random_text(ACCESS_TOKEN_CHARS))
 }
 
-/// What is stored of an access token.
+/// A new refresh token.
+pub fn new_refresh_token() -> String {
+    format!("plxr_{}", random_text(ACCESS_TOKEN_CHARS))
+}
+
+/// What is stored of an access token, or of a refresh token.
 pub fn hash_access_token(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }

@@ -5,15 +5,20 @@
 
 pub mod client_event;
 pub mod ctx;
+pub mod derived;
 pub mod e2e;
 pub mod error;
 pub mod ids;
 pub mod presence;
 pub mod push;
+pub mod reports;
 pub mod rooms;
+pub mod search;
 pub mod sync;
 pub mod tokens;
+mod user_memory;
 pub mod users;
 
 pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Social, SyncConfig};
 pub use error::ServiceError;
+pub use user_memory::UserMemory;

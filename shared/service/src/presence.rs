@@ -234,6 +234,8 @@ mod tests {
             user_id: user_id!("@alice:localhost").to_owned(),
             device_id: "PHONE".into(),
             admin: false,
+            guest: false,
+            suspended: false,
         };
         let start = Instant::now();
         let sync = |at: u64, lasts: u64, state, epoch| {

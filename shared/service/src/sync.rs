@@ -43,7 +43,7 @@ use plexus_core::{
 use plexus_storage::StoreError;
 use tokio::time::{Instant, timeout_at};
 
-use self::scope::{Effort, Scope, Window};
+use self::scope::{Scope, Window};
 pub use self::{members::SentMembers, turns::Turns};
 use crate::{Ctx, Requester, ServiceError, presence::note_sync, tokens};
 
@@ -137,15 +137,11 @@ async fn answer(
     filter: &Filter,
     window: Window,
 ) -> Result<(SyncResponse, bool), ServiceError> {
+    let full_state = request.full_state || window.since.is_none();
     let scope = Scope {
-        ctx,
-        requester,
-        filter,
-        full_state: request.full_state || window.since.is_none(),
+        full_state,
         state_after: request.use_state_after,
-        now_ms: ctx.clock.now_ms(),
-        window,
-        effort: Effort::default(),
+        ..Scope::new(ctx, requester, filter, window).await?
     };
     let visits = visits::choose(&scope).await?;
     response::write(&scope, &visits).await

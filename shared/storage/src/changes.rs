@@ -128,6 +128,11 @@ impl Changes {
         state.last.get(&room).copied().unwrap_or(state.floor)
     }
 
+    /// A place after which nothing has happened to a room, or a user, that was not heard of.
+    pub(crate) fn floor(&self) -> Sequence {
+        self.lock().floor
+    }
+
     /// Changes may have been missed.
     pub(crate) fn forget_all(&self) {
         let mut state = self.lock();

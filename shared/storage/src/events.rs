@@ -52,6 +52,8 @@ pub struct StoredEvent {
     pub state_before: NodeId,
     /// The room's state once it is in.
     pub room_root: NodeId,
+    /// How many events of the room, up to this one, notify everybody by the rules all users begin with.
+    pub notifying: i64,
     /// The redaction that took its content.
     pub redacted_by: Option<EventNid>,
     /// The client transaction that sent it.
@@ -72,6 +74,7 @@ impl StoredEvent {
             state_key: row.state_key,
             state_before: row.state_before,
             room_root: row.room_root,
+            notifying: row.notifying,
             redacted_by: None,
             transaction: row.transaction.clone(),
             body: Arc::clone(body),
@@ -113,6 +116,8 @@ pub struct NewEventRow {
     pub state_before: NodeId,
     /// The room's state once it is in.
     pub room_root: NodeId,
+    /// How many events of the room, up to this one, notify everybody by the rules all users begin with.
+    pub notifying: i64,
     /// The client transaction that sent it.
     pub transaction: Option<Arc<Transaction>>,
     /// The event itself.
@@ -127,8 +132,8 @@ pub fn insert(event: &NewEventRow, position: Value) -> Statement {
     one_row(
         "-- events::insert
         INSERT INTO events (event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before,
-            room_root, transaction_device, transaction_id, json)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            room_root, transaction_device, transaction_id, json, notifying)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         [
             event.nid.int(),
             Value::Bytes(id),
@@ -142,6 +147,7 @@ pub fn insert(event: &NewEventRow, position: Value) -> Statement {
             opt_text(transaction.map(|transaction| transaction.device.as_str())),
             opt_text(transaction.map(|transaction| transaction.id.as_str())),
             bytes(event.body.json().as_bytes()),
+            event.notifying.int(),
         ],
     )
 }

@@ -4,6 +4,7 @@
 //! written here) and how they are read. [`Store`] is where readers come in.
 
 pub mod access_tokens;
+pub mod account_data;
 pub mod accounts;
 mod cache;
 mod changes;
@@ -21,6 +22,7 @@ pub mod facts;
 pub mod fallback_keys;
 mod filters;
 pub mod forgotten_rooms;
+pub mod highlights;
 pub mod key_backup_sessions;
 pub mod key_backups;
 pub mod key_counts;

@@ -1,9 +1,6 @@
 //! Table `receipts`: how far everybody has read, the newest receipt of each kind and thread.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use plexus_core::{
     ids::{RoomNid, UserNid},
@@ -44,7 +41,7 @@ pub struct StoredReceipt {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoomReceipts {
     by_position: BTreeMap<Sequence, Arc<StoredReceipt>>,
-    positions: HashMap<ReceiptKey, Sequence>,
+    positions: BTreeMap<ReceiptKey, Sequence>,
     weight: u64,
 }
 
@@ -75,6 +72,16 @@ impl RoomReceipts {
     ) -> Option<(Sequence, &Arc<StoredReceipt>)> {
         let position = self.positions.get(&(user, kind, thread.map(str::to_owned)))?;
         self.by_position.get(position).map(|receipt| (*position, receipt))
+    }
+
+    /// All receipts of one reader.
+    pub fn of_user(&self, user: UserNid) -> impl Iterator<Item = (Sequence, &Arc<StoredReceipt>)> {
+        let first = (user, ReceiptKind::Read, None);
+        let own = self
+            .positions
+            .range(first..)
+            .take_while(move |((reader, ..), _)| *reader == user);
+        own.filter_map(|(_, position)| self.by_position.get(position).map(|receipt| (*position, receipt)))
     }
 
     /// Puts in a receipt in place of the one before, unless that one is newer.

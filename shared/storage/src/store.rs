@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     access_tokens::Sessions,
+    account_data::AccountData,
     accounts::{self, Accounts},
     cache::{CacheUse, usage},
     changes::Changes,
@@ -64,6 +65,7 @@ pub(crate) struct Caches {
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
     pub(crate) receipts: Receipts,
+    pub(crate) account_data: AccountData,
     pub(crate) key_counts: KeyCountsCache,
     pub(crate) to_device: WaitingCache,
     // What only log rows tell.
@@ -95,6 +97,7 @@ impl Store {
             timelines: timeline::cache(),
             memberships: Views::new(),
             receipts: receipts::cache(),
+            account_data: AccountData::new(),
             key_counts: key_counts::cache(),
             to_device: to_device::cache(),
             changes: Changes::new(),
@@ -131,6 +134,7 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.receipts.forget_all();
+        caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
         caches.key_counts.forget_all();
         caches.to_device.forget_all();
@@ -148,6 +152,7 @@ impl Store {
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),
             caches.receipts.usage("receipts"),
+            caches.account_data.usage(),
             caches.key_counts.usage("key_counts"),
             caches.to_device.usage("to_device"),
         ];

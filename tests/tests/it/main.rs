@@ -3,14 +3,22 @@
 mod accounts;
 mod architecture;
 mod bad_input;
+mod browser;
 mod chaos;
 mod clients;
 mod failures;
 mod first_start;
+mod history;
+mod hostile;
 mod proxy;
+mod relations;
+mod room_life;
 mod rules;
+mod social;
 mod sync_shapes;
 mod talk;
+mod user_data;
+mod visibility;
 
 /// Runs scenarios on every topology, those of one group on one cluster of each: `scenarios! { group: scenario, scenario; }`.
 macro_rules! scenarios {

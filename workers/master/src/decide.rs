@@ -3,7 +3,9 @@
 //! Nothing here writes. A decision moves the lane's pending head, and the lane forgets that head when the commit fails.
 
 mod account;
+mod account_data;
 mod alias;
+mod carry_over;
 mod create_room;
 mod cross_signing;
 mod device;
@@ -14,7 +16,9 @@ mod guests;
 mod head;
 mod keys;
 mod membership;
+mod notify;
 mod profile;
+mod push_rules;
 mod pusher;
 mod receipt;
 mod redaction;
@@ -64,6 +68,11 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::RenameDevice(c) => user_lane(&c.user_id)?,
         Kind::SetStanding(c) => user_lane(&c.user_id)?,
         Kind::SetProfile(c) => user_lane(&c.user_id)?,
+        Kind::SetAccountData(c) => user_lane(&c.user_id)?,
+        Kind::ChangeTag(c) => user_lane(&c.user_id)?,
+        Kind::SetFullyRead(c) => user_lane(&c.user_id)?,
+        Kind::ChangePushRules(c) => user_lane(&c.user_id)?,
+        Kind::CarryOver(c) => user_lane(&c.user_id)?,
         Kind::SetPusher(c) => user_lane(&c.user_id)?,
         Kind::DeletePusher(c) => user_lane(&c.user_id)?,
         // Nobody else has a Command for a room that is not there yet, but somebody may want the same alias.
@@ -126,6 +135,11 @@ pub(crate) async fn decide(
         Kind::RenameDevice(c) => device::rename_device(leader, c).await?,
         Kind::SetStanding(c) => account::set_standing(leader, c).await?,
         Kind::SetProfile(c) => profile::set_profile(leader, c).await?,
+        Kind::SetAccountData(c) => account_data::set_account_data(leader, state, c).await?,
+        Kind::ChangeTag(c) => account_data::change_tag(leader, state, c).await?,
+        Kind::SetFullyRead(c) => account_data::set_fully_read(leader, state, c).await?,
+        Kind::ChangePushRules(c) => push_rules::change_push_rules(leader, state, c).await?,
+        Kind::CarryOver(c) => carry_over::carry_over(leader, state, c).await?,
         Kind::SetPusher(c) => pusher::set_pusher(leader, c).await?,
         Kind::DeletePusher(c) => pusher::delete_pusher(leader, c).await?,
         Kind::CreateRoom(c) => create_room::create_room(leader, state, c).await?,

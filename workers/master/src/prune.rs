@@ -1,9 +1,9 @@
-//! Removes what has had its time: old frames of the log and old results of Commands.
+//! Removes what has had its time: old frames of the log, old results of Commands, tickets nobody has shown.
 
 use std::{sync::Arc, time::Duration};
 
 use plexus_core::position::WriterId;
-use plexus_storage::{StoreError, commands, log};
+use plexus_storage::{StoreError, commands, log, tickets};
 
 use crate::leader::Leader;
 
@@ -40,7 +40,9 @@ async fn prune(leader: &Leader) -> Result<(), StoreError> {
     loop {
         let up_to = commands::older_than(db, now_ms - RESULTS_KEPT_MS).await?;
         if db.execute(commands::prune(up_to)).await? == 0 {
-            return Ok(());
+            break;
         }
     }
+    while tickets::prune(db, now_ms).await? > 0 {}
+    Ok(())
 }

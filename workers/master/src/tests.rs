@@ -1,9 +1,13 @@
 //! The master as its callers see it, over both engines: Commands in, results and log rows out, whatever happens in between.
 
+mod accounts;
 mod bench_room;
 mod costs;
 mod faults;
+mod keys;
+mod relations;
 mod rooms;
 mod unknown_commit;
+mod user_data;
 
 pub(crate) use self::bench_room::{Server, room_events};

@@ -80,6 +80,8 @@ pub(crate) enum Db {
     Migrate(Configured),
     /// Says that the database was restored from a backup, or copied: clients forget what they were told by the other one and begin their sync anew.
     Restored(Configured),
+    /// Empties the user directory. A server makes it anew from all that is there, in the background; until then people are found as far as it has come.
+    RebuildUserDirectory(Configured),
 }
 
 #[derive(Debug, Args)]

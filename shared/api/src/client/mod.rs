@@ -1,35 +1,65 @@
 //! The endpoints of the client-server API, in the order of the specification, <https://spec.matrix.org/v1.19/client-server-api/>: a folder for each
 //! section, a file for each operation.
 
+mod account_data;
 mod capabilities;
 mod client_authentication;
+mod device_management;
 mod end_to_end_encryption;
 mod events;
 mod filtering;
+mod openid;
 mod presence;
 mod push_notifications;
 mod receipts;
 mod relationships;
+mod reporting_content;
 mod rooms;
+mod search;
 mod send_to_device;
 mod server_administration;
 mod server_discovery;
+mod third_party_networks;
 mod typing_notifications;
 mod user_data;
+mod user_directory;
+mod voip;
 
 use crate::routes::Route;
 
 /// The table.
 pub(crate) static ROUTES: &[Route] = &[
     server_discovery::versions::ROUTE,
+    server_discovery::well_known::ROUTE,
+    server_discovery::support::ROUTE,
     client_authentication::login_flows::ROUTE,
     client_authentication::login::ROUTE,
+    client_authentication::login_token::ROUTE,
+    client_authentication::refresh::ROUTE,
     client_authentication::logout::ROUTE,
     client_authentication::logout_all::ROUTE,
     client_authentication::register::ROUTE,
     client_authentication::register_available::ROUTE,
+    client_authentication::registration_token::ROUTE,
+    client_authentication::change_password::ROUTE,
+    client_authentication::deactivate::ROUTE,
+    client_authentication::third_party_ids::ROUTE,
     client_authentication::whoami::ROUTE,
     capabilities::get::ROUTE,
+    device_management::list::ROUTE,
+    device_management::get::ROUTE,
+    device_management::rename::ROUTE,
+    device_management::delete::ROUTE,
+    device_management::delete_many::ROUTE,
+    openid::request_token::ROUTE,
+    openid::user_info::ROUTE,
+    voip::turn_server::ROUTE,
+    third_party_networks::protocols::ROUTE,
+    third_party_networks::protocol::ROUTE,
+    third_party_networks::location_of_protocol::ROUTE,
+    third_party_networks::user_of_protocol::ROUTE,
+    third_party_networks::location::ROUTE,
+    third_party_networks::user::ROUTE,
     filtering::create::ROUTE,
     filtering::get::ROUTE,
     events::sync::ROUTE,
@@ -93,10 +123,33 @@ pub(crate) static ROUTES: &[Route] = &[
     user_data::set_profile_field::ROUTE,
     user_data::delete_profile_field::ROUTE,
     typing_notifications::set::ROUTE,
+    rooms::mutual::ROUTE,
+    search::search::ROUTE,
+    user_directory::search::ROUTE,
+    reporting_content::event::ROUTE,
+    reporting_content::room::ROUTE,
+    reporting_content::user::ROUTE,
     presence::get::ROUTE,
     presence::set::ROUTE,
     receipts::set::ROUTE,
-    push_notifications::push_rules::ROUTE,
+    receipts::read_markers::ROUTE,
+    account_data::get::ROUTE,
+    account_data::set::ROUTE,
+    account_data::get_of_room::ROUTE,
+    account_data::set_of_room::ROUTE,
+    account_data::tags::LIST,
+    account_data::tags::SET,
+    account_data::tags::DELETE,
+    push_notifications::push_rules::ALL,
+    push_notifications::push_rules::OF_SCOPE,
+    push_notifications::push_rules::OF_KIND,
+    push_notifications::push_rules::ONE,
+    push_notifications::push_rules::ATTRIBUTE,
+    push_notifications::push_rules::PUT,
+    push_notifications::push_rules::DELETE,
+    push_notifications::push_rules::SET_ATTRIBUTE,
+    push_notifications::push_rules::INCOMPLETE,
+    push_notifications::notifications::ROUTE,
     push_notifications::pushers::ROUTE,
     push_notifications::set_pusher::ROUTE,
     send_to_device::send::ROUTE,
@@ -121,5 +174,10 @@ pub(crate) static ROUTES: &[Route] = &[
     end_to_end_encryption::delete_backup_keys_for_room::ROUTE,
     end_to_end_encryption::delete_backup_keys_for_session::ROUTE,
     server_administration::register_nonce::ROUTE,
+    server_administration::whois::ROUTE,
+    server_administration::is_locked::ROUTE,
+    server_administration::lock::ROUTE,
+    server_administration::is_suspended::ROUTE,
+    server_administration::suspend::ROUTE,
     server_administration::register::ROUTE,
 ];

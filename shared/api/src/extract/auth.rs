@@ -1,15 +1,42 @@
 //! Who asks: the access token, in the header or in the query.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use actix_web::{HttpRequest, http::header};
 use percent_encoding::percent_decode_str;
-use plexus_service::{Ctx, Requester, ids::hash_access_token, users::sessions};
+use plexus_service::{
+    Requester,
+    ids::hash_access_token,
+    users::sessions::{self, Locked},
+};
 
 use crate::{
+    app::App,
+    dispatch::Plane,
     error::Error,
+    forward::CLIENT_HEADER,
     routes::{Auth, Route},
 };
+
+/// The routes a locked user still has, <https://spec.matrix.org/v1.19/client-server-api/#account-locking>.
+const LOCKED_MAY: [&str; 2] = ["logout", "logout_all"];
+
+/// The routes a suspended user does not have: those that show others something new of him. He reads, leaves, redacts, looks after his keys and devices,
+/// and can close his account, <https://spec.matrix.org/v1.19/client-server-api/#account-suspension>.
+const SUSPENDED_MAY_NOT: &[&str] = &[
+    "create_room",
+    "invite",
+    "join",
+    "join_by_id",
+    "kick",
+    "ban",
+    "unban",
+    "send",
+    "send_state",
+    "typing",
+    "set_profile_field",
+    "delete_profile_field",
+];
 
 /// The access token of a request: `Authorization: Bearer`, or else `access_token` in the query.
 pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
@@ -25,11 +52,13 @@ pub fn access_token(request: &HttpRequest) -> Option<Cow<'_, str>> {
 }
 
 /// Who asks, and the hash of his access token, as the route wants it.
-pub async fn authenticate(
-    ctx: &Ctx,
+pub(crate) async fn authenticate(
+    app: &App,
+    plane: Plane,
     route: &Route,
     request: &HttpRequest,
 ) -> Result<Option<(Requester, [u8; 32])>, Error> {
+    let ctx = &app.ctx;
     if route.auth == Auth::None {
         return Ok(None);
     }
@@ -40,11 +69,59 @@ pub async fn authenticate(
         };
     };
     let token_hash = hash_access_token(&token);
-    let requester = sessions::find_requester(ctx, &token_hash)
-        .await?
-        .ok_or_else(Error::unknown_token)?;
+    let locked = if LOCKED_MAY.contains(&route.name) {
+        Locked::Served
+    } else {
+        Locked::Refused
+    };
+    let requester = sessions::find_requester(ctx, &token_hash, locked).await?;
     if requester.guest && route.auth == Auth::User {
         return Err(Error::guest_access_forbidden("guests cannot do this"));
     }
+    if requester.suspended && SUSPENDED_MAY_NOT.contains(&route.name) {
+        return Err(Error::user_suspended("the account has been suspended"));
+    }
+    let ip = client_address(app, plane, request);
+    let user_agent = header_text(request, header::USER_AGENT.as_str()).unwrap_or_default();
+    ctx.sightings.note(&requester, ctx.clock.now_ms(), &ip, user_agent);
     Ok(Some((requester, token_hash)))
+}
+
+/// Where the request comes from: as the process says that passed it on, or the proxy in front, or the connection.
+pub(crate) fn client_address(app: &App, plane: Plane, request: &HttpRequest) -> String {
+    let told = match plane {
+        Plane::Internal => header_text(request, CLIENT_HEADER),
+        Plane::Public if app.ctx.config.accounts.behind_proxy => header_text(request, "x-forwarded-for")
+            .and_then(|addresses| addresses.rsplit(',').next())
+            .map(str::trim),
+        Plane::Public => None,
+    };
+    let told = told.filter(|address| address.parse::<IpAddr>().is_ok());
+    told.map_or_else(
+        || {
+            request
+                .peer_addr()
+                .map(|peer| peer.ip().to_string())
+                .unwrap_or_default()
+        },
+        str::to_owned,
+    )
+}
+
+fn header_text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::ROUTES;
+
+    #[test]
+    fn what_locked_and_suspended_users_may_is_said_of_routes_there_are() {
+        for name in LOCKED_MAY.iter().chain(SUSPENDED_MAY_NOT) {
+            let route = ROUTES.iter().find(|route| route.name == *name);
+            assert!(route.is_some_and(|route| route.auth != Auth::None), "{name}");
+        }
+    }
 }

@@ -175,6 +175,7 @@ fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
         state_key: row.state_key.map(|nid| nid.0),
         state_before: row.state_before.0,
         room_root: row.room_root.0,
+        notifying: row.notifying,
         membership: row.membership.map(|(user, membership)| proto::MembershipChange {
             user: user.0,
             membership: membership.code(),
@@ -203,6 +204,7 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
         state_key: row.state_key.map(StateKeyNid),
         state_before: NodeId(row.state_before),
         room_root: NodeId(row.room_root),
+        notifying: row.notifying,
         membership,
         transaction: row.transaction.map(|transaction| {
             Arc::new(Transaction {

@@ -37,6 +37,7 @@ fn event(body: Option<Arc<EventBody>>) -> Row {
         state_key: Some(StateKeyNid(5)),
         state_before: NodeId(6),
         room_root: NodeId(7),
+        notifying: 9,
         membership: Some((UserNid(8), Membership::Knock)),
         transaction: Some(Arc::new(Transaction {
             device: owned_device_id!("PHONE"),

@@ -1,7 +1,10 @@
 use std::{cell::Cell, convert::Infallible};
 
 use futures_util::{future::join_all, poll};
-use plexus_core::ids::{EventNid, NodeId};
+use plexus_core::{
+    ids::{EventNid, NodeId},
+    row::{PresenceRow, PresenceState},
+};
 
 use super::*;
 
@@ -19,6 +22,7 @@ fn event(room: RoomNid, membership: Option<(UserNid, Membership)>) -> Row {
         state_key: None,
         state_before: NodeId(0),
         room_root: NodeId(0),
+        notifying: 0,
         membership,
         transaction: None,
         body: None,
@@ -211,7 +215,7 @@ async fn a_hundred_listeners_of_a_room_wake_from_one_row() {
     }
     let all = join_all(listeners.iter_mut().map(Listener::changed));
     let rows = vec![event(ROOM, None); 20];
-    let (_, ()) = tokio::join!(all, async { notifier.touch(&rows) }, &|_| None);
+    let (_, ()) = tokio::join!(all, async { notifier.touch(&rows, &|_| None) });
     let mut rung = Vec::new();
     for bell in notifier.lock().rooms[&ROOM].values() {
         rung.push(bell.rung.load(SeqCst));

@@ -8,6 +8,9 @@ use crate::telemetry;
 /// The lease may not be shorter, or a busy database costs the master its lease; nor longer, or nobody notices that it is gone.
 const LEASE_TTL_MS: std::ops::RangeInclusive<u64> = 1000..=60_000;
 
+/// How long tokens and credentials may be good: not so short that clients do nothing but ask for new ones, nor longer than a year.
+const LIFETIME_S: std::ops::RangeInclusive<i64> = 60..=31_536_000;
+
 /// More connections than this are a mistake: PostgreSQL's default is 100 in all.
 const POOL_MAX: usize = 1000;
 
@@ -59,6 +62,7 @@ pub(super) fn check(config: &Config, places: &Places, topology: Topology) -> Res
     };
     check_values(config, &mut broken);
     check_registration(config, &mut broken);
+    check_accounts(config, &mut broken);
     check_internal(config, topology, &mut broken);
     if topology == Topology::Split {
         check_split(config, &mut broken);
@@ -119,8 +123,52 @@ fn check_values(config: &Config, broken: &mut Broken<'_>) {
     }
 }
 
+/// <https://spec.matrix.org/v1.19/client-server-api/#token-authenticated-registration>
+fn is_registration_token(token: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"._~-".contains(&c);
+    token.len() <= 64 && token.bytes().all(allowed)
+}
+
+fn check_accounts(config: &Config, broken: &mut Broken<'_>) {
+    let lifetimes = [
+        (
+            "accounts.access_token_lifetime_s",
+            config.accounts.access_token_lifetime_s,
+        ),
+        ("turn.lifetime_s", config.turn.lifetime_s),
+    ];
+    for (key, lifetime) in lifetimes {
+        if !LIFETIME_S.contains(&lifetime) {
+            let (start, end) = LIFETIME_S.into_inner();
+            broken.note(
+                &[key],
+                &format!("{key} is {lifetime}, but it has to be between {start} and {end}"),
+            );
+        }
+    }
+    let turn = &config.turn;
+    let has_user = !turn.username.is_empty() && !turn.password.is_empty();
+    if !turn.uris.is_empty() && turn.secret.is_empty() && !has_user {
+        let sentence = "turn.uris needs turn.secret_file, or turn.username and turn.password_file";
+        broken.note(&["turn.uris"], sentence);
+    }
+    let url = &config.discovery.public_base_url;
+    if !(url.is_empty() || url.starts_with("https://") || url.starts_with("http://")) {
+        let sentence = "discovery.public_base_url has to begin with https:// or http://";
+        broken.note(&["discovery.public_base_url"], sentence);
+    }
+}
+
 fn check_registration(config: &Config, broken: &mut Broken<'_>) {
     let registration = &config.registration;
+    let tokens = registration.tokens.reveal().split_whitespace();
+    if !tokens.clone().all(is_registration_token) {
+        let sentence = "a registration token has at most 64 of the characters A-Z, a-z, 0-9, and . _ ~ -";
+        broken.note(&["registration.tokens_file"], sentence);
+    }
+    if tokens.count() > 0 {
+        return;
+    }
     if registration.open && !config.listen.address.ip().is_loopback() && !registration.allow_open_without_verification {
         let sentence = format!(
             "registration.open lets anybody who reaches {} make accounts, and nothing verifies them: set registration.open = false, or set \

@@ -84,13 +84,31 @@ pub(super) fn merge(sources: &Sources) -> Result<(Config, Places), ConfigError> 
 enum EnvironmentSecret {
     Internal,
     Registration,
+    RegistrationTokens,
+    Turn,
+    TurnPassword,
 }
 
 impl EnvironmentSecret {
+    /// By the rest of the variable's name.
+    fn parse(rest: &str) -> Option<Self> {
+        match rest {
+            "INTERNAL__SECRET" => Some(Self::Internal),
+            "REGISTRATION__SHARED_SECRET" => Some(Self::Registration),
+            "REGISTRATION__TOKENS" => Some(Self::RegistrationTokens),
+            "TURN__SECRET" => Some(Self::Turn),
+            "TURN__PASSWORD" => Some(Self::TurnPassword),
+            _ => None,
+        }
+    }
+
     fn field(self, config: &mut Config) -> &mut Secret {
         match self {
             Self::Internal => &mut config.internal.secret,
             Self::Registration => &mut config.registration.shared_secret,
+            Self::RegistrationTokens => &mut config.registration.tokens,
+            Self::Turn => &mut config.turn.secret,
+            Self::TurnPassword => &mut config.turn.password,
         }
     }
 }
@@ -105,10 +123,8 @@ fn environment_key(name: &str) -> Result<Option<EnvironmentKey>, ConfigError> {
     let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
         return Ok(None);
     };
-    match rest {
-        "INTERNAL__SECRET" => return Ok(Some(EnvironmentKey::Secret(EnvironmentSecret::Internal))),
-        "REGISTRATION__SHARED_SECRET" => return Ok(Some(EnvironmentKey::Secret(EnvironmentSecret::Registration))),
-        _ => {}
+    if let Some(secret) = EnvironmentSecret::parse(rest) {
+        return Ok(Some(EnvironmentKey::Secret(secret)));
     }
     let path = rest.to_lowercase().replacen("__", ".", 1);
     match find_key(&path) {
@@ -120,22 +136,39 @@ fn environment_key(name: &str) -> Result<Option<EnvironmentKey>, ConfigError> {
 
 /// A file named on purpose wins over nothing, and a secret from the environment over a file.
 fn read_secret_files(config: &mut Config, places: &Places) -> Result<(), ConfigError> {
-    let read = |key: &'static str, path: &PathBuf| {
-        Secret::from_file(path).map_err(|source| ConfigError::SecretFile {
-            place: places.get(key).cloned().unwrap_or_default(),
-            key,
-            path: path.clone(),
-            source,
-        })
-    };
-    if config.internal.secret.is_empty() && config.internal.secret_file != PathBuf::new() {
-        config.internal.secret = read("internal.secret_file", &config.internal.secret_file)?;
-    }
-    if config.registration.shared_secret.is_empty() && config.registration.shared_secret_file != PathBuf::new() {
-        config.registration.shared_secret = read(
+    let files = [
+        (
+            EnvironmentSecret::Internal,
+            "internal.secret_file",
+            &config.internal.secret_file,
+        ),
+        (
+            EnvironmentSecret::Registration,
             "registration.shared_secret_file",
             &config.registration.shared_secret_file,
-        )?;
+        ),
+        (
+            EnvironmentSecret::RegistrationTokens,
+            "registration.tokens_file",
+            &config.registration.tokens_file,
+        ),
+        (EnvironmentSecret::Turn, "turn.secret_file", &config.turn.secret_file),
+        (
+            EnvironmentSecret::TurnPassword,
+            "turn.password_file",
+            &config.turn.password_file,
+        ),
+    ];
+    for (secret, key, path) in files.map(|(secret, key, path)| (secret, key, path.clone())) {
+        if !secret.field(config).is_empty() || path == PathBuf::new() {
+            continue;
+        }
+        *secret.field(config) = Secret::from_file(&path).map_err(|source| ConfigError::SecretFile {
+            place: places.get(key).cloned().unwrap_or_default(),
+            key,
+            path,
+            source,
+        })?;
     }
     Ok(())
 }

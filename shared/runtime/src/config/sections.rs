@@ -34,6 +34,12 @@ pub struct Config {
     pub redis: Redis,
     /// Who may make an account.
     pub registration: Registration,
+    /// What accounts are like.
+    pub accounts: Accounts,
+    /// The relay of calls.
+    pub turn: Turn,
+    /// What is told to whoever knows only the server's name.
+    pub discovery: Discovery,
     /// Defaults of new rooms, and what is allowed around rooms.
     pub rooms: Rooms,
     /// Whether people see who is online.
@@ -60,6 +66,8 @@ pub struct Config {
 pub struct Listen {
     /// An IP address and a port. Port 0 takes a free one, which the log names.
     pub address: SocketAddr,
+    /// Whether a reverse proxy stands in front, so that the last address in `X-Forwarded-For` is the client's. Without one, clients can write what they like there.
+    pub behind_proxy: bool,
 }
 
 /// What only the processes of this deployment and its operators reach.
@@ -112,6 +120,68 @@ pub struct Registration {
     /// Read from `shared_secret_file` or from the environment, never from the configuration file.
     #[serde(skip)]
     pub shared_secret: Secret,
+    /// Whether anybody may look around as a guest, without a name or a password.
+    pub guests: bool,
+    /// A file with one line: registration tokens, separated by spaces. Who shows one may make an account even while `open` is false,
+    /// and nobody may without one. Or set `PLEXUS_REGISTRATION__TOKENS`. Empty: there are none.
+    pub tokens_file: PathBuf,
+    /// Read from `tokens_file` or from the environment, never from the configuration file.
+    #[serde(skip)]
+    pub tokens: Secret,
+    /// A page with the terms that a new user agrees to. Empty: there are none.
+    pub terms_url: String,
+    /// What the terms are called.
+    pub terms_name: String,
+    /// Which version of the terms it is.
+    pub terms_version: String,
+}
+
+/// What accounts are like.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Accounts {
+    /// How long an access token is good for a client that knows how to refresh it, in seconds: 60 to 31536000.
+    pub access_token_lifetime_s: i64,
+    /// Whether a logged in client may get a token that logs another one in, once its user has given his password again.
+    pub login_tokens: bool,
+    /// Whether only users of this server see profiles; otherwise everybody does.
+    pub profiles_need_token: bool,
+}
+
+/// The relay of calls.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Turn {
+    /// Where it is: `["turn:turn.example.org?transport=udp"]`. Empty: there is none.
+    pub uris: Vec<String>,
+    /// A file with the secret that the relay shares with this server, from which each user's credentials are made. Or set `PLEXUS_TURN__SECRET`.
+    pub secret_file: PathBuf,
+    /// Read from `secret_file` or from the environment, never from the configuration file.
+    #[serde(skip)]
+    pub secret: Secret,
+    /// The name of the one user of a relay without such a secret.
+    pub username: String,
+    /// A file with that user's password. Or set `PLEXUS_TURN__PASSWORD`.
+    pub password_file: PathBuf,
+    /// Read from `password_file` or from the environment, never from the configuration file.
+    #[serde(skip)]
+    pub password: Secret,
+    /// How long credentials are good, in seconds: 60 to 31536000.
+    pub lifetime_s: i64,
+}
+
+/// What is told to whoever knows only the server's name.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Discovery {
+    /// Where clients connect, for `/.well-known/matrix/client`: `https://matrix.example.org`. Empty: that is not served here.
+    pub public_base_url: String,
+    /// Whom users write to for help, for `/.well-known/matrix/support`.
+    pub support_email: String,
+    /// Whom users talk to for help: a Matrix user id.
+    pub support_user_id: String,
+    /// A page where users find help.
+    pub support_page: String,
 }
 
 /// Defaults of new rooms, and what is allowed around rooms.
@@ -224,6 +294,9 @@ impl Default for Config {
             database: Database::default(),
             redis: Redis::default(),
             registration: Registration::default(),
+            accounts: Accounts::default(),
+            turn: Turn::default(),
+            discovery: Discovery::default(),
             rooms: Rooms::default(),
             presence: Presence::default(),
             user_directory: UserDirectory::default(),
@@ -241,6 +314,7 @@ impl Default for Listen {
     fn default() -> Self {
         Self {
             address: loopback(8008),
+            behind_proxy: false,
         }
     }
 }
@@ -273,6 +347,36 @@ impl Default for Registration {
             allow_open_without_verification: false,
             shared_secret_file: PathBuf::new(),
             shared_secret: Secret::default(),
+            guests: false,
+            tokens_file: PathBuf::new(),
+            tokens: Secret::default(),
+            terms_url: String::new(),
+            terms_name: "Terms of use".to_owned(),
+            terms_version: "1".to_owned(),
+        }
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            access_token_lifetime_s: 3600,
+            login_tokens: false,
+            profiles_need_token: false,
+        }
+    }
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self {
+            uris: Vec::new(),
+            secret_file: PathBuf::new(),
+            secret: Secret::default(),
+            username: String::new(),
+            password_file: PathBuf::new(),
+            password: Secret::default(),
+            lifetime_s: 86_400,
         }
     }
 }

@@ -29,6 +29,7 @@ fn event(version: RoomVersion, more: &Value) -> StoredEvent {
         state_key: None,
         state_before: NodeId::default(),
         room_root: NodeId::default(),
+        notifying: 0,
         redacted_by: None,
         transaction: None,
         body: Arc::new(body),

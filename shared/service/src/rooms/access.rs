@@ -145,6 +145,11 @@ impl<'a> Sights<'a> {
         }
     }
 
+    /// Who is asked for.
+    pub fn requester(&self) -> &'a Requester {
+        self.requester
+    }
+
     /// Whether the requester may see the event.
     pub async fn sees(&mut self, event: &StoredEvent) -> Result<bool, ServiceError> {
         Ok(self.judge(event).await?.is_some())

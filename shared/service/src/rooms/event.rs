@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plexus_storage::events::StoredEvent;
+use plexus_storage::{events::StoredEvent, rooms::RoomInfo};
 use ruma::{EventId, RoomId};
 
 use super::{
@@ -62,19 +62,43 @@ pub(super) async fn require_visible(
     sights.look(&event).await?.ok_or_else(not_found)
 }
 
+/// An event as the requester sees it, as JSON; none if he may not see it.
+pub(crate) async fn show(
+    ctx: &Ctx,
+    requester: &Requester,
+    room: &Arc<RoomInfo>,
+    event: &Arc<StoredEvent>,
+) -> Result<Option<Vec<u8>>, ServiceError> {
+    match view(ctx, requester, Arc::clone(room), now(ctx)).await? {
+        Some(view) => show_in(ctx, requester, &view, event).await,
+        None => Ok(None),
+    }
+}
+
 async fn write_one(
     ctx: &Ctx,
     requester: &Requester,
     view: &View,
     event: &Arc<StoredEvent>,
 ) -> Result<Vec<u8>, ServiceError> {
+    show_in(ctx, requester, view, event).await?.ok_or_else(not_found)
+}
+
+async fn show_in(
+    ctx: &Ctx,
+    requester: &Requester,
+    view: &View,
+    event: &Arc<StoredEvent>,
+) -> Result<Option<Vec<u8>>, ServiceError> {
     let mut sights = Sights::new(ctx, requester, view);
-    let seen = sights.look(event).await?.ok_or_else(not_found)?;
+    let Some(seen) = sights.look(event).await? else {
+        return Ok(None);
+    };
     let (style, seen) = (Style::default(), [seen]);
     let remarks = Remarks::read(ctx, requester, &mut sights, style, &seen, Some(view.up_to)).await?;
     let mut out = Vec::with_capacity(event.body.json().len() + 256);
     remarks.write(ctx, requester, style, &seen[0], &mut out);
-    Ok(out)
+    Ok(Some(out))
 }
 
 fn not_found() -> ServiceError {

@@ -4,7 +4,7 @@ use plexus_proto::{self as proto, change_membership::Action, command::Kind};
 use ruma::{RoomId, UserId};
 use serde_json::{Map, Value};
 
-use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command};
+use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command, users::carry_over::carry_over};
 
 /// Most bytes of a reason.
 const REASON_BYTES_MAX: usize = 4096;
@@ -66,6 +66,9 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
     ctx.replica
         .run(command(requester, &endpoint, transaction.as_deref(), kind))
         .await?;
+    if change.action == Action::Join {
+        carry_over(ctx, requester, change.room_id).await?;
+    }
     Ok(())
 }
 

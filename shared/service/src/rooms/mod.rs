@@ -2,14 +2,15 @@
 
 pub mod access;
 pub mod aggregate;
-pub mod context;
 pub mod aliases;
+pub mod context;
 pub mod create;
 pub mod directory;
 pub mod event;
 pub mod hierarchy;
 pub mod membership;
 pub mod messages;
+pub mod mutual;
 mod page;
 pub mod present;
 pub mod receipts;
@@ -17,8 +18,8 @@ pub mod relations;
 pub mod send;
 mod standing;
 pub mod state;
+pub mod summary;
 pub mod threads;
 pub mod timestamp;
-pub mod summary;
 pub mod typing;
 pub mod upgrade;

@@ -11,7 +11,7 @@ use plexus_core::{
 use plexus_storage::events::{Direction, EVENTS_PER_PAGE_MAX, StoredEvent};
 
 use super::access::{Seen, Sights, View};
-use crate::{Ctx, ServiceError, tokens};
+use crate::{Ctx, ServiceError, tokens, users::ignored::ignored_by};
 
 /// Events of a page whose client asks for no number.
 pub(super) const LIMIT_DEFAULT: usize = 10;
@@ -124,6 +124,7 @@ pub(super) async fn collect(
     } else {
         limit
     };
+    let ignored = ignored_by(ctx, sights.requester().user).await?;
     for _ in 0..READS_MAX {
         let read = ctx.store.page(view.room.nid, place, range.direction, read_max).await?;
         let was_short = read.len() < read_max;
@@ -137,7 +138,11 @@ pub(super) async fn collect(
                 Direction::Backward => order - 1,
                 Direction::Forward => order,
             };
-            if wanted && let Some(seen) = sights.look(event).await? {
+            let is_ignored = event.state_key.is_none() && ignored.contains(event.body.sender());
+            if wanted
+                && !is_ignored
+                && let Some(seen) = sights.look(event).await?
+            {
                 page.events.push(seen);
                 if page.events.len() == limit {
                     page.end = Some(place);

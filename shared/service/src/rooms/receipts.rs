@@ -46,3 +46,20 @@ fn code(kind: ReceiptKind) -> i64 {
         ReceiptKind::ReadPrivate => 2,
     }
 }
+
+/// Moves the requester's marker of what he has read of the room.
+pub async fn set_fully_read(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<(), ServiceError> {
+    access::require_joined(ctx, requester, room_id).await?;
+    let command = proto::SetFullyRead {
+        user_id: requester.user_id.to_string(),
+        room_id: room_id.to_string(),
+        event_id: event_id.to_string(),
+    };
+    ctx.replica.run(new_command(Kind::SetFullyRead(command))).await?;
+    Ok(())
+}

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Ctx, Requester, ServiceError,
     ids::{new_command, random_text},
+    users::carry_over::carry_over,
 };
 
 /// Replaces a room by one of another version, and names that.
@@ -38,5 +39,7 @@ pub async fn upgrade_room(
     let room_id = result
         .room_id
         .ok_or_else(|| ServiceError::internal("the master named no room"))?;
-    RoomId::parse(room_id).map_err(ServiceError::internal)
+    let room_id = RoomId::parse(room_id).map_err(ServiceError::internal)?;
+    carry_over(ctx, requester, &room_id).await?;
+    Ok(room_id)
 }

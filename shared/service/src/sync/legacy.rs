@@ -16,23 +16,22 @@ pub use self::{
     room::get_room_initial_sync,
     stream::{EventsRequest, get_events, open_stream},
 };
-use super::scope::{Effort, Scope, Window};
-use crate::{Ctx, Requester};
+use super::scope::{Scope, Window};
+use crate::{Ctx, Requester, ServiceError};
 use plexus_core::filter::Filter;
 
 /// How many events are told of a room, or by the stream, if the client does not say.
 pub const LIMIT_DEFAULT: usize = 10;
 
 /// An answer up to now: whole, or of what came after a window's beginning. State is told as it is at the end.
-fn scope<'a>(ctx: &'a Ctx, requester: &'a Requester, filter: &'a Filter, window: Window) -> Scope<'a> {
-    Scope {
-        ctx,
-        requester,
-        filter,
-        full_state: window.since.is_none(),
+async fn scope<'a>(
+    ctx: &'a Ctx,
+    requester: &'a Requester,
+    filter: &'a Filter,
+    window: Window,
+) -> Result<Scope<'a>, ServiceError> {
+    Ok(Scope {
         state_after: true,
-        now_ms: ctx.clock.now_ms(),
-        window,
-        effort: Effort::default(),
-    }
+        ..Scope::new(ctx, requester, filter, window).await?
+    })
 }

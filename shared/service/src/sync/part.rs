@@ -37,6 +37,8 @@ pub(super) struct Part<'a> {
     pub(super) ephemeral: Vec<u8>,
     pub(super) account_data: Vec<u8>,
     pub(super) unread: Vec<u8>,
+    /// Whether the user has read something.
+    has_read: bool,
 }
 
 /// What is known of the user's own membership at an event.
@@ -58,7 +60,11 @@ impl Part<'_> {
     /// Whether there is anything to tell of a room that the device knows.
     pub(super) fn has_news(&self, state: &[u8]) -> bool {
         let has_events = !self.timeline.events.is_empty() || self.timeline.limited || !state.is_empty();
-        has_events || self.summary.is_some() || !self.ephemeral.is_empty() || !self.account_data.is_empty()
+        has_events
+            || self.has_read
+            || self.summary.is_some()
+            || !self.ephemeral.is_empty()
+            || !self.account_data.is_empty()
     }
 
     /// The events of the state part, those that have been loaded.
@@ -117,6 +123,7 @@ pub(super) async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part
         ephemeral: Vec::new(),
         account_data: Vec::new(),
         unread: Vec::new(),
+        has_read: false,
     };
     if matches!(visit.kind, VisitKind::Invited | VisitKind::Knocked) {
         part.state = stripped::collect(scope, visit).await?;
@@ -126,7 +133,7 @@ pub(super) async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part
     if matches!(visit.kind, VisitKind::Joined | VisitKind::NewlyJoined) {
         part.summary = summary::summarize(scope, visit, &part.timeline).await?;
         ephemeral::write(scope, visit, &mut part.ephemeral).await?;
-        unread::write(scope, visit, &mut part.unread).await?;
+        part.has_read = unread::write(scope, visit, &mut part.unread).await?;
     }
     if visit.kind != VisitKind::NeverIn {
         account_data::write_of_room(scope, visit, &mut part.account_data).await?;

@@ -196,7 +196,8 @@ async fn scan(
         scope.effort.spend(read.len()).await;
         for event in read {
             up_to = event.position - 1;
-            if !is_wanted(filter, &event) {
+            let is_ignored = event.state_key.is_none() && scope.ignored.contains(event.body.sender());
+            if is_ignored || !is_wanted(filter, &event) {
                 continue;
             }
             let Some(event) = look(scope, &mut sights, range, view.root, event).await? else {

@@ -84,6 +84,7 @@ fn touched(scope: &Scope<'_>) -> Option<Vec<RoomNid>> {
         Typing::After(told) => rooms.extend(scope.ctx.store.rooms_typed(told)?),
         Typing::Current | Typing::All => return None,
     }
+    rooms.extend(scope.account_data.rooms());
     rooms.sort_unstable();
     rooms.dedup();
     Some(rooms)
@@ -96,9 +97,10 @@ async fn kind(scope: &Scope<'_>, room: RoomNid, member: RoomMembership) -> Resul
         Membership::Join if !is_news => Ok(may_have_news(scope, room).then_some(VisitKind::Joined)),
         Membership::Join if was_joined_all_along(scope, room, member).await? => Ok(Some(VisitKind::Joined)),
         Membership::Join => Ok(Some(VisitKind::NewlyJoined)),
+        Membership::Invite if is_from_ignored(scope, member).await? => Ok(None),
         Membership::Invite => Ok((is_news || scope.full_state).then_some(VisitKind::Invited)),
         Membership::Knock => Ok((is_news || scope.full_state).then_some(VisitKind::Knocked)),
-        Membership::Leave | Membership::Ban if is_told_as_left(scope, is_news, member.forgotten) => {
+        Membership::Leave | Membership::Ban if is_told_as_left(scope, member, is_news) => {
             left(scope, room, member).await.map(Some)
         }
         Membership::Leave | Membership::Ban => Ok(None),
@@ -107,7 +109,7 @@ async fn kind(scope: &Scope<'_>, room: RoomNid, member: RoomMembership) -> Resul
 
 /// Whether anything has happened in a room the user has been in all along. Nothing is loaded to find out: this is asked for each of his rooms.
 fn may_have_news(scope: &Scope<'_>, room: RoomNid) -> bool {
-    if scope.full_state || scope.ctx.store.last_change(room) > scope.window.after() {
+    if scope.full_state || scope.ctx.store.last_change(room) > scope.window.after() || scope.account_data.has(room) {
         return true;
     }
     match scope.window.typing() {
@@ -118,10 +120,22 @@ fn may_have_news(scope: &Scope<'_>, room: RoomNid) -> bool {
     }
 }
 
-/// Whether a room that the user is not in any more is told of. That he has left one is news to his other devices though he has forgotten it since.
-fn is_told_as_left(scope: &Scope<'_>, is_news: bool, is_forgotten: bool) -> bool {
-    let asks_for_all = scope.full_state && scope.filter.room.include_leave && !is_forgotten;
-    asks_for_all || is_news && scope.window.since.is_some()
+/// Whether an invitation is from somebody the user does not want to hear.
+async fn is_from_ignored(scope: &Scope<'_>, invite: RoomMembership) -> Result<bool, ServiceError> {
+    if scope.ignored.is_empty() {
+        return Ok(false);
+    }
+    let event = scope.ctx.store.event(invite.event).await?;
+    Ok(event.is_some_and(|event| scope.ignored.contains(event.body.sender())))
+}
+
+fn is_told_as_left(scope: &Scope<'_>, member: RoomMembership, is_news: bool) -> bool {
+    // A device that still shows a forgotten room as joined has to learn that it is not.
+    let is_archived = scope.filter.room.include_leave && !member.forgotten;
+    match scope.window.since {
+        Some(_) => is_news || scope.full_state && is_archived,
+        None => is_archived,
+    }
 }
 
 /// Whether the user, who is joined, was so at every place since the device was last told something.

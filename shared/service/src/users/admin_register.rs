@@ -51,9 +51,10 @@ pub async fn register_with_secret(
     check_available(ctx, &user_id).await?;
     let account = NewAccount {
         user_id: user_id.clone(),
-        password: Some(registration.password),
+        password_hash: Some(ctx.passwords.hash(registration.password).await?),
         admin: registration.admin,
         guest: false,
+        upgrades_guest: false,
         display_name: registration.display_name,
         session: Some(DeviceWish::default()),
     };

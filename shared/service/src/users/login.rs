@@ -1,4 +1,4 @@
-//! Logging in with a password.
+//! Logging in: with a password, or with a token.
 
 use std::sync::Arc;
 
@@ -7,8 +7,12 @@ use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::sessions::{DeviceWish, NewSession, create_session};
-use crate::{Ctx, ServiceError, error::Refusal};
+use super::{
+    sessions::{DeviceWish, NewSession, create_session},
+    tickets::{self, Kind},
+    uia,
+};
+use crate::{Ctx, Requester, ServiceError, error::Refusal};
 
 /// Who a client says the user is: <https://spec.matrix.org/v1.19/client-server-api/#identifier-types>, and the keys that did the same before them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -73,14 +77,51 @@ pub async fn log_in_with_password(
     let (Some(user_id), Some(account), true) = (user_id, account, right) else {
         return Err(ServiceError::forbidden("wrong user name or password"));
     };
-    if account.deactivated {
-        return Err(ServiceError::refused(
-            Refusal::UserDeactivated,
-            "the account has been deactivated",
-        ));
-    }
+    check_open(&account)?;
     let session = create_session(ctx, &user_id, wish).await?;
     Ok((user_id, session))
+}
+
+/// Gives somebody who has proved that it is he another way to log in: a token, good once and soon. With how long it is good.
+pub async fn give_login_token(
+    ctx: &Ctx,
+    requester: &Requester,
+    auth: Option<&Value>,
+) -> Result<(String, i64), ServiceError> {
+    if !ctx.config.accounts.login_tokens {
+        return Err(ServiceError::refused(
+            Refusal::Unrecognized,
+            "there are no login tokens here",
+        ));
+    }
+    uia::authorize(ctx, requester, auth, "POST /login/get_token").await?;
+    let token = tickets::give(ctx, Kind::Login, &requester.user_id).await?;
+    Ok((token, Kind::Login.ttl_ms()))
+}
+
+/// Opens a session for a login token, which is used up now.
+pub async fn log_in_with_token(
+    ctx: &Ctx,
+    token: &str,
+    wish: DeviceWish,
+) -> Result<(OwnedUserId, NewSession), ServiceError> {
+    let refused = || ServiceError::forbidden("the login token is not known, or used, or too old");
+    let user_id: OwnedUserId = tickets::take(ctx, Kind::Login, token).await?.ok_or_else(refused)?;
+    let account = find_account(ctx, &user_id).await?.ok_or_else(refused)?;
+    check_open(&account)?;
+    let session = create_session(ctx, &user_id, wish).await?;
+    Ok((user_id, session))
+}
+
+fn check_open(account: &Account) -> Result<(), ServiceError> {
+    if account.deactivated {
+        let why = "the account has been deactivated";
+        return Err(ServiceError::refused(Refusal::UserDeactivated, why));
+    }
+    if account.standing.locked {
+        return Err(ServiceError::Locked);
+    }
+    Ok(())
 }
 
 /// The id a user means by what he typed as his name, if it can be one of this server.

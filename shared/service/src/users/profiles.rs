@@ -12,17 +12,28 @@ use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::new_command};
 /// Most bytes of a whole profile, <https://spec.matrix.org/v1.19/client-server-api/#profiles>.
 const PROFILE_BYTES_MAX: usize = 64 * 1024;
 /// Most characters of a display name.
-const DISPLAY_NAME_CHARS_MAX: usize = 256;
-/// Most bytes of an avatar's URL.
-const AVATAR_URL_BYTES_MAX: usize = 1000;
+const DISPLAY_NAME_CHARS_MAX: usize = 100;
+/// Most characters of an avatar's URL.
+const AVATAR_URL_CHARS_MAX: usize = 1000;
 /// Most bytes of a field's name.
 const FIELD_NAME_BYTES_MAX: usize = 255;
 
 /// A user's whole profile. Users of other servers are not known here yet.
-pub async fn get_profile(ctx: &Ctx, user_id: &UserId) -> Result<Arc<Profile>, ServiceError> {
+pub async fn get_profile(
+    ctx: &Ctx,
+    requester: Option<&Requester>,
+    user_id: &UserId,
+) -> Result<Arc<Profile>, ServiceError> {
+    if requester.is_none() && ctx.config.accounts.profiles_need_token {
+        return Err(ServiceError::refused(
+            Refusal::MissingToken,
+            "profiles are shown to users only",
+        ));
+    }
     let unknown = || ServiceError::not_found("there is no profile of this user");
     let user = ctx.store.user_nid(user_id).await?.ok_or_else(unknown)?;
-    ctx.store.account(user).await?.ok_or_else(unknown)?;
+    let account = ctx.store.account(user).await?;
+    account.filter(|account| !account.deactivated).ok_or_else(unknown)?;
     Ok(ctx.store.profile(user).await?)
 }
 
@@ -43,10 +54,14 @@ pub async fn set_profile_field(
             "guests have a display name only",
         ));
     }
-    if field.is_empty() || field.len() > FIELD_NAME_BYTES_MAX {
-        return Err(ServiceError::invalid_param(
-            "the name of the field is empty or too long",
+    if field.len() > FIELD_NAME_BYTES_MAX {
+        return Err(ServiceError::refused(
+            Refusal::KeyTooLarge,
+            "the name of the field is too long",
         ));
+    }
+    if field.is_empty() {
+        return Err(ServiceError::invalid_param("the name of the field is empty"));
     }
     if let Some(value) = value {
         check_value(field, value)?;
@@ -77,7 +92,7 @@ fn check_value(field: &str, value: &RawValue) -> Result<(), ServiceError> {
     };
     let too_long = match field {
         "displayname" => text()?.chars().count() > DISPLAY_NAME_CHARS_MAX,
-        "avatar_url" => text()?.len() > AVATAR_URL_BYTES_MAX,
+        "avatar_url" => text()?.chars().count() > AVATAR_URL_CHARS_MAX,
         _ => false,
     };
     if too_long {

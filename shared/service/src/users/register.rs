@@ -17,23 +17,26 @@ const RANDOM_USERNAME_CHARS: usize = 12;
 #[derive(Debug)]
 pub struct NewAccount {
     pub user_id: OwnedUserId,
-    /// `None`: nobody can log in with a password.
-    pub password: Option<String>,
+    /// As [`Passwords`](super::passwords::Passwords) made it. `None`: nobody can log in with a password.
+    pub password_hash: Option<String>,
     pub admin: bool,
     /// Whether it is a guest's.
     pub guest: bool,
+    /// Whether it is there already, a guest's, and becomes a user's.
+    pub upgrades_guest: bool,
     /// The name in the profile; the localpart if there is none.
     pub display_name: Option<String>,
     /// The first session, if there is to be one.
     pub session: Option<DeviceWish>,
 }
 
-/// The user id for a name a client asked for, or for no name at all.
+/// The user id for a name a client asked for, in small letters, or for no name at all.
 ///
 /// <https://spec.matrix.org/v1.19/appendices/#user-identifiers>: new ids are of the strict grammar.
 pub fn choose_user_id(server_name: &ServerName, username: Option<&str>) -> Result<OwnedUserId, ServiceError> {
     let localpart = match username {
-        Some(username) => own_localpart(server_name, username)?.to_owned(),
+        // Capitals are another way to write the same name.
+        Some(username) => own_localpart(server_name, username)?.to_ascii_lowercase(),
         None => random_text(RANDOM_USERNAME_CHARS).to_ascii_lowercase(),
     };
     let invalid = |why: &str| ServiceError::refused(Refusal::InvalidUsername, why);
@@ -72,9 +75,10 @@ pub async fn check_available(ctx: &Ctx, user_id: &UserId) -> Result<(), ServiceE
     Ok(())
 }
 
-/// Refuses registration where it is not open to everybody.
+/// Refuses registration where it is open to nobody, not even to those with a token.
 pub fn check_open(ctx: &Ctx) -> Result<(), ServiceError> {
-    if ctx.config.registration.open {
+    let registration = &ctx.config.registration;
+    if registration.open || !registration.tokens.is_empty() {
         Ok(())
     } else {
         Err(ServiceError::forbidden("registration is not open"))
@@ -85,17 +89,14 @@ pub fn check_open(ctx: &Ctx) -> Result<(), ServiceError> {
 pub async fn create_account(ctx: &Ctx, account: NewAccount) -> Result<Option<NewSession>, ServiceError> {
     let NewAccount {
         user_id,
-        password,
+        password_hash,
         admin,
         guest,
+        upgrades_guest,
         display_name,
         session,
     } = account;
-    let password_hash = match password {
-        Some(password) => Some(ctx.passwords.hash(password).await?),
-        None => None,
-    };
-    let planned = session.map(plan_session).transpose()?;
+    let planned = session.map(|wish| plan_session(ctx, wish)).transpose()?;
     let (session, stored) = planned.map_or((None, None), |(session, stored)| (Some(session), Some(stored)));
     let display_name = display_name.unwrap_or_else(|| user_id.localpart().to_owned());
     let command = proto::Register {
@@ -103,6 +104,7 @@ pub async fn create_account(ctx: &Ctx, account: NewAccount) -> Result<Option<New
         password_hash,
         admin,
         guest,
+        upgrades_guest,
         session: stored,
         display_name,
         ..proto::Register::default()
@@ -120,19 +122,16 @@ pub async fn register_account(
 ) -> Result<OwnedUserId, ServiceError> {
     let user_id = choose_user_id(&ctx.config.server_name, Some(localpart))?;
     check_available(ctx, &user_id).await?;
-    let (password, display_name, session) = (Some(password), None, None);
-    create_account(
-        ctx,
-        NewAccount {
-            user_id: user_id.clone(),
-            password,
-            admin,
-            guest: false,
-            display_name,
-            session,
-        },
-    )
-    .await?;
+    let account = NewAccount {
+        user_id: user_id.clone(),
+        password_hash: Some(ctx.passwords.hash(password).await?),
+        admin,
+        guest: false,
+        upgrades_guest: false,
+        display_name: None,
+        session: None,
+    };
+    create_account(ctx, account).await?;
     Ok(user_id)
 }
 
@@ -147,10 +146,10 @@ mod tests {
         let choose = |name: &str| choose_user_id(server_name!("here"), Some(name)).map(String::from).ok();
         assert_eq!(choose("alice").as_deref(), Some("@alice:here"));
         assert_eq!(choose("@alice:here").as_deref(), Some("@alice:here"));
+        assert_eq!(choose("Alice").as_deref(), Some("@alice:here"));
         assert_eq!(choose("a.b_c=d-e/f+9").as_deref(), Some("@a.b_c=d-e/f+9:here"));
         for bad in [
             "",
-            "Alice",
             "a b",
             "_bridge",
             "@alice:there",

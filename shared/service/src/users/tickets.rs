@@ -16,6 +16,10 @@ pub(super) enum Kind {
     Interactive,
     /// A nonce of registration by shared secret.
     Nonce,
+    /// A token that logs another client in.
+    Login,
+    /// A token that shows another service who a user is.
+    OpenId,
 }
 
 impl Kind {
@@ -23,14 +27,18 @@ impl Kind {
         match self {
             Self::Interactive => "interactive",
             Self::Nonce => "nonce",
+            Self::Login => "login",
+            Self::OpenId => "openid",
         }
     }
 
     /// How long one is good.
-    const fn ttl_ms(self) -> i64 {
+    pub(super) const fn ttl_ms(self) -> i64 {
         match self {
             Self::Interactive => 15 * 60_000,
             Self::Nonce => 60_000,
+            Self::Login => 2 * 60_000,
+            Self::OpenId => 3_600_000,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use plexus_core::ids::UserNid;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     login::{self, Identifier},
@@ -68,7 +68,7 @@ pub(super) struct Session {
     user: Option<i64>,
     completed: Vec<Stage>,
     /// What the operation itself remembers from one request to the next.
-    pub(super) remembered: Map<String, Value>,
+    remembered: Value,
 }
 
 /// What has to be proved, and for what.
@@ -89,13 +89,13 @@ pub(super) struct Begun {
 
 impl Begun {
     /// What the operation remembers.
-    pub(super) fn remembered(&self) -> &Map<String, Value> {
+    pub(super) fn remembered(&self) -> &Value {
         &self.found.noted.remembered
     }
 
-    /// Remembers something more.
-    pub(super) async fn remember(&mut self, ctx: &Ctx, key: &str, value: Value) -> Result<(), ServiceError> {
-        self.found.noted.remembered.insert(key.to_owned(), value);
+    /// Remembers something else.
+    pub(super) async fn remember(&mut self, ctx: &Ctx, remembered: Value) -> Result<(), ServiceError> {
+        self.found.noted.remembered = remembered;
         tickets::renote(ctx, Kind::Interactive, &self.name, &mut self.found).await
     }
 }
@@ -117,7 +117,7 @@ pub async fn authorize(
         params: json!({}),
     };
     let begun = open(ctx, &demand, auth).await?;
-    let Some(begun) = proceed(ctx, &demand, auth, begun, Map::new()).await? else {
+    let Some(begun) = proceed(ctx, &demand, auth, begun, Value::Null).await? else {
         return Ok(());
     };
     let taken: Option<Session> = tickets::take(ctx, Kind::Interactive, &begun.name).await?;
@@ -147,7 +147,7 @@ pub(super) async fn proceed(
     demand: &Demand<'_>,
     auth: Option<&Value>,
     begun: Option<Begun>,
-    remembered: Map<String, Value>,
+    remembered: Value,
 ) -> Result<Option<Begun>, ServiceError> {
     let mut completed = begun
         .as_ref()
@@ -187,7 +187,7 @@ async fn keep(
     demand: &Demand<'_>,
     begun: Option<Begun>,
     completed: &[Stage],
-    remembered: Map<String, Value>,
+    remembered: Value,
 ) -> Result<Kept, ServiceError> {
     let done = demand.stages.iter().all(|stage| completed.contains(stage));
     if let Some(mut begun) = begun {

@@ -2,6 +2,7 @@
 
 mod ephemeral;
 mod filters;
+mod keys;
 mod large;
 mod lazy;
 mod leaving;
@@ -11,5 +12,6 @@ mod shapes;
 mod summaries;
 mod timelines;
 mod tokens;
+mod user_data;
 mod waiting;
 mod world;

@@ -1,6 +1,6 @@
 //! Who reads what of a room: pages, state, members, single events.
 
-use plexus_core::{filter::RoomEventFilter, ids::RoomNid, row::Membership};
+use plexus_core::{filter::PageFilter, ids::RoomNid, row::Membership};
 use plexus_service::{
     Requester, ServiceError,
     error::Refusal,
@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 use crate::world::World;
 
 fn page(direction: Direction, from: Option<&str>, limit: usize) -> PageRequest {
-    let (from, filter) = (from.map(str::to_owned), RoomEventFilter::default());
+    let (from, filter) = (from.map(str::to_owned), PageFilter::default());
     PageRequest {
         from,
         to: None,
@@ -158,7 +158,7 @@ async fn a_filter_picks_events_and_lazy_members_come_along() {
     }
     world.message(room, &bob, "found").await;
     let filter = br#"{"types": ["m.room.message"], "lazy_load_members": true, "limit": 5}"#;
-    let filter = RoomEventFilter::parse(filter).expect("a filter");
+    let filter = PageFilter::parse(filter).expect("a filter");
     let request = PageRequest {
         filter,
         limit: None,

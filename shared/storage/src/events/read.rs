@@ -66,7 +66,7 @@ impl Store {
             for chunk in missing.chunks(EVENTS_PER_QUERY_MAX) {
                 let sql = "-- events::events
                     SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                        transaction_device, transaction_id, json
+                        transaction_device, transaction_id, json, notifying
                     FROM events WHERE event_nid = ANY($1)";
                 let events = self.load_events(sql, &[Value::Ints(chunk.to_vec())]).await?;
                 loaded.extend(events.into_iter().map(|event| (event.nid, event)));
@@ -129,13 +129,13 @@ impl Store {
             Direction::Backward => {
                 "-- events::page_backward
                 SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                    transaction_device, transaction_id, json
+                    transaction_device, transaction_id, json, notifying
                 FROM events WHERE room_nid = $1 AND room_order <= $2 ORDER BY room_order DESC LIMIT $3"
             }
             Direction::Forward => {
                 "-- events::page_forward
                 SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                    transaction_device, transaction_id, json
+                    transaction_device, transaction_id, json, notifying
                 FROM events WHERE room_nid = $1 AND room_order > $2 ORDER BY room_order LIMIT $3"
             }
         };
@@ -153,7 +153,7 @@ impl Store {
     ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let sql = "-- events::events_between
             SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                transaction_device, transaction_id, json
+                transaction_device, transaction_id, json, notifying
             FROM events WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
             ORDER BY position DESC LIMIT $4";
         self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)])
@@ -170,7 +170,7 @@ impl Store {
     ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let sql = "-- events::events_after
             SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                transaction_device, transaction_id, json
+                transaction_device, transaction_id, json, notifying
             FROM events WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
             ORDER BY position LIMIT $4";
         self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)])
@@ -184,6 +184,26 @@ impl Store {
             ORDER BY position DESC LIMIT 1";
         let row = self.db().query_opt(sql, &[room.int(), up_to.int()]).await?;
         Ok(row.map(|row| row.int(0)).transpose()?.map(NodeId))
+    }
+
+    /// The newest event but for member events that a user has sent in (after, `up_to`], among the `looked_back` newest events there: its place, and how
+    /// many events had notified everybody by then.
+    pub async fn last_sent(
+        &self,
+        room: RoomNid,
+        sender: UserNid,
+        (after, up_to): (Sequence, Sequence),
+        looked_back: i64,
+    ) -> Result<Option<(Sequence, i64)>, StoreError> {
+        let sql = "-- events::last_sent
+            SELECT position, notifying FROM (SELECT position, sender_nid, state_key_nid, notifying FROM events
+                WHERE room_nid = $1 AND position > $2 AND position <= $3 ORDER BY position DESC LIMIT $5) AS recent
+            WHERE sender_nid = $4 AND state_key_nid IS NULL ORDER BY position DESC LIMIT 1";
+        let params = [room.int(), after.int(), up_to.int(), sender.int(), looked_back.int()];
+        let row = self.db().query_opt(sql, &params).await?;
+        Ok(row
+            .map(|row| Ok::<_, StoreError>((row.int(0)?, row.int(1)?)))
+            .transpose()?)
     }
 
     /// Reads whole rows, and keeps them.
@@ -228,6 +248,7 @@ fn read(row: &DbRow, room: &RoomInfo) -> Result<StoredEvent, StoreError> {
         state_key: row.opt_int(6)?.map(StateKeyNid),
         state_before: NodeId(row.int(7)?),
         room_root: NodeId(row.int(8)?),
+        notifying: row.int(13)?,
         redacted_by: row.opt_int(9)?.map(EventNid),
         transaction,
         body: Arc::new(body),

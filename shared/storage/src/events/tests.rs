@@ -23,6 +23,7 @@ pub(crate) fn message(position: Sequence) -> Arc<StoredEvent> {
         state_key: None,
         state_before: NodeId(position - 1),
         room_root: NodeId(position),
+        notifying: 0,
         redacted_by: None,
         transaction: None,
         body: Arc::new(body.expect("an event")),

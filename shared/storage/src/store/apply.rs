@@ -53,7 +53,11 @@ impl Store {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { .. } | Row::Room { .. } => caches.changes.reach(sequence),
+            Row::AccountData { user, room, kind } => {
+                caches.account_data.change(*user, *room, kind, sequence);
+                caches.changes.reach(sequence);
+            }
+            Row::Room { .. } => caches.changes.reach(sequence),
             Row::Forgotten { user, room } => {
                 caches.memberships.forget(*user, *room);
                 caches.changes.reach(sequence);

@@ -5,11 +5,16 @@
     reason = "a read that fails here has nobody to report to but the test's output"
 )]
 
+mod account_data;
 mod events;
+mod finding;
 mod model;
 mod plans;
+mod relations;
+mod rooms;
 mod sessions;
 mod state;
 mod support;
 mod tables;
+mod tickets;
 mod views;

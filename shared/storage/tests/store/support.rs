@@ -120,6 +120,13 @@ pub(crate) fn state_event(room: &RoomInfo, nid: i64, key: StateKeyNid, kind: &st
     }
 }
 
+/// A message that relates to the event numbered `parent`.
+pub(crate) fn pointing(room: &RoomInfo, nid: i64, parent: i64, rel_type: &str) -> NewEventRow {
+    let parent = event_id(room.version, parent);
+    let content = format!(r#"{{"m.relates_to":{{"event_id":"{parent}","key":"+1","rel_type":"{rel_type}"}}}}"#);
+    event(room, nid, "m.room.message", None, &content)
+}
+
 fn event(room: &RoomInfo, nid: i64, kind: &str, state_key: Option<&str>, content: &str) -> NewEventRow {
     let state_key = state_key.map_or_else(String::new, |key| format!(r#""state_key":"{key}","#));
     let json = format!(
@@ -136,6 +143,7 @@ fn event(room: &RoomInfo, nid: i64, kind: &str, state_key: Option<&str>, content
         state_key: None,
         state_before: NodeId(nid - 1),
         room_root: NodeId(nid),
+        notifying: nid,
         transaction: None,
         body: Arc::new(body.expect("an event")),
     }
@@ -162,6 +170,7 @@ pub(crate) fn event_row(event: &NewEventRow) -> EventRow {
         state_key: event.state_key,
         state_before: event.state_before,
         room_root: event.room_root,
+        notifying: event.notifying,
         membership: None,
         transaction: event.transaction.clone(),
         body: Some(Arc::clone(&event.body)),

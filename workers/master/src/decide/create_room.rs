@@ -58,7 +58,7 @@ pub(super) async fn create_room(
     }
     head.store(&mut change);
     if command.listed {
-        change.statements.push(room_directory::insert(head.info.nid));
+        change.statements.push(room_directory::update(head.info.nid, true));
         change.rows.push(Row::Room { room: head.info.nid });
     }
     if let Some(alias) = &command.alias {

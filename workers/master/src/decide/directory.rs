@@ -20,11 +20,7 @@ pub(super) async fn set_listed(leader: &Leader, command: &SetListed) -> Result<D
         .ok_or_else(|| not_found("There is no such room on this server"))?
         .nid;
     let mut change = ChangeSet::default();
-    change.statements.push(if command.listed {
-        room_directory::insert(room)
-    } else {
-        room_directory::delete(room)
-    });
+    change.statements.push(room_directory::update(room, command.listed));
     change.rows.push(Row::Room { room });
     Ok(Decision {
         change,

@@ -17,7 +17,7 @@ use plexus_storage::{
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, guests, head::PendingHead, redaction, relation};
+use super::{Decision, guests, head::PendingHead, notify::Notice, redaction, relation};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -182,6 +182,7 @@ async fn persist(
     body: &Arc<EventBody>,
     change: &mut ChangeSet,
 ) -> Result<(), CommandError> {
+    let notice = Notice::of(leader, head, body).await?;
     let nid = leader.interner.new_event();
     let sender = leader.interner.user(draft.sender).await?.with(&mut change.statements);
     let state_before = head.root;
@@ -212,6 +213,8 @@ async fn persist(
     };
     let state_key = state.as_ref().map(|(key, ..)| *key);
     head.advance(nid, body, state.map(|(_, inserted, next)| (inserted, next)));
+    head.notifying += i64::from(notice.notifies);
+    notice.persist(head, change);
     if let Some((_, membership)) = membership {
         head.count(was, membership);
     }
@@ -224,6 +227,7 @@ async fn persist(
         state_key,
         state_before,
         room_root: head.root,
+        notifying: head.notifying,
         transaction: draft.transaction.clone(),
         body: Arc::clone(body),
     };
@@ -237,6 +241,7 @@ async fn persist(
         state_key,
         state_before,
         room_root: head.root,
+        notifying: head.notifying,
         membership,
         transaction: draft.transaction.clone(),
         body: Some(Arc::clone(body)),

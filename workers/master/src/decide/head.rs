@@ -32,6 +32,8 @@ const OVERLAY_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct LaneState {
     head: Option<PendingHead>,
+    /// What a user's lane has set of his account data.
+    pub(super) account_data: super::account_data::Pending,
     /// In an alias's lane, whether the alias is there, once a Command of this turn has changed that.
     pub(super) alias: Option<bool>,
 }
@@ -59,6 +61,7 @@ impl LaneState {
         if let Some(head) = &mut self.head {
             head.trim();
         }
+        self.account_data.trim();
     }
 }
 
@@ -76,6 +79,8 @@ pub(super) struct PendingHead {
     pub(super) tips: Vec<Tip>,
     pub(super) depth: i64,
     pub(super) room_order: i64,
+    /// How many events notify everybody by the rules all users begin with.
+    pub(super) notifying: i64,
     pub(super) root: NodeId,
     pub(super) next_node: NodeId,
     joined: i64,
@@ -101,6 +106,7 @@ impl PendingHead {
             tips: Vec::new(),
             depth: 0,
             room_order: 0,
+            notifying: 0,
             root: NodeId(0),
             next_node: NodeId(1),
             joined: 0,
@@ -128,6 +134,7 @@ impl PendingHead {
             ..Self::empty(info)
         };
         for event in leader.store.events(&stored.extremities).await? {
+            head.notifying = head.notifying.max(event.notifying);
             head.tips.push(Tip {
                 nid: event.nid,
                 body: Arc::clone(&event.body),

@@ -20,8 +20,8 @@ use crate::{
 pub(super) async fn create_session(leader: &Leader, command: &CreateSession) -> Result<Decision, CommandError> {
     let user = local_account(leader, &command.user_id).await?;
     let session = command.session.as_ref().ok_or(CommandError::Malformed("no session"))?;
-    let mut decision = Decision::default();
     let device = device_id(&session.device_id)?;
+    let mut decision = Decision::default();
     end_tokens(&mut decision.change, user, &device);
     add_session(user, session, leader.clock.now_ms(), &mut decision.change)?;
     if leader.store.device(user, &device).await?.is_none() {

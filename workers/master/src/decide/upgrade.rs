@@ -286,8 +286,8 @@ async fn move_listing(
     let (from, to) = (old.info.nid, new.info.nid);
     change.statements.push(room_aliases::move_all(from, to));
     if leader.store.is_listed(from).await? {
-        change.statements.push(room_directory::delete(from));
-        change.statements.push(room_directory::insert(to));
+        change.statements.push(room_directory::update(from, false));
+        change.statements.push(room_directory::update(to, true));
     }
     change.rows.extend([Row::Room { room: from }, Row::Room { room: to }]);
     Ok(())

@@ -4,8 +4,8 @@ use plexus_core::room_version::RoomVersion;
 use ruma::{
     RoomVersionId,
     api::client::discovery::get_capabilities::v3::{
-        Capabilities, ChangePasswordCapability, GetLoginTokenCapability, Request, Response, RoomVersionStability,
-        RoomVersionsCapability, ThirdPartyIdChangesCapability,
+        AccountModerationCapability, Capabilities, ChangePasswordCapability, GetLoginTokenCapability, Request,
+        Response, RoomVersionStability, RoomVersionsCapability, ThirdPartyIdChangesCapability,
     },
 };
 
@@ -26,8 +26,14 @@ async fn handle(call: Call, _: Request) -> Result<Response, Error> {
     }
     let mut capabilities = Capabilities::new();
     capabilities.room_versions = RoomVersionsCapability::new(id(call.ctx().config.default_room_version)?, available);
-    capabilities.change_password = ChangePasswordCapability::new(false);
+    let (ctx, requester) = (call.ctx(), call.requester()?);
+    let account = ctx.store.account(requester.user).await.map_err(Error::internal)?;
+    let has_password = account.is_some_and(|account| account.password_hash.is_some());
+    capabilities.change_password = ChangePasswordCapability::new(has_password);
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
-    capabilities.get_login_token = GetLoginTokenCapability::new(false);
+    capabilities.get_login_token = GetLoginTokenCapability::new(ctx.config.accounts.login_tokens);
+    if requester.admin {
+        capabilities.account_moderation = AccountModerationCapability::new(true, true);
+    }
     Ok(Response::new(capabilities))
 }

@@ -13,7 +13,7 @@ pub(in crate::client) const ROUTE: Route =
 
 async fn handle(call: Call, _: Request) -> Result<Response, Error> {
     let requester = call.requester()?;
-    let mut response = Response::new(requester.user_id.clone(), false);
+    let mut response = Response::new(requester.user_id.clone(), requester.guest);
     response.device_id = Some(requester.device_id.clone());
     Ok(response)
 }

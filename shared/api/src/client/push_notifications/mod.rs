@@ -1,5 +1,6 @@
 //! Push notifications.
 
+pub(super) mod notifications;
 pub(super) mod push_rules;
 pub(super) mod pushers;
 pub(super) mod set_pusher;

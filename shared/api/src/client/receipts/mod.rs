@@ -1,3 +1,4 @@
 //! Receipts.
 
+pub(super) mod read_markers;
 pub(super) mod set;

@@ -15,6 +15,7 @@ pub(super) mod kick;
 pub(super) mod knock;
 pub(super) mod leave;
 pub(super) mod listed;
+pub(super) mod mutual;
 pub(super) mod public_rooms;
 pub(super) mod set_alias;
 pub(super) mod set_listed;

@@ -1,4 +1,9 @@
 //! The server's own administration, with the paths that tools know.
 
+pub(super) mod is_locked;
+pub(super) mod is_suspended;
+pub(super) mod lock;
 pub(super) mod register;
 pub(super) mod register_nonce;
+pub(super) mod suspend;
+pub(super) mod whois;

@@ -53,7 +53,7 @@ async fn handle(call: Call) -> Result<Reply, Error> {
     let reply = json!({
         "user_id": user_id,
         "home_server": user_id.server_name(),
-        "access_token": session.access_token,
+        "access_token": session.tokens.access_token,
         "device_id": session.device_id,
     });
     Ok(json_reply(reply.to_string()))

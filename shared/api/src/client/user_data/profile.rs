@@ -11,9 +11,9 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("profile", Auth::None, |call| Box::pin(typed_raw(call, handle)));
+    Route::of::<Request>("profile", Auth::Optional, |call| Box::pin(typed_raw(call, handle)));
 
 async fn handle(call: Call, request: Request) -> Result<Reply, Error> {
-    let profile = get_profile(call.ctx(), &request.user_id).await?;
+    let profile = get_profile(call.ctx(), call.requester.as_ref(), &request.user_id).await?;
     Ok(json_reply(serde_json::to_vec(&*profile).map_err(Error::internal)?))
 }

@@ -14,12 +14,12 @@ use crate::{
 };
 
 pub(in crate::client) const ROUTE: Route =
-    Route::of::<Request>("profile_field", Auth::None, |call| Box::pin(handle(call)));
+    Route::of::<Request>("profile_field", Auth::Optional, |call| Box::pin(handle(call)));
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let user_id: OwnedUserId = parse_path(&call, 0, "the user id")?;
     let field = call.path.get(1).map(String::as_str).unwrap_or_default();
-    let profile = get_profile(call.ctx(), &user_id).await?;
+    let profile = get_profile(call.ctx(), call.requester.as_ref(), &user_id).await?;
     // The two old fields are answered with an empty object where they are not set, as clients have always had it.
     let body = match profile.get(field) {
         Some(value) => serde_json::to_vec(&BTreeMap::from([(field, value)])).map_err(Error::internal)?,

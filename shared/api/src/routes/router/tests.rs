@@ -108,6 +108,8 @@ fn families_and_authentication_are_as_intended() {
         "login",
         "register",
         "register_available",
+        "alias",
+        "listed",
         "profile",
         "profile_field",
         "admin_register_nonce",

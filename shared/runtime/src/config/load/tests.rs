@@ -35,7 +35,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
     assert_eq!(
         error,
         "plexus.toml line 4: unknown key \"registration.opne\"; did you mean \"registration.open\"? Allowed in [registration]: open, \
-         allow_open_without_verification, shared_secret_file"
+         allow_open_without_verification, shared_secret_file, guests, tokens_file, terms_url, terms_name, terms_version"
     );
     let error = error_of("opne = true\n");
     assert!(error.contains("Allowed at the top: server_name, data_dir"), "{error}");

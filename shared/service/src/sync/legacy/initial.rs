@@ -31,7 +31,7 @@ pub async fn get_initial_sync(
     ctx.replica.head().await?;
     let _turn = ctx.turns.take(requester.user).await;
     let filter = filter(limit.min(ctx.config.sync.timeline_limit_max), archived)?;
-    let scope = scope(ctx, requester, &filter, Window::now(ctx, None));
+    let scope = scope(ctx, requester, &filter, Window::now(ctx, None)).await?;
     let end = scope.window.next(ctx, 0).to_string();
     let visits = visits::choose(&scope).await?;
     let (mut rooms, mut receipts) = (Vec::new(), Vec::new());

@@ -36,7 +36,7 @@ pub async fn get_room_initial_sync(
 ) -> Result<Vec<u8>, ServiceError> {
     ctx.replica.head().await?;
     let filter = Filter::parse(br#"{"room":{"ephemeral":{"types":["m.receipt"]}}}"#).map_err(ServiceError::internal)?;
-    let scope = scope(ctx, requester, &filter, Window::now(ctx, None));
+    let scope = scope(ctx, requester, &filter, Window::now(ctx, None)).await?;
     let view = view_room(ctx, requester, room_id).await?;
     let request = PageRequest {
         from: None,

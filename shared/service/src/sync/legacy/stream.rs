@@ -75,7 +75,7 @@ pub async fn get_events(ctx: &Ctx, requester: &Requester, request: &EventsReques
             Some(room_id) => Some(look_into(ctx, requester, room_id).await?),
             None => None,
         };
-        let scope = scope(ctx, requester, &filter, Window::now(ctx, Some(&since)));
+        let scope = scope(ctx, requester, &filter, Window::now(ctx, Some(&since))).await?;
         let (chunk, end) = collect(&scope, request.limit, looked_into.as_ref()).await?;
         let is_over = Instant::now() >= deadline;
         let is_outside = looked_into.is_some_and(|view| is_outside(&view));
@@ -226,6 +226,9 @@ async fn read(scope: &Scope<'_>, visit: &Arc<Visit>, limit: usize, told: &mut To
         let was_last = events.len() < limit;
         for event in events {
             after = event.position;
+            if event.state_key.is_none() && scope.ignored.contains(event.body.sender()) {
+                continue;
+            }
             let seen = match &mut sights {
                 _ if event.position > sees_all_after => Some(event),
                 Some(sights) => sights.look(&event).await?.map(|seen| seen.event),

@@ -68,6 +68,7 @@ struct Room {
     next_node: NodeId,
     nodes: HashMap<NodeId, Arc<Node>>,
     order: i64,
+    notifying: i64,
     prev: Vec<OwnedEventId>,
 }
 
@@ -95,8 +96,8 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
-            social: plexus_service::Social::default(),
             rooms: plexus_service::ctx::Rooms::default(),
+            social: plexus_service::Social::default(),
             accounts: plexus_service::ctx::Accounts::default(),
             generation: GENERATION.to_owned(),
             sync: plexus_service::SyncConfig::default(),
@@ -107,9 +108,12 @@ impl World {
             config: Arc::new(config),
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
+            user_memory: plexus_service::UserMemory::default(),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),
             syncs_told: plexus_service::presence::SyncsTold::default(),
+            derived: plexus_service::derived::Progress::default(),
+            searches: plexus_service::search::Searches::default(),
             turns: plexus_service::sync::Turns::default(),
         };
         Self {
@@ -169,6 +173,7 @@ impl World {
                 next_node: NodeId(1),
                 nodes,
                 order: 0,
+                notifying: 0,
                 prev: Vec::new(),
             },
         );
@@ -197,7 +202,7 @@ impl World {
     }
 
     /// Commits, and publishes to this process.
-    async fn commit(&mut self, rows: Vec<Row>, statements: Vec<Statement>) {
+    pub(crate) async fn commit(&mut self, rows: Vec<Row>, statements: Vec<Statement>) {
         self.ctx
             .store
             .db()

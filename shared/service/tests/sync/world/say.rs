@@ -5,15 +5,17 @@ use std::sync::Arc;
 use plexus_core::{
     event::{EventBody, NewEvent, SigningKey},
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
+    push_rules::Effect,
     row::{EventRow, Frame, Membership, ReceiptKind, ReceiptRow, Row, Transaction},
     state::{self, Node},
 };
 use plexus_replication::EPHEMERAL;
 use plexus_service::Requester;
 use plexus_storage::{
+    account_data,
     db::{Statement, Value},
     events::{self, NewEventRow},
-    forgotten_rooms, memberships, receipts, state_keys, state_nodes,
+    forgotten_rooms, highlights, memberships, receipts, state_keys, state_nodes,
 };
 use ruma::server_name;
 use serde_json::{Value as Json, value::to_raw_value};
@@ -147,6 +149,14 @@ impl World {
             statements.extend(new_nodes.iter().map(|(id, node)| state_nodes::insert(room, *id, node)));
         }
         let (room_root, order) = (here.root, here.order);
+        let effect = Effect::of(say.kind, say.state_key, body.content(), || false);
+        here.notifying += i64::from(effect.notifies);
+        let notifying = here.notifying;
+        for user in &effect.mentions {
+            let user = self.ctx.store.user_nid(user.as_str().try_into().expect("an id")).await;
+            let user = user.expect("the database answers");
+            statements.push(highlights::insert(room, user, Value::Int(position), !effect.notifies));
+        }
         let transaction = say.transaction.map(|(device, id)| {
             Arc::new(Transaction {
                 device: device.into(),
@@ -162,6 +172,7 @@ impl World {
             state_key,
             state_before,
             room_root,
+            notifying,
             transaction: transaction.clone(),
             body: Arc::clone(&body),
         };
@@ -177,6 +188,7 @@ impl World {
             state_key,
             state_before,
             room_root,
+            notifying,
             membership,
             transaction,
             body: Some(body),
@@ -249,6 +261,19 @@ impl World {
         let position = *self.head.lock().expect("not poisoned") + 1;
         let statement = forgotten_rooms::upsert(user.user, room, Value::Int(position));
         let row = Row::Forgotten { user: user.user, room };
+        self.commit(vec![row], vec![statement]).await;
+    }
+
+    /// Sets account data.
+    pub(crate) async fn account_data(&mut self, user: &Requester, room: Option<RoomNid>, kind: &str, content: Json) {
+        let position = *self.head.lock().expect("not poisoned") + 1;
+        let content = to_raw_value(&content).expect("JSON");
+        let statement = account_data::upsert(user.user, room, kind, Value::Int(position), &content);
+        let row = Row::AccountData {
+            user: user.user,
+            room,
+            kind: kind.to_owned(),
+        };
         self.commit(vec![row], vec![statement]).await;
     }
 

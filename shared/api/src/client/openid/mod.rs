@@ -1,0 +1,4 @@
+//! OpenID.
+
+pub(super) mod request_token;
+pub(super) mod user_info;

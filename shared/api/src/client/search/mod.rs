@@ -1,0 +1,3 @@
+//! Server-side search.
+
+pub(super) mod search;

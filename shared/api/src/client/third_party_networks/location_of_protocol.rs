@@ -1,0 +1,14 @@
+//! `GET /thirdparty/location/{protocol}`: rooms of a network.
+
+use ruma::api::client::thirdparty::get_location_for_protocol::v3::Request;
+
+use crate::{
+    call::Call,
+    error::Error,
+    routes::{Auth, Route},
+};
+
+pub(in crate::client) const ROUTE: Route =
+    Route::of::<Request>("third_party_location_of_protocol", Auth::User, |_: Call| {
+        Box::pin(async { Err(Error::not_found("there is no such protocol")) })
+    });

@@ -1,0 +1,13 @@
+//! `GET /thirdparty/protocol/{protocol}`: one of the networks.
+
+use ruma::api::client::thirdparty::get_protocol::v3::Request;
+
+use crate::{
+    call::Call,
+    error::Error,
+    routes::{Auth, Route},
+};
+
+pub(in crate::client) const ROUTE: Route = Route::of::<Request>("third_party_protocol", Auth::User, |_: Call| {
+    Box::pin(async { Err(Error::not_found("there is no such protocol")) })
+});

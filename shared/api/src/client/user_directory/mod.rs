@@ -1,0 +1,3 @@
+//! The user directory.
+
+pub(super) mod search;

@@ -1,0 +1,3 @@
+//! Voice over IP.
+
+pub(super) mod turn_server;

@@ -1,0 +1,420 @@
+//! People: who is there, finding them and what they said, saying that something is wrong.
+
+use std::sync::Arc;
+
+use plexus_tests::{Cluster, PATIENCE, User, encode, eventually, fresh_name};
+use serde_json::{Value, json};
+
+super::scenarios! {
+    those_who_share_a_room_see_who_is_there,
+    people_are_found_by_name,
+    messages_are_found,
+    what_was_redacted_left_or_never_seen_is_not_found,
+    something_wrong_is_reported,
+    shared_rooms_are_listed,
+}
+
+async fn those_who_share_a_room_see_who_is_there(cluster: Arc<Cluster>) {
+    let http = cluster.http();
+    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
+    let stranger = User::register(&http, "stranger").await;
+    let room = alice.create_public_room().await;
+    bob.join(&room).await;
+    let unseen = "&set_presence=offline";
+    let since = next_batch(&alice.sync(None, 0, unseen).await.ok());
+    // Who syncs is online, unless he wants it otherwise.
+    bob.sync(None, 0, "").await.ok();
+    let (event, since) = until_presence(&alice, since, &bob.id, "online").await;
+    assert!(event["content"]["last_active_ago"].as_u64().is_some(), "{event}");
+    assert_eq!(event["content"]["currently_active"], true, "{event}");
+    // What he says of himself arrives, and can be read at once.
+    say(&bob, "unavailable", Some("at lunch")).await;
+    let (event, since) = until_presence(&alice, since, &bob.id, "unavailable").await;
+    assert_eq!(event["content"]["status_msg"], "at lunch", "{event}");
+    let read = bob.http.get(&status_of(&bob)).await.ok();
+    assert_eq!(
+        (&read["presence"], &read["status_msg"]),
+        (&json!("unavailable"), &json!("at lunch"))
+    );
+    // What he does shows that he is back.
+    bob.say(&room, "back again").await;
+    let (_, since) = until_presence(&alice, since, &bob.id, "online").await;
+    say(&bob, "offline", None).await;
+    let (event, since) = until_presence(&alice, since, &bob.id, "offline").await;
+    assert!(event["content"].get("currently_active").is_none(), "{event}");
+    // Only they see it.
+    stranger
+        .http
+        .get(&status_of(&bob))
+        .await
+        .expect_error(403, "M_FORBIDDEN");
+    stranger
+        .http
+        .put(&status_of(&bob), &json!({"presence": "online"}))
+        .await
+        .expect_error(403, "M_FORBIDDEN");
+    let strange = json!({"presence": "dancing"});
+    bob.http
+        .put(&status_of(&bob), &strange)
+        .await
+        .expect_error(400, "M_INVALID_PARAM");
+    bob.sync(None, 0, "&set_presence=dancing")
+        .await
+        .expect_error(400, "M_INVALID_PARAM");
+    // A newcomer sees who is there, and is seen.
+    say(&bob, "online", None).await;
+    let (_, since) = until_presence(&alice, since, &bob.id, "online").await;
+    say(&stranger, "online", Some("new here")).await;
+    let before = next_batch(&stranger.sync(None, 0, unseen).await.ok());
+    stranger.join(&room).await;
+    until_presence(&stranger, before, &bob.id, "online").await;
+    until_presence(&alice, since, &stranger.id, "online").await;
+    let filter = encode(&json!({"presence": {"not_types": ["m.presence"]}}).to_string());
+    let whole = alice.sync(None, 0, &format!("{unseen}&filter={filter}")).await.ok();
+    assert!(whole.get("presence").is_none(), "{whole}");
+    let whole = alice.sync(None, 0, unseen).await.ok();
+    assert!(presence_of(&whole, &bob.id).is_some(), "{whole}");
+}
+
+fn status_of(user: &User) -> String {
+    format!("/_matrix/client/v3/presence/{}/status", encode(&user.id))
+}
+
+async fn say(user: &User, presence: &str, status_msg: Option<&str>) {
+    let body = json!({"presence": presence, "status_msg": status_msg});
+    user.http.put(&status_of(user), &body).await.ok();
+}
+
+fn presence_of<'a>(answer: &'a Value, user_id: &str) -> Option<&'a Value> {
+    let events = answer["presence"]["events"].as_array()?;
+    events.iter().find(|event| event["sender"] == user_id)
+}
+
+/// Syncs unseen until a user is told to be so.
+async fn until_presence(user: &User, since: String, of: &str, state: &str) -> (Value, String) {
+    let mut since = since;
+    let what = format!("{of} to be {state}");
+    for _ in 0..100 {
+        let answer = user.sync(Some(&since), 5_000, "&set_presence=offline").await.ok();
+        since = next_batch(&answer);
+        if let Some(event) = presence_of(&answer, of)
+            && event["content"]["presence"] == state
+        {
+            return (event.clone(), since);
+        }
+    }
+    panic!("100 syncs in vain for {what}");
+}
+
+fn next_batch(answer: &Value) -> String {
+    answer["next_batch"].as_str().expect("a token").to_owned()
+}
+
+async fn people_are_found_by_name(cluster: Arc<Cluster>) {
+    let http = cluster.http();
+    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
+    let searcher = User::register(&http, "searcher").await;
+    let word = fresh_name("Žofie").replace('-', "");
+    set_name(&alice, &format!("{word} Nováková")).await;
+    set_name(&bob, &format!("{word} Dvořák")).await;
+    let private = alice.create_room(&json!({"preset": "private_chat"})).await;
+    alice.invite(&private, &bob).await;
+    bob.join(&private).await;
+    until_found(&searcher, &word, &[]).await;
+    until_found(&alice, &word, &[&bob]).await;
+    // Without accents, in any case, only the beginnings of words.
+    let plain = word.replace('Ž', "z");
+    until_found(&bob, &format!("NOVAK {plain}"), &[&alice]).await;
+    until_found(&bob, "ovakova", &[]).await;
+    until_found(&bob, &alice.id, &[&alice]).await;
+    // A room that anybody may join shows who is in it, and a room that anybody may read.
+    let rules = |rule: &str| json!({"join_rule": rule});
+    set_state(&alice, &private, "m.room.join_rules", &rules("public")).await;
+    until_found(&searcher, &word, &[&bob, &alice]).await;
+    set_state(
+        &alice,
+        &private,
+        "m.room.history_visibility",
+        &json!({"history_visibility": "world_readable"}),
+    )
+    .await;
+    set_state(&alice, &private, "m.room.join_rules", &rules("invite")).await;
+    until_found(&searcher, &word, &[&bob, &alice]).await;
+    set_state(
+        &alice,
+        &private,
+        "m.room.history_visibility",
+        &json!({"history_visibility": "shared"}),
+    )
+    .await;
+    until_found(&searcher, &word, &[]).await;
+    // Leaving, and another name.
+    let public = bob.create_public_room().await;
+    until_found(&searcher, &word, &[&bob]).await;
+    let other = fresh_name("Quirin").replace('-', "");
+    set_name(&bob, &other).await;
+    until_found(&searcher, &other, &[&bob]).await;
+    until_found(&searcher, &word, &[]).await;
+    bob.act(&public, "leave", &json!({})).await.ok();
+    until_found(&searcher, &other, &[]).await;
+    let limited = json!({"search_term": "a", "limit": 0});
+    let answer = searcher.http.post(DIRECTORY, &limited).await.ok();
+    assert!(
+        answer["results"].as_array().is_some_and(|results| results.len() <= 1),
+        "{answer}"
+    );
+    searcher
+        .http
+        .post(DIRECTORY, &json!({}))
+        .await
+        .expect_error(400, "M_MISSING_PARAM");
+}
+
+const DIRECTORY: &str = "/_matrix/client/v3/user_directory/search";
+
+async fn set_name(user: &User, name: &str) {
+    let target = format!("/_matrix/client/v3/profile/{}/displayname", encode(&user.id));
+    user.http.put(&target, &json!({"displayname": name})).await.ok();
+}
+
+async fn set_state(user: &User, room: &str, kind: &str, content: &Value) {
+    let target = format!("/_matrix/client/v3/rooms/{}/state/{kind}/", encode(room));
+    user.http.put(&target, content).await.ok();
+}
+
+/// Searches until exactly these are found, in this order: what has just changed may not be known to every process yet.
+async fn until_found(user: &User, term: &str, wanted: &[&User]) {
+    let wanted: Vec<&str> = wanted.iter().map(|user| user.id.as_str()).collect();
+    eventually(PATIENCE, &format!("{term:?} to find {wanted:?}"), async || {
+        let answer = user.http.post(DIRECTORY, &json!({"search_term": term})).await.ok();
+        let results = answer["results"].as_array().expect("results").clone();
+        let found: Vec<&str> = results.iter().filter_map(|result| result["user_id"].as_str()).collect();
+        if found == wanted {
+            assert_eq!(answer["limited"], false);
+            Ok(())
+        } else {
+            Err(answer.to_string())
+        }
+    })
+    .await;
+}
+
+const SEARCH: &str = "/_matrix/client/v3/search";
+
+async fn search(user: &User, next_batch: Option<&str>, room_events: &Value) -> Value {
+    let target = next_batch.map_or(SEARCH.to_owned(), |token| {
+        format!("{SEARCH}?next_batch={}", encode(token))
+    });
+    let body = json!({"search_categories": {"room_events": room_events}});
+    user.http.post(&target, &body).await.ok()["search_categories"]["room_events"].clone()
+}
+
+fn found(answer: &Value) -> Vec<&str> {
+    let results = answer["results"].as_array().expect("results");
+    results
+        .iter()
+        .map(|result| result["result"]["event_id"].as_str().expect("an event id"))
+        .collect()
+}
+
+async fn messages_are_found(cluster: Arc<Cluster>) {
+    let http = cluster.http();
+    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
+    let word = fresh_name("ananas").replace('-', "");
+    let room = alice
+        .create_room(&json!({"preset": "public_chat", "name": format!("All about {word}")}))
+        .await;
+    let other = alice.create_public_room().await;
+    bob.join(&room).await;
+    let first = alice.say(&room, &format!("The first {word}!")).await;
+    let second = bob.say(&room, &format!("{} {word} {word}", word.to_uppercase())).await;
+    let third = alice.say(&other, &format!("{word} \u{0} \u{1f34d} elsewhere")).await;
+    for number in 0..3 {
+        alice.say(&room, &format!("after, {number}")).await;
+    }
+    // Found at once, whoever indexes; newest first.
+    let body = |more: Value| {
+        let mut body = json!({"search_term": word, "keys": ["content.body"], "order_by": "recent"});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        body
+    };
+    let answer = search(&alice, None, &body(json!({}))).await;
+    assert_eq!(found(&answer), [&third, &second, &first], "{answer}");
+    assert_eq!(
+        (&answer["count"], &answer["highlights"]),
+        (&json!(3), &json!([word])),
+        "{answer}"
+    );
+    assert!(answer.get("next_batch").is_none(), "{answer}");
+    let answer = search(&bob, None, &body(json!({}))).await;
+    assert_eq!(found(&answer), [&second, &first], "only his rooms: {answer}");
+    let named = search(&alice, None, &json!({"search_term": word, "keys": ["content.name"]})).await;
+    assert_eq!(named["results"][0]["result"]["type"], "m.room.name", "{named}");
+    let best = search(&alice, None, &json!({"search_term": word, "keys": ["content.body"]})).await;
+    assert_eq!(best["results"][0]["result"]["event_id"], json!(second), "{best}");
+    assert!(
+        best["results"][0]["rank"].as_f64() > best["results"][2]["rank"].as_f64(),
+        "{best}"
+    );
+    // One at a time, each of its group.
+    let one = body(json!({"filter": {"limit": 1}, "groupings": {"group_by": [{"key": "room_id"}, {"key": "sender"}]}}));
+    let answer = search(&alice, None, &one).await;
+    assert_eq!(found(&answer), [&third]);
+    assert_eq!(
+        answer["groups"]["room_id"][&other]["results"],
+        json!([third]),
+        "{answer}"
+    );
+    let of_alice = answer["groups"]["sender"][&alice.id]["next_batch"]
+        .as_str()
+        .expect("a token");
+    assert_eq!(found(&search(&alice, Some(of_alice), &one).await), [&first]);
+    let next = answer["next_batch"].as_str().expect("a token");
+    let answer = search(&alice, Some(next), &one).await;
+    assert_eq!(found(&answer), [&second]);
+    let last = search(&alice, answer["next_batch"].as_str(), &one).await;
+    assert_eq!(found(&last), [&first]);
+    assert!(last.get("next_batch").is_none(), "{last}");
+    // With what was around it, and the state.
+    let around = body(json!({
+        "filter": {"rooms": [room], "senders": [bob.id]},
+        "event_context": {"before_limit": 1, "after_limit": 2, "include_profile": true},
+        "include_state": true,
+    }));
+    let answer = search(&alice, None, &around).await;
+    assert_eq!(found(&answer), [&second], "{answer}");
+    let context = &answer["results"][0]["context"];
+    assert_eq!(context["events_before"][0]["event_id"], json!(first), "{context}");
+    assert_eq!(context["events_after"].as_array().map(Vec::len), Some(2), "{context}");
+    assert!(context["profile_info"][&bob.id]["displayname"].is_string(), "{context}");
+    let state = answer["state"][&room].as_array().expect("the state");
+    assert!(state.iter().any(|event| event["type"] == "m.room.create"), "{answer}");
+    let from = format!("&from={}", encode(context["start"].as_str().expect("a token")));
+    let page = alice.messages(&room, "b", &from).await.ok();
+    assert_ne!(
+        page["chunk"][0]["event_id"],
+        json!(first),
+        "the page goes on before the context: {page}"
+    );
+}
+
+async fn what_was_redacted_left_or_never_seen_is_not_found(cluster: Arc<Cluster>) {
+    let http = cluster.http();
+    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
+    let word = fresh_name("mango").replace('-', "");
+    let body = json!({"search_term": word, "order_by": "recent"});
+    let room = alice
+        .create_room(&json!({
+            "preset": "public_chat",
+            "initial_state": [{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}],
+        }))
+        .await;
+    alice.say(&room, &format!("{word} before he came")).await;
+    bob.join(&room).await;
+    let seen = alice.say(&room, &format!("{word} while he was there")).await;
+    bob.act(&room, "leave", &json!({})).await.ok();
+    alice.say(&room, &format!("{word} after he left")).await;
+    assert_eq!(found(&search(&bob, None, &body).await), [&seen]);
+    assert_eq!(found(&search(&alice, None, &body).await).len(), 3);
+    let redact = format!("/_matrix/client/v3/rooms/{}/redact/{}/x", encode(&room), encode(&seen));
+    alice.http.put(&redact, &json!({})).await.ok();
+    assert_eq!(found(&search(&bob, None, &body).await), [""; 0]);
+    assert_eq!(found(&search(&alice, None, &body).await).len(), 2);
+    let nothing = search(&alice, None, &json!({"search_term": "?!"})).await;
+    assert_eq!((found(&nothing).len(), &nothing["count"]), (0, &json!(0)));
+    alice
+        .http
+        .post(SEARCH, &json!({}))
+        .await
+        .expect_error(400, "M_MISSING_PARAM");
+    let no_order = json!({"search_categories": {"room_events": {"search_term": word, "order_by": "luck"}}});
+    alice
+        .http
+        .post(SEARCH, &no_order)
+        .await
+        .expect_error(400, "M_INVALID_PARAM");
+}
+
+async fn something_wrong_is_reported(cluster: Arc<Cluster>) {
+    let http = cluster.http();
+    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
+    let room = alice.create_public_room().await;
+    let said = alice.say(&room, "something bad").await;
+    let event = |event: &str| format!("/_matrix/client/v3/rooms/{}/report/{}", encode(&room), encode(event));
+    let reason = json!({"reason": "it is bad", "score": -100});
+    bob.http
+        .post(&event(&said), &reason)
+        .await
+        .expect_error(404, "M_NOT_FOUND");
+    bob.join(&room).await;
+    bob.http.post(&event(&said), &reason).await.ok();
+    bob.http.post(&event(&said), &json!({})).await.ok();
+    bob.http
+        .post(&event("$nothing"), &reason)
+        .await
+        .expect_error(404, "M_NOT_FOUND");
+    let score = json!({"score": "very bad"});
+    bob.http
+        .post(&event(&said), &score)
+        .await
+        .expect_error(400, "M_BAD_JSON");
+    let stranger = User::register(&http, "stranger").await;
+    let target = format!("/_matrix/client/v3/rooms/{}/report", encode(&room));
+    stranger.http.post(&target, &json!({"reason": ""})).await.ok();
+    let target = format!("/_matrix/client/v3/users/{}/report", encode(&alice.id));
+    stranger.http.post(&target, &json!({"reason": "rude"})).await.ok();
+    let long = json!({"reason": "x".repeat(20_000)});
+    stranger
+        .http
+        .post(&target, &long)
+        .await
+        .expect_error(413, "M_TOO_LARGE");
+    for nothing in ["rooms/!nothing:localhost", "users/@nobody:localhost"] {
+        let target = format!("/_matrix/client/v3/{nothing}/report");
+        stranger
+            .http
+            .post(&target, &json!({"reason": ""}))
+            .await
+            .expect_error(404, "M_NOT_FOUND");
+    }
+}
+
+async fn shared_rooms_are_listed(cluster: Arc<Cluster>) {
+    let http = cluster.http();
+    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
+    let mut shared = Vec::new();
+    for _ in 0..2 {
+        let room = alice.create_public_room().await;
+        bob.join(&room).await;
+        shared.push(room);
+    }
+    shared.sort();
+    alice.create_public_room().await;
+    let left = alice.create_public_room().await;
+    bob.join(&left).await;
+    bob.act(&left, "leave", &json!({})).await.ok();
+    for path in ["v1/mutual_rooms", "unstable/uk.half-shot.msc2666/user/mutual_rooms"] {
+        let with = |user: &str| format!("/_matrix/client/{path}?user_id={}", encode(user));
+        let answer = alice.http.get(&with(&bob.id)).await.ok();
+        assert_eq!(answer, json!({"joined": shared, "count": 2}));
+        let from = format!("{}&from={}", with(&bob.id), encode(&shared[0]));
+        assert_eq!(
+            alice.http.get(&from).await.ok(),
+            json!({"joined": [shared[1]], "count": 2})
+        );
+        let nobody = alice.http.get(&with("@nobody:localhost")).await.ok();
+        assert_eq!(nobody, json!({"joined": [], "count": 0}));
+        alice
+            .http
+            .get(&with(&alice.id))
+            .await
+            .expect_error(400, "M_INVALID_PARAM");
+        alice
+            .http
+            .get(&with("nobody"))
+            .await
+            .expect_error(400, "M_INVALID_PARAM");
+    }
+}

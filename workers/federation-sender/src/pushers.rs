@@ -1,0 +1,92 @@
+//! Tells push gateways of events.
+//!
+//! A pusher is like a device that syncs: it has a place in the log up to which it has been told, wakes when something happens in the user's rooms, and
+//! looks at what came after. Its place is stored, so a process that takes over goes on there; at worst the last notification is told twice.
+
+mod delivery;
+mod news;
+mod notification;
+mod worker;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use plexus_core::ids::UserNid;
+use plexus_storage::{
+    StoreError,
+    pushers::{Pusher, PusherKey},
+};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::SenderParts;
+
+/// How often the list of pushers is read again although nothing has been heard: the share of this process may have changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Users on one page of the list.
+const USERS_PER_PAGE: i64 = 1_000;
+
+/// A pusher that is being told.
+struct Running {
+    pusher: Pusher,
+    /// Ends the telling when it is dropped.
+    end: tokio_util::sync::DropGuard,
+}
+
+/// Keeps one task for each pusher that is this process's to tell.
+pub(crate) async fn run(parts: Arc<SenderParts>) {
+    let mut changed = parts.ctx.store.pushers_changed();
+    let mut running: HashMap<PusherKey, Running> = HashMap::new();
+    loop {
+        changed.mark_unchanged();
+        match list(&parts).await {
+            Ok(wanted) => follow(&parts, &mut running, wanted),
+            Err(error) => tracing::warn!(%error, "the pushers cannot be read"),
+        }
+        // Either will do: time, or a change.
+        let _ = timeout(LOOK_AGAIN, changed.changed()).await;
+    }
+}
+
+/// The pushers of this process's share.
+async fn list(parts: &SenderParts) -> Result<Vec<Pusher>, StoreError> {
+    let mut wanted = Vec::new();
+    let mut after = UserNid(0);
+    loop {
+        let page = parts.ctx.store.pushers_after(after, USERS_PER_PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok(wanted);
+        };
+        after = last.key.user;
+        wanted.extend(page.into_iter().filter(|pusher| (parts.share)(&share_name(&pusher.key))));
+    }
+}
+
+/// All pushers of a user go to one process: it has his rooms at hand.
+fn share_name(key: &PusherKey) -> String {
+    format!("pushers of {}", key.user.0)
+}
+
+/// Ends what is not wanted any more or has changed, and starts what is new.
+fn follow(parts: &Arc<SenderParts>, running: &mut HashMap<PusherKey, Running>, wanted: Vec<Pusher>) {
+    let mut kept = HashMap::with_capacity(wanted.len());
+    for pusher in wanted {
+        let same = running.remove(&pusher.key).filter(|running| running.pusher == pusher);
+        let entry = same.unwrap_or_else(|| start(parts, &pusher));
+        kept.insert(pusher.key, entry);
+    }
+    // Dropping what is left ends it.
+    *running = kept;
+}
+
+fn start(parts: &Arc<SenderParts>, pusher: &Pusher) -> Running {
+    let end = CancellationToken::new();
+    let telling = worker::run(Arc::clone(parts), pusher.clone());
+    let cancelled = end.clone();
+    parts.tasks.spawn(async move {
+        cancelled.run_until_cancelled_owned(telling).await;
+    });
+    Running {
+        pusher: pusher.clone(),
+        end: end.drop_guard(),
+    }
+}

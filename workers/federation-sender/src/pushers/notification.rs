@@ -1,0 +1,112 @@
+//! What a gateway is told.
+//!
+//! <https://spec.matrix.org/v1.19/push-gateway-api/#post_matrixpushv1notify>
+
+use bytes::Bytes;
+use http::Uri;
+use plexus_service::{Ctx, ServiceError, push::rules::Notice, push::unread};
+use plexus_storage::{events::StoredEvent, pushers::Pusher};
+use serde_json::{Map, Value, json};
+
+use super::worker::gateway;
+
+/// How a pusher wants to be told.
+#[derive(Debug)]
+pub(super) struct Format {
+    gateway: Uri,
+    /// Only which event it is, and the counts.
+    event_id_only: bool,
+    /// What the gateway is told of the pusher: its data without the address.
+    data: Map<String, Value>,
+}
+
+impl Format {
+    /// Reads the data of a pusher; none if no gateway can be told.
+    pub(super) fn of(pusher: &Pusher) -> Option<Self> {
+        let data: Value = serde_json::from_slice(&pusher.data).ok()?;
+        let gateway = gateway(&data)?;
+        let Value::Object(mut data) = data else { return None };
+        data.remove("url");
+        let event_id_only = data.get("format").and_then(Value::as_str) == Some("event_id_only");
+        Some(Self {
+            gateway,
+            event_id_only,
+            data,
+        })
+    }
+
+    pub(super) fn gateway(&self) -> &Uri {
+        &self.gateway
+    }
+}
+
+/// The body of the request.
+pub(super) async fn write(
+    ctx: &Ctx,
+    pusher: &Pusher,
+    format: &Format,
+    event: &StoredEvent,
+    notice: &Notice,
+) -> Result<Bytes, ServiceError> {
+    let unread = unread::rooms_with_unread(ctx, pusher.key.user).await?;
+    let mut notification = json!({
+        "event_id": event.body.event_id(),
+        "room_id": event.body.room_id(),
+        "counts": { "unread": unread },
+        "devices": [device(pusher, format, notice)],
+    });
+    if !format.event_id_only {
+        describe(ctx, pusher, event, notice, &mut notification).await?;
+    }
+    Ok(Bytes::from(json!({ "notification": notification }).to_string()))
+}
+
+fn device(pusher: &Pusher, format: &Format, notice: &Notice) -> Value {
+    let mut tweaks = Map::new();
+    if let Some(sound) = &notice.sound {
+        tweaks.insert("sound".to_owned(), json!(sound));
+    }
+    if notice.highlight {
+        tweaks.insert("highlight".to_owned(), json!(true));
+    }
+    json!({
+        "app_id": pusher.key.app_id,
+        "pushkey": pusher.key.pushkey,
+        "pushkey_ts": 0,
+        "data": format.data,
+        "tweaks": tweaks,
+    })
+}
+
+/// Adds what a person can be shown.
+async fn describe(
+    ctx: &Ctx,
+    pusher: &Pusher,
+    event: &StoredEvent,
+    notice: &Notice,
+    notification: &mut Value,
+) -> Result<(), ServiceError> {
+    let content: Value = serde_json::from_str(event.body.content().get()).map_err(ServiceError::internal)?;
+    notification["type"] = json!(event.body.kind());
+    notification["sender"] = json!(event.body.sender());
+    notification["content"] = content;
+    let is_urgent = notice.highlight || notice.sound.is_some() || event.body.kind() == "m.room.encrypted";
+    notification["prio"] = json!(if is_urgent { "high" } else { "low" });
+    let user_id = ctx.store.user_id(pusher.key.user).await?;
+    if event.body.kind() == "m.room.member" {
+        let is_target = event.body.state_key() == user_id.as_ref().map(|user_id| user_id.as_str());
+        notification["user_is_target"] = json!(is_target);
+    }
+    let state = [
+        ("room_name", "m.room.name", "", "name"),
+        ("room_alias", "m.room.canonical_alias", "", "alias"),
+        ("sender_display_name", "m.room.member", event.body.sender().as_str(), "displayname"),
+    ];
+    for (member, kind, state_key, field) in state {
+        let found = ctx.store.state_event(event.room, event.room_root, kind, state_key).await?;
+        if let Some(value) = found.and_then(|found| found.body.content_string(field)) {
+            notification[member] = json!(value);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! One pusher: from its place in the log to the end, and then whatever comes.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Uri;
+use plexus_core::{
+    position::{Sequence, WriterId},
+    row::Membership,
+};
+use plexus_service::{Ctx, ServiceError, push::rules};
+use plexus_storage::{StoreError, events::StoredEvent, pushers::Pusher};
+use tokio::time::sleep;
+
+use super::{
+    delivery::{Outcome, deliver},
+    news,
+    notification::{self, Format},
+};
+use crate::SenderParts;
+
+/// After how many places that told nothing the cursor is stored all the same: so much is looked at again after a restart.
+const CURSOR_LAG_MAX: Sequence = 10_000;
+/// How long to wait when the database or the log cannot be read.
+const FAULT_WAIT: Duration = Duration::from_secs(1);
+
+/// Tells one pusher of events until it is removed or the process ends.
+pub(super) async fn run(parts: Arc<SenderParts>, pusher: Pusher) {
+    let Some(format) = Format::of(&pusher) else {
+        tracing::warn!(user = pusher.key.user.0, "a pusher has no gateway that can be told");
+        return;
+    };
+    let mut telling = Telling {
+        parts: &parts,
+        pusher: &pusher,
+        format: &format,
+        told: 0,
+        stored: 0,
+    };
+    loop {
+        match telling.follow().await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(%error, user = pusher.key.user.0, "a pusher cannot go on");
+                sleep(FAULT_WAIT).await;
+            }
+        }
+    }
+}
+
+/// How far a pusher is.
+struct Telling<'a> {
+    parts: &'a SenderParts,
+    pusher: &'a Pusher,
+    format: &'a Format,
+    /// Everything up to here has been looked at.
+    told: Sequence,
+    /// What the database knows of that.
+    stored: Sequence,
+}
+
+impl Telling<'_> {
+    /// Goes on from the stored place. Returns once the pusher is gone.
+    async fn follow(&mut self) -> Result<(), ServiceError> {
+        let ctx = &self.parts.ctx;
+        let stored = ctx.store.pusher_cursor(&self.pusher.key).await?;
+        self.stored = stored.unwrap_or(self.pusher.position).max(self.pusher.position);
+        self.told = self.told.max(self.stored);
+        let mut listener = ctx.replica.listen(self.pusher.key.user, joined_rooms(ctx, self.pusher)).await?;
+        loop {
+            let up_to = ctx.replica.position().get(WriterId::MASTER);
+            for event in news::read(ctx, self.pusher.key.user, self.told, up_to).await? {
+                if self.tell(&event).await? == Outcome::Rejected {
+                    return Ok(());
+                }
+            }
+            self.told = self.told.max(up_to);
+            if self.told - self.stored > CURSOR_LAG_MAX {
+                self.store_place().await?;
+            }
+            listener.changed().await;
+        }
+    }
+
+    /// Tells of an event, if the user's rules want him to know of it.
+    async fn tell(&mut self, event: &StoredEvent) -> Result<Outcome, ServiceError> {
+        let ctx = &self.parts.ctx;
+        let Some(notice) = rules::notice(ctx, self.pusher.key.user, event).await? else {
+            return Ok(Outcome::Done);
+        };
+        let body = notification::write(ctx, self.pusher, self.format, event, &notice).await?;
+        let outcome = deliver(self.parts, &self.pusher.key, self.format.gateway(), body).await;
+        self.told = event.position;
+        self.store_place().await?;
+        Ok(outcome)
+    }
+
+    async fn store_place(&mut self) -> Result<(), StoreError> {
+        self.parts.ctx.store.move_pusher_cursor(&self.pusher.key, self.told).await?;
+        self.stored = self.told;
+        Ok(())
+    }
+}
+
+async fn joined_rooms(ctx: &Ctx, pusher: &Pusher) -> Result<Vec<plexus_core::ids::RoomNid>, StoreError> {
+    let rooms = ctx.store.user_rooms(pusher.key.user).await?;
+    Ok(rooms.with(Membership::Join).map(|(room, _)| room).collect())
+}
+
+/// A gateway's address.
+pub(super) fn gateway(data: &serde_json::Value) -> Option<Uri> {
+    data.get("url")?.as_str()?.parse().ok()
+}
