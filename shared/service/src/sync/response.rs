@@ -128,12 +128,12 @@ fn write_stripped(part: &Part<'_>, name: &str, state: &[u8], out: &mut Vec<u8>) 
 }
 
 fn write_room(scope: &Scope<'_>, part: &Part<'_>, state: &[u8], loaded: &Loaded, out: &mut Vec<u8>) {
-    // Some clients look for all lists where they are told of a room for the first time.
+    // Some clients look for this list where they are told of a room for the first time.
     let is_new = part.visit.kind == VisitKind::NewlyJoined;
     let state_name = if scope.state_after { "state_after" } else { "state" };
     open_room(part, out);
     for (name, events, is_always_there) in [
-        ("account_data", part.account_data.as_slice(), is_new),
+        ("account_data", part.account_data.as_slice(), false),
         ("ephemeral", part.ephemeral.as_slice(), is_new),
         (state_name, state, true),
     ] {
