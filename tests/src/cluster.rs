@@ -27,7 +27,7 @@ use crate::{
 pub enum Topology {
     /// `plexus serve`: every role in one process, on SQLite.
     AllInOne,
-    /// A master and its standby, two client-readers and two syncs, on PostgreSQL and Redis, behind nginx.
+    /// A master and its standby, two client-readers, two syncs and a media process, on PostgreSQL and Redis, behind nginx.
     Split,
 }
 
@@ -123,6 +123,7 @@ impl Cluster {
             start("reader2", "client-reader"),
             start("sync1", "sync"),
             start("sync2", "sync"),
+            start("media1", "media"),
         ];
         let nginx_ports = nginx::Ports {
             right: free_port(),
@@ -131,7 +132,16 @@ impl Cluster {
         let printed = run_plexus(&folder, &["routes", "--format", "nginx"]);
         let map = String::from_utf8(printed.stdout).expect("the map is text");
         let public = |at: &[usize]| at.iter().map(|at| members[*at].ports.public).collect::<Vec<_>>();
-        let configuration = nginx::configure(&folder, &map, &nginx_ports, &public(&[2, 3]), &public(&[4, 5]));
+        let configuration = nginx::configure(
+            &folder,
+            &map,
+            &nginx_ports,
+            &nginx::Members {
+                readers: public(&[2, 3]),
+                syncs: public(&[4, 5]),
+                media: public(&[6]),
+            },
+        );
         let nginx = Process::start(nginx_program(&folder, &configuration), Arc::clone(&watchdog));
         Self {
             topology: Topology::Split,
@@ -203,7 +213,10 @@ impl Cluster {
             for name in ["reader1", "reader2"] {
                 self.until_forwarded(name, "/_matrix/client/v3/sync").await;
             }
-            for name in ["sync1", "sync2"] {
+            for name in ["reader1", "reader2", "sync1", "sync2"] {
+                self.until_forwarded(name, "/_matrix/media/v3/config").await;
+            }
+            for name in ["sync1", "sync2", "media1"] {
                 self.until_forwarded(name, "/_matrix/client/v3/login").await;
             }
         }
@@ -282,7 +295,7 @@ impl Cluster {
 }
 
 fn common_configuration() -> &'static str {
-    "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n"
+    "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n[registration]\nguests = true\n"
 }
 
 /// Makes the signing key and the tables, as soon as PostgreSQL takes connections.

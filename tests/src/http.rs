@@ -74,6 +74,12 @@ impl Http {
         }
     }
 
+    /// The value of a header that every request gets.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(known, _)| known == name);
+        header.map(|(_, value)| value.as_str())
+    }
+
     /// Where requests go.
     pub fn url(&self) -> &str {
         &self.url
@@ -82,10 +88,10 @@ impl Http {
     /// Sends a request with any body.
     pub async fn try_send(&self, method: Method, target: &str, body: impl Into<Bytes>) -> Result<Answer, NoAnswer> {
         let request = format!("{method} {}{target}", self.url);
-        let mut builder = Request::builder()
-            .method(method)
-            .uri(format!("{}{target}", self.url))
-            .header(header::CONTENT_TYPE, "application/json");
+        let mut builder = Request::builder().method(method).uri(format!("{}{target}", self.url));
+        if !self.headers.iter().any(|(name, _)| name == "content-type") {
+            builder = builder.header(header::CONTENT_TYPE, "application/json");
+        }
         for (name, value) in &self.headers {
             builder = builder.header(name, value);
         }

@@ -5,6 +5,8 @@
 
 mod binary;
 mod cluster;
+mod compose;
+mod deployment;
 mod eventually;
 mod http;
 mod nginx;
@@ -22,6 +24,8 @@ mod watchdog;
 pub use self::{
     binary::{plexus, repository, run_plexus},
     cluster::{Cluster, Topology},
+    compose::{Compose, Service},
+    deployment::{Deployment, variable_names},
     eventually::{PATIENCE, eventually},
     http::{Answer, Http, NoAnswer},
     ports::free_port,

@@ -9,16 +9,24 @@ pub(crate) struct Ports {
     pub(crate) wrong: u16,
 }
 
+/// Where the processes of each role listen.
+#[derive(Debug)]
+pub(crate) struct Members {
+    pub(crate) readers: Vec<u16>,
+    pub(crate) syncs: Vec<u16>,
+    pub(crate) media: Vec<u16>,
+}
+
 /// Writes a configuration; the path comes back.
-pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, readers: &[u16], syncs: &[u16]) -> std::path::PathBuf {
+pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, members: &Members) -> std::path::PathBuf {
     let mut upstreams = String::new();
     let wanted = [
-        ("plexus_client", readers),
-        ("plexus_media", readers),
-        ("plexus_sync", syncs),
-        ("not_plexus_client", syncs),
-        ("not_plexus_media", syncs),
-        ("not_plexus_sync", readers),
+        ("plexus_client", &members.readers),
+        ("plexus_media", &members.media),
+        ("plexus_sync", &members.syncs),
+        ("not_plexus_client", &members.syncs),
+        ("not_plexus_media", &members.syncs),
+        ("not_plexus_sync", &members.readers),
     ];
     for (name, members) in wanted {
         write!(upstreams, "upstream {name} {{ hash $plexus_pin consistent;").expect("a string takes everything");
@@ -29,6 +37,24 @@ pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, readers: &[u16]
         upstreams.push_str(" }\n");
     }
     let Ports { right, wrong } = ports;
+    write(
+        folder,
+        &format!(
+            "client_max_body_size 0;
+proxy_http_version 1.1;
+proxy_read_timeout 120s;
+proxy_set_header Host $http_host;
+proxy_set_header X-Forwarded-For $remote_addr;
+{upstreams}{map}
+server {{ listen 127.0.0.1:{right}; location / {{ proxy_pass http://$plexus_upstream; }} }}
+server {{ listen 127.0.0.1:{wrong}; location / {{ proxy_pass http://not_$plexus_upstream; }} }}
+"
+        ),
+    )
+}
+
+/// Writes a configuration around what goes into its `http` section; the path comes back.
+pub(crate) fn write(folder: &Path, http: &str) -> std::path::PathBuf {
     let folder_name = folder.display();
     let text = format!(
         "daemon off;
@@ -43,15 +69,7 @@ proxy_temp_path {folder_name}/nginx-proxy;
 fastcgi_temp_path {folder_name}/nginx-fastcgi;
 uwsgi_temp_path {folder_name}/nginx-uwsgi;
 scgi_temp_path {folder_name}/nginx-scgi;
-client_max_body_size 0;
-proxy_http_version 1.1;
-proxy_read_timeout 120s;
-proxy_set_header Host $http_host;
-proxy_set_header X-Forwarded-For $remote_addr;
-{upstreams}{map}
-server {{ listen 127.0.0.1:{right}; location / {{ proxy_pass http://$plexus_upstream; }} }}
-server {{ listen 127.0.0.1:{wrong}; location / {{ proxy_pass http://not_$plexus_upstream; }} }}
-}}
+{http}}}
 ",
         // Workers as another user could not read the folder.
         user = if is_root() { "user root;\n" } else { "" },

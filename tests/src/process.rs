@@ -63,13 +63,22 @@ impl Process {
 
     /// The memory it occupies, in bytes.
     pub fn memory_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory it has occupied so far, in bytes.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> u64 {
         let pid = self
             .pid()
             .unwrap_or_else(|| panic!("{} is not running", self.program.name));
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells about processes");
         let line = status
             .lines()
-            .find(|line| line.starts_with("VmRSS:"))
+            .find(|line| line.starts_with(which))
             .expect("a process has memory");
         let kilobytes: u64 = line
             .split_whitespace()

@@ -76,7 +76,7 @@ pub(crate) fn nginx_program(folder: &Path, configuration: &Path) -> Program {
     helper_program(folder, "nginx", "nginx", &["-c", configuration])
 }
 
-fn helper_program(folder: &Path, name: &str, executable: &str, arguments: &[&str]) -> Program {
+pub(crate) fn helper_program(folder: &Path, name: &str, executable: &str, arguments: &[&str]) -> Program {
     let found = [
         "/usr/bin",
         "/usr/sbin",

@@ -73,6 +73,12 @@ impl User {
         }
     }
 
+    /// What his requests say in `Authorization`.
+    pub fn token(&self) -> String {
+        let token = self.http.header("authorization");
+        token.expect("a user is logged in").to_owned()
+    }
+
     /// The same device behind another address.
     #[must_use]
     pub fn at(&self, http: &Http) -> Self {

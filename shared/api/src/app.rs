@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::{
     forward::Targets,
     metrics::RouteMetrics,
-    routes::{Family, ROUTES, Route, Router},
+    routes::{BodyKind, Family, ROUTES, Route, Router},
 };
 
 /// A process as its HTTP threads see it. Shared by all of them.
@@ -97,6 +97,14 @@ impl App {
         let mut stopping = self.stopping.subscribe();
         // The sender lives in self, so that waiting cannot fail.
         let _known = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Most bytes of the body of a route's request.
+    pub(crate) fn body_cap(&self, route: &Route) -> usize {
+        match route.body {
+            BodyKind::Whole => route.body_cap,
+            BodyKind::File => usize::try_from(self.ctx.config.media.max_upload_bytes).unwrap_or(usize::MAX),
+        }
     }
 
     /// Whether a route's requests are handled here.

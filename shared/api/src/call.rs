@@ -8,7 +8,13 @@ use futures_util::future::LocalBoxFuture;
 use plexus_service::{Ctx, Requester};
 use ruma::api::{IncomingRequest, OutgoingResponse, OutgoingResponseExt as _};
 
-use crate::{app::App, error::Error, extract, http::Reply, routes::Route};
+use crate::{
+    app::App,
+    error::Error,
+    extract::{self, body::Payload},
+    http::Reply,
+    routes::Route,
+};
 
 /// What a handler is: from a request to a reply or an error.
 pub type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, Error>>;
@@ -18,8 +24,10 @@ pub type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, Error>>;
 pub struct Call {
     pub app: Arc<App>,
     pub route: &'static Route,
-    /// Head and body as they came in.
+    /// Head and body as they came in; the body is empty if the handler reads it itself.
     pub request: Request<Bytes>,
+    /// A body that the handler reads piece by piece: see [`BodyKind::File`](crate::routes::BodyKind::File).
+    pub payload: Option<Payload>,
     /// The variable segments of the path, decoded.
     pub path: Vec<String>,
     /// The transaction id at the path's end, for routes that say so.
@@ -39,6 +47,11 @@ impl Call {
     /// Who asks.
     pub fn requester(&self) -> Result<&Requester, Error> {
         self.requester.as_ref().ok_or_else(Error::missing_token)
+    }
+
+    /// One of the variable segments of the path, decoded.
+    pub fn segment(&self, index: usize) -> &str {
+        self.path.get(index).map(String::as_str).unwrap_or_default()
     }
 
     /// The query, without its question mark and not decoded.
@@ -68,5 +81,5 @@ pub async fn typed_raw<R: IncomingRequest>(
 /// A response of ruma's as a reply.
 pub fn reply(response: impl OutgoingResponse) -> Result<Reply, Error> {
     let response = response.try_into_http_response::<Vec<u8>>().map_err(Error::internal)?;
-    Ok(response.map(Bytes::from))
+    Ok(response.map(Into::into))
 }

@@ -8,6 +8,7 @@ use actix_web::{
     http::header::{HeaderName, HeaderValue},
     web,
 };
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
@@ -17,11 +18,14 @@ use crate::{
     app::{App, InFlight},
     call::Call,
     error::Error,
-    extract::{auth, body},
+    extract::{
+        auth,
+        body::{self, Payload},
+    },
     forward::{self, Forwarder},
-    http,
+    http::{self, Headers},
     metrics::RouteMetrics,
-    routes::{Found, Route},
+    routes::{BodyKind, Family, Found, Route},
 };
 
 /// Tells the client under which id the log has its request.
@@ -106,15 +110,27 @@ async fn run(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<http::Reply, Error> {
-    body::check_length(request, route.body_cap)?;
+    let body_cap = app.body_cap(route);
+    body::check_length(request, body_cap)?;
     let (requester, token_hash) = auth::authenticate(app, plane, route, request).await?.unzip();
-    let body = body::read(payload, route.body_cap).await?;
-    let request = http::request(request, method, body)?;
+    let payload = Payload::new(payload, body_cap);
+    let (body, payload) = match route.body {
+        BodyKind::Whole => (payload.read().await?, None),
+        BodyKind::File => (Bytes::new(), Some(payload)),
+    };
+    let is_head = request.method() == actix_web::http::Method::HEAD;
+    let headers = match route.family {
+        // Files have conditions and ranges.
+        Family::Media => Headers::All,
+        Family::Client | Family::Sync | Family::Federation | Family::Admin => Headers::ContentType,
+    };
+    let request = http::request(request, method, body, headers)?;
     let transaction = route.transaction.then(|| path.pop()).flatten();
     let call = Call {
         app: Arc::clone(app),
         route,
         request,
+        payload,
         path,
         transaction,
         requester,
@@ -122,7 +138,8 @@ async fn run(
     };
     // A panic, in ruma's parsers say, is one request's fault and must not cost its connection without a word.
     let handled = AssertUnwindSafe((route.handler)(call)).catch_unwind().await;
-    handled.unwrap_or_else(|_| Err(Error::internal("the handler panicked")))
+    let reply = handled.unwrap_or_else(|_| Err(Error::internal("the handler panicked")))?;
+    Ok(if is_head { http::without_pieces(reply) } else { reply })
 }
 
 fn answer(metrics: &RouteMetrics, started: Instant, result: Result<http::Reply, Error>) -> HttpResponse {

@@ -3,7 +3,6 @@
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use ::http::{HeaderValue, Method, StatusCode, header};
-use bytes::Bytes;
 use plexus_service::{ServiceError, error::Refusal};
 use serde_json::{Value, json};
 
@@ -22,6 +21,7 @@ pub static CATALOGUE: &[Code] = &[
     ALIAS_EXISTS,
     BAD_ALIAS,
     BAD_JSON,
+    CANNOT_OVERWRITE_MEDIA,
     DUPLICATE_ANNOTATION,
     FORBIDDEN,
     GUEST_ACCESS_FORBIDDEN,
@@ -36,11 +36,13 @@ pub static CATALOGUE: &[Code] = &[
     MISSING_TOKEN,
     NOT_FOUND,
     NOT_JSON,
+    NOT_YET_UPLOADED,
     PROFILE_TOO_LARGE,
     ROOM_IN_USE,
     SERVER_CONTROLLED,
     THREEPID_DENIED,
     TOO_LARGE,
+    TOO_SLOW,
     UNAVAILABLE,
     UNKNOWN,
     UNKNOWN_LOGIN_TYPE,
@@ -66,6 +68,7 @@ const BAD_JSON: Code = code(
     400,
     "the body is JSON of the wrong shape, or nested too deeply",
 );
+const CANNOT_OVERWRITE_MEDIA: Code = code("M_CANNOT_OVERWRITE_MEDIA", 409, "the media id has a file already");
 const DUPLICATE_ANNOTATION: Code = code(
     "M_DUPLICATE_ANNOTATION",
     400,
@@ -116,6 +119,11 @@ const MISSING_PARAM: Code = code("M_MISSING_PARAM", 400, "a parameter that is re
 const MISSING_TOKEN: Code = code("M_MISSING_TOKEN", 401, "the endpoint needs an access token");
 const NOT_FOUND: Code = code("M_NOT_FOUND", 404, "what the request names does not exist");
 const NOT_JSON: Code = code("M_NOT_JSON", 400, "the body is not JSON");
+const NOT_YET_UPLOADED: Code = code(
+    "M_NOT_YET_UPLOADED",
+    504,
+    "the media id was given out, and its file is still to come",
+);
 const PROFILE_TOO_LARGE: Code = code("M_PROFILE_TOO_LARGE", 400, "the profile would have more than 64 KiB");
 const ROOM_IN_USE: Code = code("M_ROOM_IN_USE", 400, "the id or the alias for the room is taken");
 const SERVER_CONTROLLED: Code = code(
@@ -129,6 +137,7 @@ const THREEPID_DENIED: Code = code(
     "e-mail addresses and phone numbers are not served",
 );
 const TOO_LARGE: Code = code("M_TOO_LARGE", 413, "the body, or the event made of it, is too large");
+const TOO_SLOW: Code = code("M_UNKNOWN", 408, "the body arrives too slowly");
 const UNAVAILABLE: Code = code(
     "M_UNKNOWN",
     503,
@@ -142,7 +151,7 @@ const UNKNOWN: Code = code(
 const UNKNOWN_LOGIN_TYPE: Code = code(
     "M_UNKNOWN",
     400,
-    "the login type is none of those that GET /login lists",
+    "the login type is none of those that GET /login lists, or the file is nothing that thumbnails are made of",
 );
 const UNKNOWN_TOKEN: Code = code("M_UNKNOWN_TOKEN", 401, "the access token is of no session");
 const UNRECOGNIZED_METHOD: Code = code("M_UNRECOGNIZED", 405, "the path exists, with other methods");
@@ -201,6 +210,10 @@ impl Error {
         Self::of(BAD_JSON, error)
     }
 
+    pub fn cannot_overwrite_media(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(CANNOT_OVERWRITE_MEDIA, error)
+    }
+
     pub fn forbidden(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(FORBIDDEN, error)
     }
@@ -250,6 +263,10 @@ impl Error {
         Self::of(NOT_JSON, error)
     }
 
+    pub fn not_yet_uploaded(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(NOT_YET_UPLOADED, error)
+    }
+
     pub fn profile_too_large(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(PROFILE_TOO_LARGE, error)
     }
@@ -266,6 +283,10 @@ impl Error {
         Self::of(TOO_LARGE, error)
     }
 
+    pub fn too_slow() -> Self {
+        Self::of(TOO_SLOW, "the body arrives too slowly")
+    }
+
     pub fn unavailable(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(UNAVAILABLE, error)
     }
@@ -280,6 +301,11 @@ impl Error {
 
     pub fn unknown_login_type() -> Self {
         Self::of(UNKNOWN_LOGIN_TYPE, "the login type is not supported")
+    }
+
+    /// No thumbnail can be made of a file; the errcode is the specification's.
+    pub fn no_picture(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(UNKNOWN_LOGIN_TYPE, error)
     }
 
     /// `soft_logout`: the session is still there, and a new token goes on with it.
@@ -356,7 +382,7 @@ impl Error {
             Body::Standard { errcode, error } => json!({"errcode": errcode, "error": error}),
             Body::Json(body) => body,
         };
-        let mut reply = Reply::new(Bytes::from(body.to_string()));
+        let mut reply = Reply::new(body.to_string().into());
         *reply.status_mut() = self.status;
         reply
             .headers_mut()
@@ -447,6 +473,9 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::ServerControlled => Error::server_controlled(message),
         Refusal::BadAlias => Error::bad_alias(message),
         Refusal::TooLarge => Error::too_large(message),
+        Refusal::NotYetUploaded => Error::not_yet_uploaded(message),
+        Refusal::CannotOverwriteMedia => Error::cannot_overwrite_media(message),
+        Refusal::NoPicture => Error::no_picture(message),
         Refusal::InvalidSignature => Error::invalid_signature(message),
         Refusal::Unrecognized => Error::unrecognized_path(),
     }

@@ -110,13 +110,14 @@ async fn relay(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    request_body::check_length(request, route.body_cap)?;
+    let body_cap = app.body_cap(route);
+    request_body::check_length(request, body_cap)?;
     let targets = app
         .targets
         .as_ref()
         .map_or_else(Vec::new, |targets| targets(route.family));
     let key = auth::access_token(request).map_or_else(|| request_id.to_owned(), Cow::into_owned);
-    let upload = Upload::start(request, payload, route.body_cap);
+    let upload = Upload::start(request, payload, body_cap);
     for target in pin::by_preference(targets, &key).into_iter().take(TARGETS_TRIED_MAX) {
         match send(app, forwarder, &target, request_id, request, upload.clone()).await {
             Ok(response) => return Ok(response),

@@ -1,23 +1,65 @@
 //! The one place where actix (http 0.2) and ruma (http 1) meet.
 
+use std::{fmt, io, ops::Deref};
+
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
+    body::SizedStream,
     http::{
         StatusCode as ActixStatus,
         header::{self as actix_header, HeaderName as ActixName, HeaderValue as ActixValue},
     },
 };
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream, stream::LocalBoxStream};
 
 use crate::error::Error;
 
-/// A whole response. JSON unless its headers say otherwise.
-pub type Reply = ::http::Response<Bytes>;
+/// A response. JSON unless its headers say otherwise.
+pub type Reply = ::http::Response<Body>;
+
+/// The body of a response.
+pub enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// A file, sent as it is read.
+    Pieces {
+        length: u64,
+        pieces: LocalBoxStream<'static, io::Result<Bytes>>,
+    },
+}
+
+impl<T: Into<Bytes>> From<T> for Body {
+    fn from(body: T) -> Self {
+        Self::Whole(body.into())
+    }
+}
+
+/// The bytes that are here already: none of a file.
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Whole(body) => body,
+            Self::Pieces { .. } => &[],
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(body) => f.debug_tuple("Whole").field(body).finish(),
+            Self::Pieces { length, .. } => f.debug_struct("Pieces").field("length", length).finish_non_exhaustive(),
+        }
+    }
+}
 
 /// A reply of JSON bytes as they are: what a handler gives that has already written them.
 pub fn json_reply(body: impl Into<Bytes>) -> Reply {
-    let mut reply = Reply::new(body.into());
+    let mut reply = Reply::new(Body::Whole(body.into()));
     reply
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -45,18 +87,29 @@ pub fn raw_target(request: &HttpRequest) -> &str {
     request.uri().path_and_query().map_or("/", |target| target.as_str())
 }
 
-/// A request in ruma's terms, without its headers but for the one that says what its body is.
-///
-/// No endpoint reads others from here, and copying them costs more than the rest of a small request.
-pub fn request(request: &HttpRequest, method: Method, body: Bytes) -> Result<Request<Bytes>, Error> {
+/// Which headers a request keeps on its way to the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Headers {
+    /// The one that says what the body is. Most endpoints read no others, and copying them costs more than the rest of a small request.
+    ContentType,
+    /// All.
+    All,
+}
+
+/// A request in ruma's terms.
+pub fn request(request: &HttpRequest, method: Method, body: Bytes, headers: Headers) -> Result<Request<Bytes>, Error> {
     let mut converted = Request::new(body);
     *converted.method_mut() = method;
     let invalid = |_| Error::invalid_param("the request target is no URI");
     *converted.uri_mut() = Uri::try_from(raw_target(request)).map_err(invalid)?;
-    if let Some(content_type) = request.headers().get(actix_header::CONTENT_TYPE) {
-        converted
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, header_value(content_type.as_bytes())?);
+    match headers {
+        Headers::All => *converted.headers_mut() = request_headers(request)?,
+        Headers::ContentType => {
+            if let Some(content_type) = request.headers().get(actix_header::CONTENT_TYPE) {
+                let content_type = header_value(content_type.as_bytes())?;
+                converted.headers_mut().insert(header::CONTENT_TYPE, content_type);
+            }
+        }
     }
     Ok(converted)
 }
@@ -83,7 +136,21 @@ pub fn response(reply: Reply) -> HttpResponse {
     for (name, value) in &parts.headers {
         response.append_header((name.as_str(), value.as_bytes()));
     }
-    response.body(body)
+    match body {
+        Body::Whole(body) => response.body(body),
+        Body::Pieces { length, pieces } => response.body(SizedStream::new(length, pieces)),
+    }
+}
+
+/// The reply to HEAD: the headers of the one to GET, without reading a file that is not sent.
+pub fn without_pieces(reply: Reply) -> Reply {
+    reply.map(|body| match body {
+        Body::Pieces { length, .. } => Body::Pieces {
+            length,
+            pieces: stream::empty().boxed_local(),
+        },
+        whole @ Body::Whole(_) => whole,
+    })
 }
 
 /// A response begun with `status` and the headers that let browsers read it.

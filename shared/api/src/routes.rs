@@ -74,6 +74,15 @@ impl Auth {
     }
 }
 
+/// How a handler gets the body of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// Read before the handler is called, at most [`Route::body_cap`] bytes.
+    Whole,
+    /// A file, which the handler reads piece by piece: [`Call::payload`](crate::call::Call::payload). Its limit is the configuration's.
+    File,
+}
+
 /// Most bytes of a body, for endpoints that say nothing else: an event's 64 KiB, and room for escapes.
 pub const BODY_CAP: usize = 256 * 1024;
 
@@ -94,6 +103,7 @@ pub struct Route {
     pub auth: Auth,
     /// Most bytes of its body.
     pub body_cap: usize,
+    pub body: BodyKind,
     pub handler: Handler,
 }
 
@@ -109,6 +119,7 @@ impl Route {
             family: Family::Client,
             auth,
             body_cap: BODY_CAP,
+            body: BodyKind::Whole,
             handler,
         }
     }
@@ -140,6 +151,7 @@ impl Route {
             family,
             auth,
             body_cap,
+            body: BodyKind::Whole,
             handler,
         }
     }

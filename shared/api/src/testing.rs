@@ -2,13 +2,15 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use plexus_core::room_version::RoomVersion;
+use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks};
-use plexus_service::{Ctx, Registration, ServiceConfig, users::passwords::Passwords};
+use plexus_service::{Ctx, Registration, ServiceConfig, Uploads, users::passwords::Passwords};
 use plexus_storage::Store;
 use plexus_testkit::{TestDatabase, sqlite_database};
 use ruma::owned_server_name;
@@ -31,6 +33,8 @@ use crate::{
 
 /// How long anything in these tests may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// What may be uploaded: more than may ever be held in memory at once.
+pub(crate) const MAX_UPLOAD_BYTES: u64 = 100 << 20;
 /// The secret of every deployment here.
 pub(crate) const SECRET: &str = "the secret of the tests";
 
@@ -39,6 +43,7 @@ pub(crate) struct Process {
     pub(crate) public: SocketAddr,
     pub(crate) internal: SocketAddr,
     _database: TestDatabase,
+    _media: tempfile::TempDir,
     _cancel: tokio_util::sync::DropGuard,
 }
 
@@ -46,7 +51,8 @@ pub(crate) struct Process {
 pub(crate) async fn start(families: &[Family], targets: Option<Targets>, routes: &'static [Route]) -> Process {
     let database = sqlite_database().await;
     let cancel = CancellationToken::new();
-    let ctx = ctx(&database, &cancel).await;
+    let media = tempfile::tempdir().expect("a temporary folder");
+    let ctx = ctx(&database, media.path(), &cancel).await;
     let pages = Arc::new(|path: &str| {
         let page = |body: &str| Page {
             status: 200,
@@ -83,11 +89,12 @@ pub(crate) async fn start(families: &[Family], targets: Option<Targets>, routes:
         public: addresses.0,
         internal: addresses.1,
         _database: database,
+        _media: media,
         _cancel: cancel.drop_guard(),
     }
 }
 
-async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
+async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) -> Ctx {
     let store = Store::new(database.db.clone());
     let parts = ReplicaParts {
         store: store.clone(),
@@ -103,6 +110,10 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
             open: true,
             ..Registration::default()
         },
+        media: Uploads {
+            max_upload_bytes: MAX_UPLOAD_BYTES,
+            require_token: false,
+        },
         rooms: plexus_service::ctx::Rooms::default(),
         social: plexus_service::Social::default(),
         accounts: plexus_service::ctx::Accounts::default(),
@@ -115,6 +126,7 @@ async fn ctx(database: &TestDatabase, cancel: &CancellationToken) -> Ctx {
         config: Arc::new(config),
         clock: Clock::new(|| 0),
         passwords: Passwords::new(Handle::current()),
+        media: Media::new(media.to_owned(), 1 << 24, Handle::current()),
         user_memory: plexus_service::UserMemory::default(),
         sightings: plexus_service::users::sightings::Sightings::default(),
         sent_members: plexus_service::sync::SentMembers::default(),

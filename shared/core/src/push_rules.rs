@@ -141,7 +141,7 @@ impl Ruleset {
 
     /// What was stored, brought up to date with the rules that the server has now: those keep what the user made of them.
     #[must_use]
-    pub fn on(self, defaults: Self) -> Self {
+    pub fn on(&self, defaults: &Self) -> Self {
         let mut merged = Self::default();
         for kind in Kind::ALL {
             let stored = self.of(kind);

@@ -156,7 +156,7 @@ impl Notifier {
                 | Row::ToDevice { user, .. }
                 | Row::Forgotten { user, .. } => inner.ring_user(*user),
                 Row::KeyView { viewer, .. } => inner.ring_user(*viewer),
-                Row::DeviceList { user } => inner.ring_sharers(*user, &mut rung),
+                Row::DeviceList { user } => inner.ring_sharers(*user, rooms_of, &mut rung),
                 Row::Presence(presence) => inner.ring_peers(presence.user, rooms_of, &mut rung),
                 // Nobody waits for these.
                 Row::Room { .. } | Row::Pusher { .. } => {}
@@ -282,8 +282,8 @@ impl Inner {
         }
     }
 
-    /// Wakes a user and whoever is in a room with him; everybody, if his rooms are not known here.
-    fn ring_sharers(&self, user: UserNid, rung: &mut Vec<RoomNid>) {
+    /// Wakes a user and whoever is in a room with him; everybody, if his rooms are neither known here nor at hand.
+    fn ring_sharers(&self, user: UserNid, rooms_of: &RoomsOf, rung: &mut Vec<RoomNid>) {
         match self.users.get(&user) {
             Some(warm) if !self.restless.contains(&user) => {
                 warm.bell.ring();
@@ -291,7 +291,15 @@ impl Inner {
                     self.ring_room(*room, rung);
                 }
             }
-            Some(_) | None => self.users.values().for_each(|warm| warm.bell.ring()),
+            Some(_) | None => match rooms_of(user) {
+                Some(rooms) => {
+                    self.ring_user(user);
+                    for room in rooms {
+                        self.ring_room(room, rung);
+                    }
+                }
+                None => self.users.values().for_each(|warm| warm.bell.ring()),
+            },
         }
     }
 

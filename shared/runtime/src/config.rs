@@ -19,8 +19,8 @@ pub use self::{
     reference::example,
     secret::{Secret, SecretUrl},
     sections::{
-        Config, Database, Internal, Lease, Listen, Log, LogFormat, Metrics, Outbound, Presence, Redis, Registration,
-        Rooms, Search, UserDirectory,
+        Config, Database, Internal, Lease, Listen, Log, LogFormat, Media, Metrics, Outbound, Presence, Redis,
+        Registration, Rooms, Search, UserDirectory,
     },
 };
 
@@ -140,6 +140,15 @@ impl Config {
     /// Where the embedded database is; `None` when PostgreSQL is used.
     pub fn sqlite_path(&self) -> Option<PathBuf> {
         self.database.url.is_empty().then(|| self.data_dir.join("plexus.db"))
+    }
+
+    /// Where uploaded files are.
+    pub fn media_folder(&self) -> PathBuf {
+        if self.media.dir == PathBuf::new() {
+            self.data_dir.join("media")
+        } else {
+            self.media.dir.clone()
+        }
     }
 
     /// Where `/metrics` is served besides the internal listener.

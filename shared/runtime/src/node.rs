@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use plexus_api::routes::Family;
 use plexus_core::room_version::RoomVersion;
+use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
-    Ctx, Registration, ServiceConfig, Social, SyncConfig,
+    Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
     ctx::Rooms,
     derived::{self, Progress},
     presence::SyncsTold,
@@ -111,6 +113,11 @@ impl Node {
             config: Arc::new(service_config(&parts, generation)),
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
+            media: Media::new(
+                parts.config.media_folder(),
+                parts.config.media.max_image_pixels,
+                Handle::current(),
+            ),
             user_memory: plexus_service::UserMemory::default(),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
@@ -126,6 +133,9 @@ impl Node {
             end,
             target: Arc::new(target),
         };
+        if parts.roles.iter().any(|role| role.families.contains(&Family::Media)) {
+            node.tasks.spawn(tidy(node.ctx.media.clone()));
+        }
         node.tasks.spawn(keep_flushing(node.ctx.clone()));
         let own = match start_master {
             Some(start) => Some(node.start_master(start, &parts, secret, &db).await?),
@@ -208,6 +218,15 @@ impl Node {
     }
 }
 
+/// Removes what uploads left behind in a process that was killed.
+async fn tidy(media: Media) {
+    match media.blobs.remove_abandoned().await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "removed unfinished uploads"),
+        Err(error) => tracing::warn!(%error, "cannot remove unfinished uploads"),
+    }
+}
+
 /// The secret for the way between processes; a process that is alone has no such way.
 fn internal_secret(parts: &NodeParts<'_>) -> Result<Option<InternalSecret>, RunError> {
     let secret = &parts.config.internal.secret;
@@ -240,6 +259,10 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
             guests: parts.config.registration.guests,
             tokens: accounts::tokens(parts.config),
             terms: accounts::terms(parts.config),
+        },
+        media: Uploads {
+            max_upload_bytes: parts.config.media.max_upload_bytes,
+            require_token: parts.config.media.require_token,
         },
         social: Social {
             presence: parts.config.presence.enabled,

@@ -70,7 +70,7 @@ impl<'a> ClientEvent<'a> {
                 let with_room_id = self.with_room_id;
                 body.write_client_json(ClientFormat { with_room_id }, None, out);
             }
-            EventFormat::Federation => out.extend_from_slice(body.json().as_bytes()),
+            EventFormat::Federation => body.write_federation_json(out),
         }
         // Into the object that was just closed.
         out.pop();

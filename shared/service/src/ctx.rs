@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use plexus_core::{ids::UserNid, room_version::RoomVersion};
+use plexus_media::Media;
 use plexus_replication::{Clock, Replica};
 use plexus_storage::Store;
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
@@ -17,6 +18,8 @@ pub struct Ctx {
     pub config: Arc<ServiceConfig>,
     pub clock: Clock,
     pub passwords: Passwords,
+    /// The files that users upload.
+    pub media: Media,
     /// What has been worked out from users' account data and receipts.
     pub user_memory: crate::UserMemory,
     /// Where devices were seen, until it is written down.
@@ -42,6 +45,7 @@ pub struct ServiceConfig {
     pub default_room_version: RoomVersion,
     pub rooms: Rooms,
     pub registration: Registration,
+    pub media: Uploads,
     pub social: Social,
     pub accounts: Accounts,
     /// Which history the tokens of this database belong to; another one means initial sync.
@@ -65,6 +69,15 @@ impl Default for SyncConfig {
             invite_state_types: Vec::new(),
         }
     }
+}
+
+/// What users may upload.
+#[derive(Clone, Copy, Debug)]
+pub struct Uploads {
+    /// Most bytes of one file.
+    pub max_upload_bytes: u64,
+    /// Whether files uploaded from now on are given only to those who show an access token.
+    pub require_token: bool,
 }
 
 /// What is allowed around rooms.

@@ -5,6 +5,7 @@
 
 use std::{error::Error, fmt};
 
+use plexus_media::MediaError;
 use plexus_replication::MasterError;
 use plexus_storage::StoreError;
 
@@ -85,6 +86,12 @@ pub enum Refusal {
     BadAlias,
     /// What was given is larger than what is taken.
     TooLarge,
+    /// The file is still to come.
+    NotYetUploaded,
+    /// The id has a file already.
+    CannotOverwriteMedia,
+    /// No thumbnail can be made of the file.
+    NoPicture,
     /// A signature is not one of what it should be, or not by whom it should be.
     InvalidSignature,
     /// The feature does not exist here.
@@ -123,6 +130,17 @@ impl ServiceError {
     /// A failure inside; logged where it is answered.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())
+    }
+}
+
+impl From<MediaError> for ServiceError {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::Io(_) | MediaError::Unfinished(_) => Self::internal(error),
+            MediaError::TooLarge => Self::refused(Refusal::TooLarge, error),
+            MediaError::NoPicture(_) => Self::refused(Refusal::NoPicture, error),
+            MediaError::Busy => Self::refused(Refusal::LimitExceeded, error),
+        }
     }
 }
 

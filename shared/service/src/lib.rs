@@ -9,6 +9,7 @@ pub mod derived;
 pub mod e2e;
 pub mod error;
 pub mod ids;
+pub mod media;
 pub mod presence;
 pub mod push;
 pub mod reports;
@@ -19,6 +20,6 @@ pub mod tokens;
 mod user_memory;
 pub mod users;
 
-pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Social, SyncConfig};
+pub use ctx::{Ctx, Registration, Requester, ServiceConfig, Social, SyncConfig, Uploads};
 pub use error::ServiceError;
 pub use user_memory::UserMemory;

@@ -135,11 +135,13 @@ impl Store {
     }
 
     /// Edits, references and thread replies that point to these events, up to a place in the log: of each kind to each event the newest
-    /// [`AGGREGATED_MAX`], newest first. Edits are by time, as the specification wants it, others by their place in the timeline.
+    /// [`AGGREGATED_MAX`], newest first. Edits are by time, as the specification wants it, others by their place in the timeline. What somebody of
+    /// `ignored` sent does not count.
     pub async fn aggregated(
         &self,
         parents: &[EventNid],
         user: UserNid,
+        ignored: &[UserNid],
         up_to: Sequence,
     ) -> Result<Vec<Aggregated>, StoreError> {
         let sql = "-- relations::aggregated
@@ -151,12 +153,14 @@ impl Store {
                     MAX(CASE WHEN r.sender_nid = $2 THEN 1 ELSE 0 END) OVER (PARTITION BY r.parent, r.rel_code) AS mine
                 FROM events e JOIN relations r ON r.parent = e.event_id AND r.room_nid = e.room_nid
                 WHERE e.event_nid = ANY($1) AND r.rel_code >= 2 AND r.position <= $3 AND (r.rel_code <> 2 OR r.sender_nid = e.sender_nid)
+                    AND NOT r.sender_nid = ANY($5)
             ) AS ranked WHERE place <= $4 ORDER BY parent_nid, rel_code, place";
         let parents = Value::Ints(parents.iter().map(|nid| nid.0).collect());
+        let ignored = Value::Ints(ignored.iter().map(|nid| nid.0).collect());
         let limit = i64::try_from(AGGREGATED_MAX).unwrap_or(i64::MAX);
         let rows = self
             .db()
-            .query(sql, &[parents, user.int(), up_to.int(), limit.int()])
+            .query(sql, &[parents, user.int(), up_to.int(), limit.int(), ignored])
             .await?;
         rows.iter().map(read_aggregated).collect()
     }

@@ -104,13 +104,13 @@ impl Store {
         Ok(summary)
     }
 
-    async fn read_summary(&self, room: RoomNid, root: NodeId) -> Result<RoomSummary, StoreError> {
+    async fn read_summary(&self, room: RoomNid, state_root: NodeId) -> Result<RoomSummary, StoreError> {
         let string = async |kind: &'static str, key: &'static str| -> Result<Option<String>, StoreError> {
-            let event = self.state_event(room, root, kind, "").await?;
+            let event = self.state_event(room, state_root, kind, "").await?;
             let text = event.and_then(|event| event.body.content_string(key));
             Ok(text.filter(|text| !text.is_empty()))
         };
-        let join_rules = self.state_event(room, root, "m.room.join_rules", "").await?;
+        let join_rules = self.state_event(room, state_root, "m.room.join_rules", "").await?;
         Ok(RoomSummary {
             name: string("m.room.name", "name").await?,
             topic: string("m.room.topic", "topic").await?,
@@ -131,12 +131,12 @@ impl Store {
     }
 
     /// The events that say which rooms a space has, in no particular order; those of its state that name servers to join by.
-    pub async fn space_children(&self, room: RoomNid, root: NodeId) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+    pub async fn space_children(&self, room: RoomNid, state_root: NodeId) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let cache = &self.caches().summaries.children;
-        if let Some(children) = cache.get(&(room, root)) {
+        if let Some(children) = cache.get(&(room, state_root)) {
             return self.events(&children).await;
         }
-        let (keys, nids): (Vec<_>, Vec<_>) = self.state(room, root).await?.into_iter().unzip();
+        let (keys, nids): (Vec<_>, Vec<_>) = self.state(room, state_root).await?.into_iter().unzip();
         let keys = self.state_keys(&keys).await?;
         let is_child = |key: &Option<Arc<(String, String)>>| key.as_ref().is_some_and(|key| key.0 == "m.space.child");
         let nids: Vec<EventNid> = keys
@@ -149,7 +149,7 @@ impl Store {
         let mut events = self.events(&nids).await?;
         events.retain(|event| names_servers(&event.body));
         let children = events.iter().map(|event| event.nid).collect();
-        cache.insert((room, root), Arc::new(children));
+        cache.insert((room, state_root), Arc::new(children));
         Ok(events)
     }
 }

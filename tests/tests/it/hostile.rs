@@ -235,8 +235,10 @@ async fn hostile_4_sizes_are_exact_to_the_byte(cluster: Arc<Cluster>) {
                 .expect("an answer")
         };
         // An event tells how large it is in the format of servers; what comes after it differs in its body only.
-        send(2_000).await.ok();
-        send(2_000).await.ok();
+        // So many that its place in the room has as many digits as theirs.
+        for _ in 0..8 {
+            send(2_000).await.ok();
+        }
         let filter = encode(r#"{"event_format":"federation"}"#);
         let page = alice
             .messages(&room, "b", &format!("&limit=1&filter={filter}"))

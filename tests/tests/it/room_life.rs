@@ -117,6 +117,34 @@ async fn rooms_are_made_as_asked_or_not_at_all(cluster: Arc<Cluster>) {
         let answer = alice.http.post(&format!("{V3}/createRoom"), &body).await;
         assert_eq!(refusal(&answer), refused(status, errcode), "{body}");
     }
+    // Seed P1, 5223, 5249: the version of who asks for none is the one that is told.
+    let capabilities = alice.http.get(&format!("{V3}/capabilities")).await.ok();
+    let plain = alice.create_room(&json!({})).await;
+    let version = &state(&alice, &plain, "m.room.create").await["room_version"];
+    assert_eq!(*version, capabilities["capabilities"]["m.room_versions"]["default"]);
+    // A member event that a client sets itself has what the membership endpoints give it.
+    let key = format!("m.room.member/{}", encode(&bob.id));
+    set_state(
+        &alice,
+        &plain,
+        "m.room.member",
+        &bob.id,
+        &json!({"membership": "invite"}),
+    )
+    .await
+    .ok();
+    assert!(state(&alice, &plain, &key).await["displayname"].is_string());
+    set_state(
+        &bob,
+        &plain,
+        "m.room.member",
+        &bob.id,
+        &json!({"membership": "join", "foo": 1}),
+    )
+    .await
+    .ok();
+    let member = state(&bob, &plain, &key).await;
+    assert!(member["displayname"].is_string() && member["foo"] == 1, "{member}");
     let trusted = json!({"preset": "trusted_private_chat", "invite": [bob.id], "room_version": "12"});
     let trusted = alice.create_room(&trusted).await;
     assert_eq!(

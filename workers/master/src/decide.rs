@@ -161,7 +161,11 @@ pub(crate) async fn decide(
             let decided = upgrade::upgrade_room(leader, head, c).await;
             head.conceal(leader, &c.sender, decided).await?
         }
-        Kind::ForgetRoom(c) => forget::forget_room(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::ForgetRoom(c) => {
+            let head = state.head(leader, &c.room_id).await?;
+            let decided = forget::forget_room(leader, head, c).await;
+            head.conceal(leader, &c.user_id, decided).await?
+        }
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,

@@ -123,9 +123,12 @@ pub(crate) fn invalid_room_state(error: impl Into<String>) -> CommandError {
     refused(400, "M_INVALID_ROOM_STATE", error)
 }
 
+/// The errcode of [`no_guests`].
+pub(crate) const NO_GUESTS: &str = "M_GUEST_ACCESS_FORBIDDEN";
+
 /// `M_GUEST_ACCESS_FORBIDDEN`: the room lets no guests in.
 pub(crate) fn no_guests() -> CommandError {
-    refused(403, "M_GUEST_ACCESS_FORBIDDEN", "This room lets no guests in")
+    refused(403, NO_GUESTS, "This room lets no guests in")
 }
 
 /// `M_UNKNOWN`: the request makes no sense as things are.

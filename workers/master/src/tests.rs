@@ -6,6 +6,7 @@ mod costs;
 mod faults;
 mod keys;
 mod relations;
+mod room_life;
 mod rooms;
 mod unknown_commit;
 mod user_data;

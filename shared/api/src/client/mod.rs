@@ -4,6 +4,7 @@
 mod account_data;
 mod capabilities;
 mod client_authentication;
+mod content_repository;
 mod device_management;
 mod end_to_end_encryption;
 mod events;
@@ -132,6 +133,17 @@ pub(crate) static ROUTES: &[Route] = &[
     presence::get::ROUTE,
     presence::set::ROUTE,
     receipts::set::ROUTE,
+    content_repository::upload::ROUTE,
+    content_repository::create::ROUTE,
+    content_repository::upload_to::ROUTE,
+    content_repository::download::ROUTE,
+    content_repository::download::ROUTE_AS,
+    content_repository::thumbnail::ROUTE,
+    content_repository::config::ROUTE,
+    content_repository::download::LEGACY,
+    content_repository::download::LEGACY_AS,
+    content_repository::thumbnail::LEGACY,
+    content_repository::config::LEGACY,
     receipts::read_markers::ROUTE,
     account_data::get::ROUTE,
     account_data::set::ROUTE,

@@ -53,6 +53,18 @@ impl EventBody {
         out.push(b'}');
     }
 
+    /// Appends the event as servers have it, with its ids: those that the room's version leaves out are what a client cannot know.
+    pub fn write_federation_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.json.as_bytes());
+        for (name, id) in [("event_id", self.event_id.as_str()), ("room_id", self.room_id.as_str())] {
+            if json::get(&self.json, name).is_none() {
+                out.pop();
+                push_string(out, &format!(",\"{name}\":"), id);
+                out.push(b'}');
+            }
+        }
+    }
+
     /// The event as users outside of the room may see it: `content`, `sender`, `state_key` and `type`.
     pub fn stripped_json(&self) -> Box<RawValue> {
         let mut out = Vec::with_capacity(self.content.len() + ROOM_FOR_THE_REST);

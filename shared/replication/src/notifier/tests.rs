@@ -248,3 +248,27 @@ async fn presence_wakes_peers_and_nobody_where_they_are_not_known() {
     notifier.touch(&[presence(BOB)], &|_| None);
     assert!(woken(&mut alice).await);
 }
+
+#[tokio::test]
+async fn changed_devices_wake_sharers_and_everybody_where_they_are_not_known() {
+    let stranger = UserNid(9);
+    let notifier = Notifier::default();
+    let mut alice = listen(&notifier, ALICE, &[ROOM]).await;
+    let mut bob = listen(&notifier, BOB, &[OTHER]).await;
+    let changed = |user| [Row::DeviceList { user }];
+    notifier.touch(&changed(ALICE), &|_| None);
+    assert!(woken(&mut alice).await && !woken(&mut bob).await);
+    notifier.touch(&changed(stranger), &|_| Some(vec![OTHER]));
+    assert!(!woken(&mut alice).await && woken(&mut bob).await);
+    notifier.touch(&changed(stranger), &|_| None);
+    assert!(
+        woken(&mut alice).await && woken(&mut bob).await,
+        "who may be concerned is woken"
+    );
+    let view = Row::KeyView {
+        user: stranger,
+        viewer: ALICE,
+    };
+    notifier.touch(&[view], &|_| None);
+    assert!(woken(&mut alice).await && !woken(&mut bob).await);
+}

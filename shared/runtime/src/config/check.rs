@@ -14,6 +14,11 @@ const LIFETIME_S: std::ops::RangeInclusive<i64> = 60..=31_536_000;
 /// More connections than this are a mistake: PostgreSQL's default is 100 in all.
 const POOL_MAX: usize = 1000;
 
+/// A file may be as large as what people still wait for.
+const UPLOAD_BYTES: std::ops::RangeInclusive<u64> = 1..=10 << 30;
+
+/// More pixels would not fit into the memory of most machines.
+const IMAGE_PIXELS: std::ops::RangeInclusive<u64> = 1..=1_000_000_000;
 /// A sync of a few rooms with more events than this is no sync any more.
 const TIMELINE_LIMIT_MAX: std::ops::RangeInclusive<usize> = 1..=1000;
 
@@ -99,6 +104,17 @@ fn check_values(config: &Config, broken: &mut Broken<'_>) {
     if !(1..=POOL_MAX).contains(&pool) {
         let sentence = format!("database.pool_max is {pool}, but it has to be between 1 and {POOL_MAX}");
         broken.note(&["database.pool_max"], &sentence);
+    }
+    let numbers = [
+        ("media.max_upload_bytes", config.media.max_upload_bytes, UPLOAD_BYTES),
+        ("media.max_image_pixels", config.media.max_image_pixels, IMAGE_PIXELS),
+    ];
+    for (key, number, allowed) in numbers {
+        if !allowed.contains(&number) {
+            let (start, end) = allowed.into_inner();
+            let sentence = format!("{key} is {number}, but it has to be between {start} and {end}");
+            broken.note(&[key], &sentence);
+        }
     }
     let url = config.database.url.reveal();
     if !(url.is_empty() || url.starts_with("postgres://") || url.starts_with("postgresql://")) {

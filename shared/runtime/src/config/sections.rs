@@ -42,6 +42,8 @@ pub struct Config {
     pub discovery: Discovery,
     /// Defaults of new rooms, and what is allowed around rooms.
     pub rooms: Rooms,
+    /// Files that users upload.
+    pub media: Media,
     /// Whether people see who is online.
     pub presence: Presence,
     /// Who can be found by whom.
@@ -220,6 +222,21 @@ pub struct Search {
     pub enabled: bool,
 }
 
+/// Files that users upload.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    /// The folder they are kept in. Empty: `media` in `data_dir`. Every process of the role `media` needs the same folder.
+    pub dir: PathBuf,
+    /// The most bytes of one file, 1 to 10737418240 (10 GiB).
+    pub max_upload_bytes: u64,
+    /// The most pixels of a picture that thumbnails are made of, 1 to 1000000000. Making one takes up to 16 bytes of memory for each.
+    pub max_image_pixels: u64,
+    /// Whether files uploaded from now on are given only to those who show an access token. Clients and bridges older than 2024 cannot do so;
+    /// what was uploaded before stays reachable by the old paths.
+    pub require_token: bool,
+}
+
 /// What syncs tell.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -298,6 +315,7 @@ impl Default for Config {
             turn: Turn::default(),
             discovery: Discovery::default(),
             rooms: Rooms::default(),
+            media: Media::default(),
             presence: Presence::default(),
             user_directory: UserDirectory::default(),
             search: Search::default(),
@@ -387,6 +405,17 @@ impl Default for Rooms {
             default_version: "12".to_owned(),
             aliases_need_membership: true,
             directory_needs_token: false,
+        }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            max_upload_bytes: 100 << 20,
+            max_image_pixels: 50_000_000,
+            require_token: false,
         }
     }
 }

@@ -55,7 +55,7 @@ pub async fn of_user(ctx: &Ctx, user: UserNid, user_id: &UserId) -> Result<Arc<U
             let json = entry.content.get();
             // Only the server writes it; should it not be readable, the user has the default rules and can change them.
             let stored: Content = serde_json::from_str(json).unwrap_or_default();
-            (stored.global.on(defaults.clone()), GROWTH * json.len() as u64)
+            (stored.global.on(&defaults), GROWTH * json.len() as u64)
         }
         None => (defaults.clone(), 0),
     };

@@ -114,6 +114,13 @@ pub async fn require_joined(ctx: &Ctx, requester: &Requester, room_id: &RoomId) 
     }
 }
 
+impl Seen {
+    /// What he is told that he was then: to him who had been nothing, that he was not there.
+    pub fn told_membership(&self) -> Option<Membership> {
+        Some(self.membership.unwrap_or(Membership::Leave))
+    }
+}
+
 /// Decides event by event what one user sees of one room. States that many events share are looked up once.
 #[derive(Debug)]
 pub struct Sights<'a> {

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     Ctx, Requester, ServiceError,
     client_event::{ClientEvent, write_string},
+    users::ignored::ignored_by,
 };
 
 /// The JSON of `m.relations`, for each event that has any.
@@ -98,7 +99,11 @@ async fn sum_up(
         return Ok(HashMap::new());
     }
     let nids: Vec<EventNid> = parents.keys().copied().collect();
-    let found = ctx.store.aggregated(&nids, requester.user, up_to).await?;
+    let mut ignored = Vec::new();
+    for user_id in ignored_by(ctx, requester.user).await?.user_ids() {
+        ignored.extend(ctx.store.user_nid(user_id).await?);
+    }
+    let found = ctx.store.aggregated(&nids, requester.user, &ignored, up_to).await?;
     let children: Vec<EventNid> = found.iter().map(|relation| relation.child).collect();
     let children = ctx.store.events(&children).await?;
     let mut by_parent: BTreeMap<(EventNid, RelationKind), Vec<Child<'_>>> = BTreeMap::new();
@@ -243,7 +248,7 @@ fn write_child(ctx: &Ctx, requester: &Requester, style: Style<'_>, seen: &Seen, 
         with_room_id: !style.without_room_id,
         format: style.format,
         transaction_id: own_transaction(requester, &seen.event),
-        membership: seen.membership,
+        membership: seen.told_membership(),
         relations: below.get(&seen.event.nid).map(Vec::as_slice),
         ..ClientEvent::new(&seen.event, ctx.clock.now_ms())
     };

@@ -133,8 +133,8 @@ pub async fn list_aliases(
 ) -> Result<Vec<OwnedRoomAliasId>, ServiceError> {
     let room = ctx.store.room(room_id).await?.ok_or_else(outside)?;
     if !is_joined(ctx, requester, room_id).await? {
-        let root = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
-        if !ctx.store.room_summary(room.nid, root).await?.world_readable {
+        let state_root = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
+        if !ctx.store.room_summary(room.nid, state_root).await?.world_readable {
             return Err(outside());
         }
     }
@@ -194,8 +194,8 @@ fn named(content: &Map<String, Value>) -> Result<Vec<&str>, ServiceError> {
 
 /// The content of the room's `m.room.canonical_alias`.
 async fn canonical(ctx: &Ctx, room: &RoomInfo) -> Result<Option<Map<String, Value>>, ServiceError> {
-    let root = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
-    let event = ctx.store.state_event(room.nid, root, CANONICAL, "").await?;
+    let state_root = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
+    let event = ctx.store.state_event(room.nid, state_root, CANONICAL, "").await?;
     Ok(event.and_then(|event| event.body.content_as().ok()))
 }
 
@@ -204,8 +204,8 @@ pub async fn may_set(ctx: &Ctx, requester: &Requester, room: &RoomInfo, kind: &s
     if !is_joined(ctx, requester, &room.id).await? {
         return Ok(false);
     }
-    let root = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
-    let state = async |kind| ctx.store.state_event(room.nid, root, kind, "").await;
+    let state_root = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
+    let state = async |kind| ctx.store.state_event(room.nid, state_root, kind, "").await;
     let Some(create) = state("m.room.create").await? else {
         return Ok(false);
     };

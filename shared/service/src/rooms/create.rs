@@ -8,7 +8,7 @@ use plexus_core::room_version::RoomVersion;
 use plexus_proto::{self as proto, command::Kind};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 pub use self::expand::{Member, expand};
 use super::aliases::local_alias;
@@ -65,7 +65,8 @@ pub struct InitialState {
     pub kind: String,
     #[serde(default)]
     pub state_key: String,
-    pub content: Object,
+    /// As the client wrote it: what numbers and names it has is judged where every event's content is.
+    pub content: Box<RawValue>,
 }
 
 /// Makes a room with its creator in it.

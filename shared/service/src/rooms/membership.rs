@@ -1,8 +1,8 @@
 //! Joining, leaving, inviting, kicking, banning.
 
 use plexus_proto::{self as proto, change_membership::Action, command::Kind};
-use ruma::{RoomId, UserId};
-use serde_json::{Map, Value};
+use ruma::{EventId, OwnedEventId, RoomId, UserId};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command, users::carry_over::carry_over};
 
@@ -37,8 +37,12 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Asks the master to change a membership; the room's rules decide there.
-pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<'_>) -> Result<(), ServiceError> {
+/// Asks the master to change a membership; the room's rules decide there. The member event that says so comes back.
+pub async fn change_membership(
+    ctx: &Ctx,
+    requester: &Requester,
+    change: Change<'_>,
+) -> Result<OwnedEventId, ServiceError> {
     if change
         .reason
         .as_ref()
@@ -63,13 +67,37 @@ pub async fn change_membership(ctx: &Ctx, requester: &Requester, change: Change<
         change.target.as_str(),
     ];
     let kind = Kind::ChangeMembership(change_membership);
-    ctx.replica
-        .run(command(requester, &endpoint, transaction.as_deref(), kind))
-        .await?;
+    let command = command(requester, &endpoint, transaction.as_deref(), kind);
+    let result = ctx.replica.run(command).await?;
     if change.action == Action::Join {
         carry_over(ctx, requester, change.room_id).await?;
     }
-    Ok(())
+    let event_id = result
+        .event_id
+        .ok_or_else(|| ServiceError::internal("the master named no event"))?;
+    EventId::parse(event_id).map_err(ServiceError::internal)
+}
+
+/// What a client that sets a member event itself does by it, where there is more to it than the event: who comes in, or is asked in, does so with his
+/// profile and by all the rules for it.
+pub(super) fn as_change<'a>(
+    requester: &Requester,
+    room_id: &'a RoomId,
+    state_key: &'a str,
+    content: &RawValue,
+) -> Option<Change<'a>> {
+    let target = <&UserId>::try_from(state_key).ok()?;
+    let mut content: Map<String, Value> = serde_json::from_str(content.get()).ok()?;
+    let action = match content.remove("membership")?.as_str()? {
+        "join" if target == requester.user_id => Action::Join,
+        "invite" => Action::Invite,
+        _ => return None,
+    };
+    content.remove("join_authorised_via_users_server");
+    Some(Change {
+        content,
+        ..Change::new(room_id, target, action, None)
+    })
 }
 
 /// Forgets a room that the requester has left.

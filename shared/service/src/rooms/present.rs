@@ -79,7 +79,7 @@ impl Remarks {
             transaction_id: own_transaction(requester, event),
             redaction: redaction.map(AsRef::as_ref),
             replaced: self.replaced.get(&event.nid).map(AsRef::as_ref),
-            membership: seen.membership,
+            membership: seen.told_membership(),
             relations: self.relations.get(&event.nid).map(Vec::as_slice),
             ..ClientEvent::new(event, ctx.clock.now_ms())
         };

@@ -5,7 +5,10 @@ use ruma::{EventId, OwnedEventId, RoomId};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use super::aliases::check_canonical;
+use super::{
+    aliases::check_canonical,
+    membership::{as_change, change_membership},
+};
 use crate::{
     Ctx, Requester, ServiceError,
     ids::{command, new_command},
@@ -80,6 +83,11 @@ pub async fn send_state(
     check_tombstone(room_id, kind, content)?;
     if kind == "m.room.canonical_alias" && state_key.is_empty() {
         check_canonical(ctx, room_id, content).await?;
+    }
+    if kind == "m.room.member"
+        && let Some(change) = as_change(requester, room_id, state_key, content)
+    {
+        return change_membership(ctx, requester, change).await;
     }
     let event = proto::SendEvent {
         state_key: Some(state_key.to_owned()),

@@ -85,10 +85,10 @@ pub(super) async fn look(
     let Some(room) = ctx.store.room(room_id).await? else {
         return Ok(None);
     };
-    let Some(root) = ctx.store.room_root_at(room.nid, now(ctx)).await? else {
+    let Some(state_root) = ctx.store.room_root_at(room.nid, now(ctx)).await? else {
         return Ok(None);
     };
-    let summary = ctx.store.room_summary(room.nid, root).await?;
+    let summary = ctx.store.room_summary(room.nid, state_root).await?;
     let membership = match requester {
         Some(requester) => membership(ctx, requester, &room).await?,
         None => None,
@@ -105,7 +105,7 @@ pub(super) async fn look(
     Ok(Some(Visible {
         joined: size.first().map_or(0, |size| size.joined),
         room,
-        root,
+        root: state_root,
         summary,
         membership,
     }))

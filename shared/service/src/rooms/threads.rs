@@ -13,7 +13,10 @@ use super::{
     page::open_token,
     present::{Remarks, Style},
 };
-use crate::{Ctx, Requester, ServiceError};
+use crate::{
+    Ctx, Requester, ServiceError,
+    users::ignored::{Ignored, ignored_by},
+};
 
 /// Threads of a page whose client asks for no number.
 const LIMIT_DEFAULT: usize = 20;
@@ -73,6 +76,7 @@ async fn collect(
 ) -> Result<(Vec<Seen>, Option<i64>), ServiceError> {
     let limit = request.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX);
     let mut roots = Vec::with_capacity(limit);
+    let ignored = ignored_by(ctx, requester.user).await?;
     for _ in 0..READS_MAX {
         let threads = ctx.store.threads(view.room.nid, before, view.up_to, limit + 1).await?;
         let nids: Vec<_> = threads.iter().map(|(root, _)| *root).collect();
@@ -84,7 +88,7 @@ async fn collect(
             }
             before = *latest;
             if wanted {
-                roots.extend(sights.look(root).await?);
+                roots.extend(sights.look(root).await?.map(|seen| muted(&ignored, seen, view)));
             }
         }
         if threads.len() <= limit {
@@ -92,6 +96,22 @@ async fn collect(
         }
     }
     Ok((roots, Some(before)))
+}
+
+/// The beginning of a thread by somebody who is ignored has no content, as the specification wants it.
+fn muted(ignored: &Ignored, seen: Seen, view: &View) -> Seen {
+    if !ignored.contains(seen.event.body.sender()) {
+        return seen;
+    }
+    let body = Arc::new(seen.event.body.redacted(view.room.version.rules()));
+    let event = StoredEvent {
+        body,
+        ..StoredEvent::clone(&seen.event)
+    };
+    Seen {
+        event: Arc::new(event),
+        ..seen
+    }
 }
 
 /// For each event that replies point to, whether it begins a thread that is asked for.

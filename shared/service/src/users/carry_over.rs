@@ -11,8 +11,8 @@ pub(crate) async fn carry_over(ctx: &Ctx, requester: &Requester, room_id: &RoomI
     let Some(room) = ctx.store.room(room_id).await? else {
         return Ok(());
     };
-    let root = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
-    let create = ctx.store.state_event(room.nid, root, "m.room.create", "").await?;
+    let state = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
+    let create = ctx.store.state_event(room.nid, state, "m.room.create", "").await?;
     let predecessor = create.as_ref().and_then(|create| {
         let predecessor = json::get(create.body.content(), "predecessor")?;
         json::string(json::get(predecessor, "room_id")?)

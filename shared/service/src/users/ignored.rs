@@ -2,11 +2,12 @@
 //!
 //! <https://spec.matrix.org/v1.19/client-server-api/#ignoring-users>
 
-use std::{collections::BTreeMap, collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use plexus_core::ids::UserNid;
 use ruma::{OwnedUserId, UserId};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::{Ctx, ServiceError};
 
@@ -23,6 +24,11 @@ impl Ignored {
         self.0.is_none()
     }
 
+    /// Everybody who is ignored.
+    pub fn user_ids(&self) -> impl Iterator<Item = &UserId> {
+        self.0.iter().flat_map(|ignored| ignored.iter().map(AsRef::as_ref))
+    }
+
     /// Whether a user is ignored.
     pub fn contains(&self, user_id: &UserId) -> bool {
         self.0.as_ref().is_some_and(|ignored| ignored.contains(user_id))
@@ -32,7 +38,7 @@ impl Ignored {
 #[derive(Deserialize)]
 struct Content {
     #[serde(default)]
-    ignored_users: BTreeMap<String, IgnoredAny>,
+    ignored_users: Map<String, Value>,
 }
 
 /// Whom a user ignores now. From memory, but for the first time.
@@ -50,8 +56,8 @@ pub async fn ignored_by(ctx: &Ctx, user: UserNid) -> Result<Ignored, ServiceErro
     let names = content.map(|content| content.ignored_users).unwrap_or_default();
     let own = ctx.store.user_id(user).await?;
     let ignored: HashSet<OwnedUserId> = names
-        .into_keys()
-        .filter_map(|name| OwnedUserId::try_from(name).ok())
+        .into_iter()
+        .filter_map(|(name, _)| OwnedUserId::try_from(name).ok())
         .filter(|user_id| Some(user_id) != own.as_ref())
         .collect();
     let ignored = Ignored(Some(ignored).filter(|ignored| !ignored.is_empty()).map(Arc::new));

@@ -201,9 +201,7 @@ impl Store {
             WHERE sender_nid = $4 AND state_key_nid IS NULL ORDER BY position DESC LIMIT 1";
         let params = [room.int(), after.int(), up_to.int(), sender.int(), looked_back.int()];
         let row = self.db().query_opt(sql, &params).await?;
-        Ok(row
-            .map(|row| Ok::<_, StoreError>((row.int(0)?, row.int(1)?)))
-            .transpose()?)
+        row.map(|row| Ok((row.int(0)?, row.int(1)?))).transpose()
     }
 
     /// Reads whole rows, and keeps them.

@@ -143,7 +143,7 @@ async fn sums_have_the_newest_of_each_kind_and_how_many() {
         scene(&world).await;
         let found = world
             .store
-            .aggregated(&[EventNid(1), EventNid(2), EventNid(6)], UserNid(2), ALL)
+            .aggregated(&[EventNid(1), EventNid(2), EventNid(6)], UserNid(2), &[], ALL)
             .await
             .unwrap();
         let found: Vec<_> = found
@@ -161,7 +161,17 @@ async fn sums_have_the_newest_of_each_kind_and_how_many() {
                 (2, RelationKind::Replace, 8, 1, false),
             ]
         );
-        let earlier = world.store.aggregated(&[EventNid(1)], UserNid(1), 3).await.unwrap();
+        let ignoring = world
+            .store
+            .aggregated(&[EventNid(1)], UserNid(1), &[UserNid(2)], ALL)
+            .await
+            .unwrap();
+        assert_eq!(nids(&ignoring.iter().map(|sum| sum.child).collect::<Vec<_>>()), [4, 3]);
+        let earlier = world
+            .store
+            .aggregated(&[EventNid(1)], UserNid(1), &[], 3)
+            .await
+            .unwrap();
         assert_eq!(nids(&earlier.iter().map(|sum| sum.child).collect::<Vec<_>>()), [3, 2]);
     }
 }
@@ -173,7 +183,11 @@ async fn what_is_redacted_points_nowhere() {
         world
             .write([relations::delete(EventNid(4)), relations::delete(EventNid(2))])
             .await;
-        let found = world.store.aggregated(&[EventNid(1)], UserNid(1), ALL).await.unwrap();
+        let found = world
+            .store
+            .aggregated(&[EventNid(1)], UserNid(1), &[], ALL)
+            .await
+            .unwrap();
         assert_eq!(nids(&found.iter().map(|sum| sum.child).collect::<Vec<_>>()), [3, 6]);
         assert_eq!(world.store.threads(room.nid, i64::MAX, ALL, 10).await.unwrap(), []);
     }
@@ -198,7 +212,11 @@ async fn threads_come_by_their_last_reply() {
         assert_eq!(threads(6, ALL, 10).await, [(EventNid(2), 5)]);
         assert_eq!(threads(i64::MAX, 5, 10).await, [(EventNid(2), 5), (EventNid(1), 4)]);
         assert_eq!(
-            world.store.aggregated(&[EventNid(3)], UserNid(1), ALL).await.unwrap(),
+            world
+                .store
+                .aggregated(&[EventNid(3)], UserNid(1), &[], ALL)
+                .await
+                .unwrap(),
             []
         );
         assert_eq!(world.store.threads(other.nid, i64::MAX, ALL, 10).await.unwrap(), []);

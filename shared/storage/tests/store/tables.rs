@@ -11,11 +11,13 @@ use plexus_storage::{
     db::Value,
     devices::{self, Device},
     events,
+    media::{MediaContent, MediaToCome},
     nids::{NextNids, next_nids},
     profiles,
     room_heads::{self, RoomHead},
     state_keys,
     tasks::{self, Task},
+    thumbnails::{Thumbnail, ThumbnailKey},
     users,
 };
 use ruma::{device_id, room_id, user_id};
@@ -320,5 +322,84 @@ async fn numbers_go_on_after_the_greatest() {
             task: 3,
         };
         assert_eq!(next_nids(db).await.unwrap(), next);
+    }
+}
+
+#[tokio::test]
+async fn media_is_uploaded_once_and_in_time() {
+    for world in worlds().await {
+        let (store, alice, bob) = (&world.store, UserNid(1), UserNid(2));
+        let content = MediaContent {
+            hash: [7; 32],
+            size: 3 << 30,
+            content_type: "image/png".to_owned(),
+            file_name: Some("a.png".to_owned()),
+        };
+        store.insert_media("one", alice, &content, false, 5).await.unwrap();
+        let one = store.media("one").await.unwrap().expect("it is there");
+        assert_eq!(
+            (one.user, one.content.as_ref(), one.last_access_ms),
+            (alice, Some(&content), 5)
+        );
+        store.touch_media("one", 9).await.unwrap();
+        store.touch_media("one", 8).await.unwrap();
+        assert_eq!(store.media("one").await.unwrap().map(|one| one.last_access_ms), Some(9));
+        assert_eq!(store.media("two").await.unwrap(), None);
+        let to_come = |media_id, now_ms| MediaToCome {
+            media_id,
+            user: alice,
+            now_ms,
+            expires_ms: now_ms + 10,
+            of_user_max: 2,
+        };
+        let reserve = async |media_id, now_ms| store.insert_media_to_come(to_come(media_id, now_ms)).await.unwrap();
+        assert!(reserve("two", 10).await);
+        assert!(reserve("three", 12).await);
+        assert!(!reserve("four", 14).await, "too many");
+        assert!(reserve("five", 20).await, "the first one has expired");
+        assert_eq!(store.media("two").await.unwrap(), None);
+        let fill = async |media_id, user, now_ms| {
+            let filled = store.fill_media(media_id, user, &content, true, now_ms).await;
+            filled.unwrap()
+        };
+        assert!(!fill("three", bob, 13).await, "it is another's");
+        assert!(!fill("three", alice, 22).await, "it has expired");
+        assert!(fill("three", alice, 21).await);
+        assert!(!fill("three", alice, 21).await, "it has a file");
+        let three = store.media("three").await.unwrap().expect("it is there");
+        assert_eq!(
+            (three.content.as_ref(), three.expires_ms, three.needs_token),
+            (Some(&content), None, true)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_thumbnail_is_found_by_all_it_depends_on() {
+    for world in worlds().await {
+        let store = &world.store;
+        let key = ThumbnailKey {
+            hash: [1; 32],
+            width: 32,
+            height: u32::MAX,
+            crop: true,
+            animated: false,
+        };
+        let thumbnail = Thumbnail {
+            hash: [2; 32],
+            size: 77,
+            content_type: "image/png".to_owned(),
+        };
+        store.insert_thumbnail(key, &thumbnail, 5).await.unwrap();
+        store.insert_thumbnail(key, &thumbnail, 6).await.unwrap();
+        assert_eq!(store.thumbnail(key).await.unwrap(), Some(thumbnail));
+        for other in [
+            ThumbnailKey { hash: [2; 32], ..key },
+            ThumbnailKey { width: 33, ..key },
+            ThumbnailKey { crop: false, ..key },
+            ThumbnailKey { animated: true, ..key },
+        ] {
+            assert_eq!(store.thumbnail(other).await.unwrap(), None);
+        }
     }
 }

@@ -96,13 +96,12 @@ impl Place {
     ) -> Result<Decision, CommandError> {
         let before = self.get(leader, state).await?;
         let (room, kind) = &self.key;
-        match before {
-            Some(before) if before.get() == content.get() => return Ok(Decision::default()),
-            Some(_) => {}
-            None if leader.store.account_data_kinds(self.user, *room).await? >= account_data::KINDS_MAX => {
-                return Err(too_large("There is account data of too many types already"));
-            }
-            None => {}
+        if before.as_ref().is_some_and(|before| before.get() == content.get()) {
+            return Ok(Decision::default());
+        }
+        let is_new = before.is_none();
+        if is_new && leader.store.account_data_kinds(self.user, *room).await? >= account_data::KINDS_MAX {
+            return Err(too_large("There is account data of too many types already"));
         }
         let mut change = ChangeSet::default();
         change.statements.push(account_data::upsert(

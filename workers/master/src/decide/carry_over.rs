@@ -66,7 +66,7 @@ async fn push_rule(leader: &Leader, state: &mut LaneState, command: &CarryOver) 
     let Some(content) = content else {
         return Ok(Decision::default());
     };
-    let mut rules = content.global.on(server_default(user_id(&command.user_id)?));
+    let mut rules = content.global.on(&server_default(user_id(&command.user_id)?));
     if !copy_rule(&mut rules, &command.from_room_id, &command.to_room_id) {
         return Ok(Decision::default());
     }

@@ -10,15 +10,33 @@ use super::{
     event::{Draft, append},
     head::PendingHead,
 };
-use crate::{change_set::ChangeSet, error::CommandError, leader::Leader};
+use crate::{
+    change_set::ChangeSet,
+    error::{CommandError, no_guests, outsider},
+    leader::Leader,
+};
 
 const GUEST_ACCESS: &str = "m.room.guest_access";
 
 /// Guests that leave a room by one Command; for the rest there is another.
 const REMOVED_MAX: usize = 100;
 
+/// Refuses a guest where the room lets none in.
+pub(super) async fn require_access(leader: &Leader, head: &mut PendingHead) -> Result<(), CommandError> {
+    if may_join(leader, head).await? {
+        return Ok(());
+    }
+    let rule = head.state_event(leader, "m.room.join_rules", "").await?;
+    let rule = rule.and_then(|event| event.content_string("join_rule"));
+    Err(if rule.as_deref() == Some("public") {
+        no_guests()
+    } else {
+        outsider()
+    })
+}
+
 /// Whether the room lets guests in.
-pub(super) async fn may_join(leader: &Leader, head: &mut PendingHead) -> Result<bool, CommandError> {
+async fn may_join(leader: &Leader, head: &mut PendingHead) -> Result<bool, CommandError> {
     let access = head.state_event(leader, GUEST_ACCESS, "").await?;
     let access = access.and_then(|event| event.content_string("guest_access"));
     Ok(access.as_deref() == Some("can_join"))

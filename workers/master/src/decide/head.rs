@@ -12,6 +12,7 @@ use plexus_core::{
     row::{Membership, ReceiptKind},
     state::{self, Inserted, Node},
 };
+use plexus_proto::MatrixError;
 use plexus_storage::{
     room_heads::{self, RoomHead},
     rooms::RoomInfo,
@@ -21,7 +22,7 @@ use ruma::RoomId;
 use super::Decision;
 use crate::{
     change_set::ChangeSet,
-    error::{CommandError, outsider},
+    error::{CommandError, NO_GUESTS, outsider},
     leader::Leader,
 };
 
@@ -150,7 +151,9 @@ impl PendingHead {
         sender: &str,
         decided: Result<Decision, CommandError>,
     ) -> Result<Decision, CommandError> {
-        let is_refused = matches!(decided, Err(CommandError::Refused(_)));
+        // That a room lets no guests in is said only of rooms that let everybody else in.
+        let is_secret = |refusal: &MatrixError| refusal.errcode != NO_GUESTS;
+        let is_refused = matches!(&decided, Err(CommandError::Refused(refusal)) if is_secret(refusal));
         if is_refused && self.state_event(leader, "m.room.member", sender).await?.is_none() {
             return Err(outsider());
         }

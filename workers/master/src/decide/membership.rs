@@ -15,7 +15,7 @@ use super::{
     head::PendingHead,
 };
 use crate::{
-    error::{CommandError, bad_json, forbidden, no_guests},
+    error::{CommandError, bad_json, forbidden},
     leader::Leader,
 };
 
@@ -35,8 +35,8 @@ pub(super) async fn change_membership(
     let current = head.state_event(leader, MEMBER, command.target.as_str()).await?;
     let was = current.as_ref().and_then(|event| event.membership());
     let membership = new_membership(command.action(), was)?;
-    if command.guest && membership == Membership::Join && !guests::may_join(leader, head).await? {
-        return Err(no_guests());
+    if command.guest && membership == Membership::Join {
+        guests::require_access(leader, head).await?;
     }
     let mut content = match &command.content {
         None => Map::new(),

@@ -21,7 +21,7 @@ pub(super) async fn change_push_rules(
     let stored = place.get(leader, state).await?;
     let stored = stored.and_then(|content| serde_json::from_str::<Content>(content.get()).ok());
     let mut rules = match stored {
-        Some(stored) => stored.global.on(defaults),
+        Some(stored) => stored.global.on(&defaults),
         None => defaults,
     };
     change(&mut rules, command)?;

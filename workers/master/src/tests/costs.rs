@@ -71,6 +71,44 @@ async fn a_message_writes_three_rows_of_its_own_and_shares_two() {
     server.stop().await;
 }
 
+/// Members of a large room; what a message writes must not depend on how many there are.
+const MEMBERS: usize = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_in_a_large_room_writes_no_more_rows() {
+    let database = sqlite_database().await;
+    let server = Server::start(&database, "one").await;
+    server.register(ALICE).await;
+    let room = server.create_room("room", ALICE, RoomVersion::V12).await;
+    for member in 0..MEMBERS {
+        let id = format!("@{member:03}:example.org");
+        server.register(&id).await;
+        server.join(&room, &id).await.expect("the room is public");
+    }
+    let leader = server.master.leader_for_tests();
+    let mut state = LaneState::default();
+    let send = SendEvent {
+        room_id: room.clone(),
+        sender: ALICE.to_owned(),
+        kind: "m.room.message".to_owned(),
+        content: json!({"msgtype": "m.text", "body": "hello, everybody"})
+            .to_string()
+            .into(),
+        ..SendEvent::default()
+    };
+    let command = Command {
+        id: vec![9; 16].into(),
+        kind: Some(Kind::SendEvent(send)),
+        task: None,
+    };
+    let mut decision = decide(&leader, &mut state, &command).await.unwrap();
+    state.store_head(&mut decision.change);
+    assert_eq!(names(&decision.change), ["events::insert", "room_heads::upsert"]);
+    assert_eq!(decision.change.rows.len(), 1);
+    drop(leader);
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_sender_alone_costs_one_commit_a_message() {
     let database = sqlite_database().await;

@@ -1,6 +1,5 @@
 //! `GET /pushers`.
 
-use bytes::Bytes;
 use plexus_service::push::pushers::list_pushers;
 use plexus_storage::pushers::Pusher;
 use ruma::api::client::push::get_pushers::v3::Request;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     call::{Call, typed_raw},
     error::Error,
-    http::Reply,
+    http::{Reply, json_reply},
     routes::{Auth, Route},
 };
 
@@ -19,7 +18,7 @@ pub(in crate::client) const ROUTE: Route =
 async fn handle(call: Call, _: Request) -> Result<Reply, Error> {
     let pushers = list_pushers(call.ctx(), call.requester()?).await?;
     let pushers = pushers.iter().map(describe).collect::<Result<Vec<_>, _>>()?;
-    Ok(Reply::new(Bytes::from(json!({ "pushers": pushers }).to_string())))
+    Ok(json_reply(json!({ "pushers": pushers }).to_string()))
 }
 
 fn describe(pusher: &Pusher) -> Result<Value, Error> {

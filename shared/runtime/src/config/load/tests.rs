@@ -292,3 +292,14 @@ fn values_out_of_range_are_refused() {
         assert!(refused(&[set], &[]).contains(key), "{set}");
     }
 }
+
+#[test]
+fn seed_5223_5249_the_default_room_version_is_set_and_an_unknown_one_refuses_to_start() {
+    assert!(refused(&["rooms.default_version=99"], &[]).contains("rooms.default_version"));
+    let sources = Sources {
+        set: vec!["rooms.default_version=4".to_owned()],
+        ..Sources::default()
+    };
+    let config = Config::load(&sources, Topology::One).expect("the 1.0 profile, seed P1 and 5379");
+    assert_eq!(config.rooms.default_version, "4");
+}

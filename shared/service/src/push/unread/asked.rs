@@ -30,6 +30,9 @@ pub const WORK_MAX: usize = 64 << 20;
 /// never say that they have read everything.
 pub const PAST_MAIN_MAX: usize = 200;
 
+/// After how many bytes looked at others get their turn: about a millisecond.
+const PAUSE_EVERY: usize = 1 << 20;
+
 /// Events of one read.
 const PAGE: usize = 100;
 
@@ -110,17 +113,21 @@ impl Asking<'_> {
         let room = self.reader.room;
         let mut asker = Asker::new(self.ctx, room, self.reader.user_id, self.rules).await?;
         let main = self.receipts.threads.get(MAIN).map_or(0, |mark| mark.position);
-        let (mut asked, mut past_main, mut work) = (0, 0, 0);
+        let (mut seen, mut past_main, mut work) = (0, 0, 0);
         loop {
             let page = self.ctx.store.events_between(room.nid, after, up_to, PAGE).await?;
             let was_last = page.len() < PAGE;
             for event in page {
                 up_to = event.position - 1;
-                asked += 1;
-                work += self.rules.rules.cost(&event.body);
+                seen += 1;
+                let cost = self.rules.rules.cost(&event.body);
+                work += cost;
                 past_main += usize::from(event.position <= main);
-                if asked > ASKED_MAX || past_main > PAST_MAIN_MAX || work > WORK_MAX {
+                if seen > ASKED_MAX || past_main > PAST_MAIN_MAX || work > WORK_MAX {
                     return Ok(items);
+                }
+                if work / PAUSE_EVERY != (work - cost) / PAUSE_EVERY {
+                    tokio::task::yield_now().await;
                 }
                 if let Some(item) = self.ask_one(&mut asker, &event).await? {
                     items.push_front(item);

@@ -67,11 +67,14 @@ pub fn expand(
             _ => false,
         };
         if !(set_otherwise && state.state_key.is_empty()) {
-            events.push(event(
-                &state.kind,
-                &state.state_key,
-                &Value::Object(state.content.clone()),
-            ));
+            if !state.content.get().starts_with('{') {
+                return Err(ServiceError::bad_json("an event's content is a JSON object"));
+            }
+            events.push(InitialEvent {
+                kind: state.kind.clone(),
+                state_key: state.state_key.clone(),
+                content: state.content.get().to_owned().into(),
+            });
         }
     }
     if let Some(name) = &room.name {
@@ -222,13 +225,17 @@ fn check_power_levels(
         let why = format!("{creator} creates a room of version {version} and has no power level in it");
         return Err(ServiceError::bad_json(why));
     }
+    let state_default = content.get("state_default").and_then(Value::as_i64).unwrap_or_default();
     let Some(Value::Object(events)) = content.get_mut("events") else {
         return Err(ServiceError::bad_json(
             "events of power_level_content_override is no object",
         ));
     };
     if !creators.is_empty() {
-        events.entry("m.room.tombstone").or_insert(tombstone_level.into());
+        let level = events.entry("m.room.tombstone").or_insert(tombstone_level.into());
+        if level.as_i64().is_some_and(|level| level <= state_default) {
+            *level = state_default.saturating_add(1).into();
+        }
     }
     Ok(())
 }

@@ -96,6 +96,10 @@ impl World {
             server_name: owned_server_name!("localhost"),
             default_room_version: VERSION,
             registration: Registration::default(),
+            media: plexus_service::Uploads {
+                max_upload_bytes: 1,
+                require_token: false,
+            },
             rooms: plexus_service::ctx::Rooms::default(),
             social: plexus_service::Social::default(),
             accounts: plexus_service::ctx::Accounts::default(),
@@ -108,6 +112,8 @@ impl World {
             config: Arc::new(config),
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
+            // No test of sync touches a file.
+            media: plexus_media::Media::new(std::path::PathBuf::from("nowhere"), 1, Handle::current()),
             user_memory: plexus_service::UserMemory::default(),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),

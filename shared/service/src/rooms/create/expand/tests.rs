@@ -22,7 +22,7 @@ fn contents(events: &[InitialEvent]) -> BTreeMap<(String, String), Value> {
 }
 
 fn run(room: &NewRoom, version: RoomVersion, invited: &[Member]) -> BTreeMap<(String, String), Value> {
-    contents(&expand(&room, version, None, &member("alice"), invited).expect("expands"))
+    contents(&expand(room, version, None, &member("alice"), invited).expect("expands"))
 }
 
 fn get<'a>(contents: &'a BTreeMap<(String, String), Value>, kind: &str) -> &'a Value {
@@ -82,7 +82,7 @@ fn events_come_in_the_order_of_the_specification() {
     let state = |kind: &str, content: Value| super::super::InitialState {
         kind: kind.to_owned(),
         state_key: String::new(),
-        content: object(content),
+        content: serde_json::value::to_raw_value(&content).expect("JSON"),
     };
     let room = NewRoom {
         name: Some("Name".to_owned()),
