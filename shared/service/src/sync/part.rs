@@ -145,19 +145,28 @@ pub(super) async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part
         .unwrap_or_default();
     part.state = state::collect(scope, visit, &part.timeline, heroes).await?;
     for event in &part.timeline.events {
-        part.replaced.push(match event.state_key {
-            Some(key) => {
-                scope
-                    .ctx
-                    .store
-                    .state_get(visit.room.nid, event.state_before, key)
-                    .await?
-            }
-            None => None,
-        });
+        let replaced = replaced(scope, visit, &part.timeline, event).await?;
+        part.replaced.push(replaced);
     }
     part.own_member = own_members(scope, visit, &part.timeline).await?;
     Ok(part)
+}
+
+/// What an event replaced, if the user may know.
+async fn replaced(
+    scope: &Scope<'_>,
+    visit: &Visit,
+    timeline: &Timeline,
+    event: &StoredEvent,
+) -> Result<Option<EventNid>, ServiceError> {
+    let Some(key) = event.state_key else { return Ok(None) };
+    let store = &scope.ctx.store;
+    match store.state_get(visit.room.nid, event.state_before, key).await? {
+        Some(replaced) if timeline::may_tell_replaced(scope, visit, timeline, event, replaced).await? => {
+            Ok(Some(replaced))
+        }
+        Some(_) | None => Ok(None),
+    }
 }
 
 /// What the user was to the room at each event. Of those from before he joined, many share a state.

@@ -46,6 +46,8 @@ pub(super) struct Timeline {
     pub(super) start_root: NodeId,
     /// The state after the last event of the window while the user was in the room, shown or not.
     pub(super) end_root: NodeId,
+    /// From here on the user was there.
+    pub(super) was_there_after: Sequence,
 }
 
 /// Which events of a room can be told of.
@@ -92,6 +94,7 @@ pub(super) async fn read(scope: &Scope<'_>, visit: &Visit) -> Result<Timeline, S
         since_root,
         start_root,
         end_root,
+        was_there_after: range.sees_all_after,
     })
 }
 
@@ -245,6 +248,24 @@ async fn look(
         Some(seen) => Ok(Some(seen.event)),
         None if is_state_at(scope, &event, root).await? => Ok(Some(event)),
         None => Ok(None),
+    }
+}
+
+/// Whether what an event replaced may be told with it: the state of a time that the user was not there for is not told by what came after.
+pub(super) async fn may_tell_replaced(
+    scope: &Scope<'_>,
+    visit: &Visit,
+    timeline: &Timeline,
+    event: &StoredEvent,
+    replaced: EventNid,
+) -> Result<bool, ServiceError> {
+    if event.position > timeline.was_there_after {
+        return Ok(true);
+    }
+    let view = view(scope, visit, timeline.end_root);
+    match scope.ctx.store.event(replaced).await? {
+        Some(replaced) => Sights::new(scope.ctx, scope.requester, &view).sees(&replaced).await,
+        None => Ok(false),
     }
 }
 

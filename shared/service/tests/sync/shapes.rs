@@ -167,6 +167,7 @@ async fn what_is_part_of_the_state_is_shown_though_it_happened_out_of_sight() {
     let topics: Vec<_> = events.iter().filter(|event| event["type"] == "m.room.topic").collect();
     assert_eq!(topics.len(), 1, "the topic there is, not the one there was");
     assert_eq!(topics[0]["content"]["topic"], "new");
+    assert!(topics[0]["unsigned"].get("prev_content").is_none(), "{}", topics[0]);
     assert!(!answer.to_string().contains("unseen"));
 }
 

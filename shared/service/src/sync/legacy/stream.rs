@@ -254,14 +254,7 @@ async fn write_event(
     out: &mut Vec<u8>,
 ) -> Result<(), ServiceError> {
     let store = &scope.ctx.store;
-    let replaced = match event.state_key {
-        Some(key) => store.state_get(event.room, event.state_before, key).await?,
-        None => None,
-    };
-    let replaced = match replaced {
-        Some(replaced) => store.event(replaced).await?,
-        None => None,
-    };
+    let replaced = find_replaced(scope, visit, event).await?;
     let redaction = match event.redacted_by {
         Some(redaction) => store.event(redaction).await?,
         None => None,
@@ -275,6 +268,28 @@ async fn write_event(
     event::write(scope, event, remarks, &mut written);
     format::write_event(&String::from_utf8_lossy(&written), &visit.room.id, out);
     Ok(())
+}
+
+/// What an event replaced, if the user may see that as well.
+async fn find_replaced(
+    scope: &Scope<'_>,
+    visit: &Visit,
+    event: &StoredEvent,
+) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
+    let (ctx, store) = (scope.ctx, &scope.ctx.store);
+    let Some(key) = event.state_key else { return Ok(None) };
+    let Some(replaced) = store.state_get(event.room, event.state_before, key).await? else {
+        return Ok(None);
+    };
+    let Some(replaced) = store.event(replaced).await? else {
+        return Ok(None);
+    };
+    let view = view(ctx, scope.requester, Arc::clone(&visit.room), scope.window.up_to).await?;
+    let is_seen = match &view {
+        Some(view) => Sights::new(ctx, scope.requester, view).sees(&replaced).await?,
+        None => false,
+    };
+    Ok(is_seen.then_some(replaced))
 }
 
 /// Appends what is told of a room besides its timeline.
