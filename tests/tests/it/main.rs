@@ -20,6 +20,7 @@ mod relations;
 mod room_life;
 mod rules;
 mod social;
+mod sync_shapes;
 mod talk;
 mod user_data;
 mod visibility;
