@@ -31,7 +31,9 @@ super::scenarios! {
 
 /// Large transfers, on a cluster of their own: what others do there would count as theirs.
 mod large {
-    crate::scenarios! { super::super::hostile_13_a_hundred_megabytes_pass_in_constant_memory }
+    use super::hostile_13_a_hundred_megabytes_pass_in_constant_memory;
+
+    crate::scenarios! { hostile_13_a_hundred_megabytes_pass_in_constant_memory }
 }
 
 const UPLOAD: &str = "/_matrix/media/v3/upload";
