@@ -30,7 +30,10 @@ fn photograph() -> Vec<u8> {
     file
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench is started by hand, with its photograph in the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a bench is started by hand, with its photograph in the environment"
+)]
 fn chosen() -> Vec<u8> {
     match env::var("PLEXUS_BENCH_PHOTO") {
         Ok(path) => fs::read(path).expect("the photograph can be read"),
