@@ -16,7 +16,7 @@ pub struct Hit {
     pub event: i64,
     /// What it is sorted by: its score, or its place in the log.
     pub sort_key: i64,
-    /// How well it fits, in millionths.
+    /// How well it fits, in trillionths: SQLite gives words that most events have a score of about a millionth.
     pub score: i64,
     /// How many were found in all.
     pub total: i64,

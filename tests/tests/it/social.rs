@@ -1,6 +1,9 @@
 //! People: who is there, finding them and what they said, saying that something is wrong.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use plexus_tests::{Cluster, PATIENCE, User, encode, eventually, fresh_name};
 use serde_json::{Value, json};
@@ -12,6 +15,7 @@ super::scenarios! {
     what_was_redacted_left_or_never_seen_is_not_found,
     something_wrong_is_reported,
     shared_rooms_are_listed,
+    hostile_19_one_busy_account_leaves_others_their_share,
 }
 
 async fn those_who_share_a_room_see_who_is_there(cluster: Arc<Cluster>) {
@@ -130,7 +134,7 @@ async fn people_are_found_by_name(cluster: Arc<Cluster>) {
     // A room that anybody may join shows who is in it, and a room that anybody may read.
     let rules = |rule: &str| json!({"join_rule": rule});
     set_state(&alice, &private, "m.room.join_rules", &rules("public")).await;
-    until_found(&searcher, &word, &[&bob, &alice]).await;
+    until_found(&searcher, &word, &[&alice, &bob]).await;
     set_state(
         &alice,
         &private,
@@ -139,7 +143,7 @@ async fn people_are_found_by_name(cluster: Arc<Cluster>) {
     )
     .await;
     set_state(&alice, &private, "m.room.join_rules", &rules("invite")).await;
-    until_found(&searcher, &word, &[&bob, &alice]).await;
+    until_found(&searcher, &word, &[&alice, &bob]).await;
     set_state(
         &alice,
         &private,
@@ -416,5 +420,84 @@ async fn shared_rooms_are_listed(cluster: Arc<Cluster>) {
             .get(&with("nobody"))
             .await
             .expect_error(400, "M_INVALID_PARAM");
+    }
+}
+
+/// Messages in the room that the busy account reads again and again.
+const BUSY_MESSAGES: usize = 300;
+/// Messages of the other user that are timed, before and meanwhile.
+const TIMED: usize = 60;
+
+async fn hostile_19_one_busy_account_leaves_others_their_share(cluster: Arc<Cluster>) {
+    let http = cluster.http();
+    let (busy, other) = (
+        User::register(&http, "busy").await,
+        User::register(&http, "other").await,
+    );
+    let (room, own) = (busy.create_public_room().await, other.create_public_room().await);
+    for number in 0..BUSY_MESSAGES {
+        busy.say(&room, &format!("papaya {number} {}", "lorem ipsum ".repeat(100)))
+            .await;
+    }
+    let alone = time_messages(&other, &own).await;
+    let everything = json!({"search_categories": {"room_events": {
+        "search_term": "papaya lorem",
+        "filter": {"limit": 1_000},
+        "event_context": {"before_limit": 1_000, "after_limit": 1_000, "include_profile": true},
+        "include_state": true,
+        "groupings": {"group_by": [{"key": "room_id"}, {"key": "sender"}]},
+    }}});
+    let types: Vec<String> = (0..500).map(|n| format!("a*{n}*b*{n}*c")).collect();
+    let filter = encode(&json!({"room": {"timeline": {"limit": 1_000, "not_types": types}}}).to_string());
+    let users: serde_json::Map<String, Value> =
+        (0..2_000).map(|n| (format!("@user{n}:localhost"), json!([]))).collect();
+    let keys = json!({"device_keys": users});
+    let page = format!("/_matrix/client/v3/rooms/{}/messages?dir=b&limit=1000", encode(&room));
+    let space = format!(
+        "/_matrix/client/v1/rooms/{}/hierarchy?limit=1000&max_depth=1000",
+        encode(&room)
+    );
+    let whole = format!("/_matrix/client/v3/sync?full_state=true&filter={filter}");
+    let http = &busy.http;
+    let search = again_and_again(async || http.post(SEARCH, &everything).await.status);
+    let second = again_and_again(async || http.post(SEARCH, &everything).await.status);
+    let people = again_and_again(async || {
+        http.post(DIRECTORY, &json!({"search_term": "a", "limit": 50}))
+            .await
+            .status
+    });
+    let query = again_and_again(async || http.post("/_matrix/client/v3/keys/query", &keys).await.status);
+    let pages = again_and_again(async || http.get(&page).await.status);
+    let spaces = again_and_again(async || http.get(&space).await.status);
+    let syncs = again_and_again(async || http.get(&whole).await.status);
+    let load = async { tokio::join!(search, second, people, query, pages, spaces, syncs) };
+    let beside = tokio::select! {
+        _ = load => unreachable!("it goes on and on"),
+        beside = time_messages(&other, &own) => beside,
+    };
+    let allowed = 10 * alone + Duration::from_millis(300);
+    println!("nine of ten messages within {alone:?} alone, within {beside:?} beside a busy account");
+    assert!(beside <= allowed, "{beside:?} is more than {allowed:?}");
+}
+
+/// The time within which nine of ten messages are answered.
+async fn time_messages(user: &User, room: &str) -> Duration {
+    let mut times = Vec::with_capacity(TIMED);
+    for _ in 0..TIMED {
+        let sent = Instant::now();
+        user.say(room, "timed").await;
+        times.push(sent.elapsed());
+    }
+    times.sort_unstable();
+    times[TIMED * 9 / 10]
+}
+
+/// Asks without a pause. Whatever the answer is, it is not a failure of the server.
+async fn again_and_again(ask: impl AsyncFn() -> u16) {
+    loop {
+        let status = ask().await;
+        assert!(status < 500 || status == 503, "answered {status}");
+        // A refusal comes at once; the others get a word in.
+        tokio::task::yield_now().await;
     }
 }

@@ -128,7 +128,7 @@ async fn write_result(
         _ => None,
     };
     #[expect(clippy::cast_precision_loss, reason = "a score is a rough measure")]
-    let rank = found.hit.score as f64 / 1_000_000.0;
+    let rank = found.hit.score as f64 / 1e12;
     Ok(OneResult {
         rank,
         result: json(ctx, requester, &found.event)?,

@@ -116,7 +116,7 @@ pub(crate) fn select(engine: Engine, query: &Query<'_>) -> (&'static str, [Value
         Engine::Sqlite => {
             "-- full_text::select
             WITH hits AS MATERIALIZED (
-                SELECT rowid AS event_nid, CAST(-bm25(search_words, 1.0, 0.0) * 1000000 AS BIGINT) AS score
+                SELECT rowid AS event_nid, CAST(-bm25(search_words, 1.0, 0.0) * 1000000000000 AS BIGINT) AS score
                 FROM search_words WHERE search_words MATCH $1 ORDER BY rowid DESC LIMIT $9
             )
             SELECT event_nid, sort_key, score, total FROM (
@@ -128,7 +128,7 @@ pub(crate) fn select(engine: Engine, query: &Query<'_>) -> (&'static str, [Value
         Engine::Postgres => {
             "-- full_text::select
             WITH hits AS MATERIALIZED (
-                SELECT event_nid, position, CAST(ts_rank(words, plainto_tsquery('simple', $1)) * 1000000 AS BIGINT) AS score
+                SELECT event_nid, position, CAST(ts_rank(words, plainto_tsquery('simple', $1)) * 1000000000000 AS BIGINT) AS score
                 FROM search_events
                 WHERE words @@ plainto_tsquery('simple', $1) AND room_nid = ANY($2) AND part = ANY($3)
                     AND (CAST($4 AS BIGINT) IS NULL OR sender_nid = CAST($4 AS BIGINT))
