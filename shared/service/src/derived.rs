@@ -112,9 +112,10 @@ async fn step(ctx: &Ctx, what: Derived, from: Cursor, target: Sequence) -> Resul
             };
             (to, what.derive_scanned(ctx, &found).await?)
         }
-        None => match rows_after(ctx, from.position, target).await? {
-            Some((position, rows)) => (Cursor { position, ..from }, what.derive_rows(ctx, &rows).await?),
-            None => {
+        None => {
+            if let Some((position, rows)) = rows_after(ctx, from.position, target).await? {
+                (Cursor { position, ..from }, what.derive_rows(ctx, &rows).await?)
+            } else {
                 tracing::warn!(
                     derived = what.name(),
                     "the log no longer reaches back, deriving everything anew"
@@ -125,7 +126,7 @@ async fn step(ctx: &Ctx, what: Derived, from: Cursor, target: Sequence) -> Resul
                 };
                 (anew, Vec::new())
             }
-        },
+        }
     };
     derived::advance(ctx.store.db(), what.name(), from, to, statements).await?;
     Ok(())

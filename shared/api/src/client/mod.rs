@@ -125,7 +125,7 @@ pub(crate) static ROUTES: &[Route] = &[
     user_data::delete_profile_field::ROUTE,
     typing_notifications::set::ROUTE,
     rooms::mutual::ROUTE,
-    search::search::ROUTE,
+    search::room_events::ROUTE,
     user_directory::search::ROUTE,
     reporting_content::event::ROUTE,
     reporting_content::room::ROUTE,
