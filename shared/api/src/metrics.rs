@@ -24,16 +24,16 @@ impl RouteMetrics {
     /// The handles for a route; made once, as making one takes a lookup by labels.
     pub fn of(route: &Route) -> Self {
         let template = route.all_paths().into_iter().next().unwrap_or_default();
-        Self::new(template.into_owned(), route.method().as_str())
+        Self::new(&template, route.method().as_str())
     }
 
     /// The handles for what no route took.
     pub fn unmatched() -> Self {
-        Self::new("none".to_owned(), "any")
+        Self::new("none", "any")
     }
 
-    fn new(template: String, method: &str) -> Self {
-        let method = method.to_owned();
+    fn new(template: &str, method: &str) -> Self {
+        let (template, method) = (template.to_owned(), method.to_owned());
         Self {
             seconds: histogram!(REQUEST_SECONDS, "route" => template.clone(), "method" => method.clone()),
             by_class: CLASSES.map(

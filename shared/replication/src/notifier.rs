@@ -308,11 +308,11 @@ impl Inner {
     fn ring_peers(&self, user: UserNid, rooms_of: &RoomsOf, rung: &mut Vec<RoomNid>) {
         self.ring_user(user);
         let warm = self.users.get(&user).filter(|_| !self.restless.contains(&user));
-        match warm {
-            Some(warm) => warm.rooms.iter().for_each(|room| self.ring_room(*room, rung)),
-            None => {
-                let rooms = rooms_of(user).unwrap_or_default();
-                rooms.into_iter().for_each(|room| self.ring_room(room, rung));
+        if let Some(warm) = warm {
+            warm.rooms.iter().for_each(|room| self.ring_room(*room, rung));
+        } else {
+            for room in rooms_of(user).unwrap_or_default() {
+                self.ring_room(room, rung);
             }
         }
     }

@@ -65,14 +65,14 @@ impl Derived {
         })
     }
 
-    async fn from_scanned(self, ctx: &Ctx, found: &[i64]) -> Result<Vec<Statement>, ServiceError> {
+    async fn derive_scanned(self, ctx: &Ctx, found: &[i64]) -> Result<Vec<Statement>, ServiceError> {
         match self {
             Self::UserDirectory => directory::list_all(ctx, found).await,
             Self::Search => index::index_all(ctx, found).await,
         }
     }
 
-    async fn from_rows(self, ctx: &Ctx, rows: &[Row]) -> Result<Vec<Statement>, ServiceError> {
+    async fn derive_rows(self, ctx: &Ctx, rows: &[Row]) -> Result<Vec<Statement>, ServiceError> {
         match self {
             Self::UserDirectory => directory::follow(ctx, rows).await,
             Self::Search => index::follow(ctx, rows).await,
@@ -110,11 +110,12 @@ async fn step(ctx: &Ctx, what: Derived, from: Cursor, target: Sequence) -> Resul
                 scanned: found.last().filter(|_| found.len() == BATCH_MAX).copied(),
                 ..from
             };
-            (to, what.from_scanned(ctx, &found).await?)
+            (to, what.derive_scanned(ctx, &found).await?)
         }
-        None => match rows_after(ctx, from.position, target).await? {
-            Some((position, rows)) => (Cursor { position, ..from }, what.from_rows(ctx, &rows).await?),
-            None => {
+        None => {
+            if let Some((position, rows)) = rows_after(ctx, from.position, target).await? {
+                (Cursor { position, ..from }, what.derive_rows(ctx, &rows).await?)
+            } else {
                 tracing::warn!(
                     derived = what.name(),
                     "the log no longer reaches back, deriving everything anew"
@@ -125,7 +126,7 @@ async fn step(ctx: &Ctx, what: Derived, from: Cursor, target: Sequence) -> Resul
                 };
                 (anew, Vec::new())
             }
-        },
+        }
     };
     derived::advance(ctx.store.db(), what.name(), from, to, statements).await?;
     Ok(())

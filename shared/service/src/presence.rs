@@ -35,7 +35,10 @@ const DEVICES_MAX: usize = 50_000;
 
 /// What the master has been told of devices that sync. Cheap to clone.
 #[derive(Clone)]
-pub struct SyncsTold(Arc<Cache<(UserNid, Box<str>), Arc<Mutex<Told>>>>);
+pub struct SyncsTold(Arc<Cache<Device, Arc<Mutex<Told>>>>);
+
+/// A user and the id of his device.
+type Device = (UserNid, Box<str>);
 
 #[derive(Clone, Copy, Debug)]
 struct Told {

@@ -14,7 +14,9 @@ mod ephemeral;
 mod event;
 mod filters;
 mod key_counts;
+pub mod legacy;
 mod members;
+mod part;
 mod presence;
 mod response;
 mod scope;
@@ -41,7 +43,7 @@ use plexus_core::{
 use plexus_storage::StoreError;
 use tokio::time::{Instant, timeout_at};
 
-use self::scope::{Effort, Scope, Window};
+use self::scope::{Scope, Window};
 pub use self::{members::SentMembers, turns::Turns};
 use crate::{Ctx, Requester, ServiceError, presence::note_sync, tokens};
 
@@ -115,7 +117,7 @@ async fn wait(
     // Before the place is fixed, so that what comes after it wakes.
     let mut listener = ctx.replica.listen(requester.user, joined_rooms(ctx, requester)).await?;
     loop {
-        require_session(ctx, request).await?;
+        require_session(ctx, request.token_hash).await?;
         let window = Window::now(ctx, Some(&since));
         let next = window.next(ctx, window.to_device);
         let (response, has_news) = answer(ctx, requester, request, filter, window).await?;
@@ -135,19 +137,11 @@ async fn answer(
     filter: &Filter,
     window: Window,
 ) -> Result<(SyncResponse, bool), ServiceError> {
-    let account_data = account_data::News::load(ctx, requester, &window).await?;
-    let ignored = crate::users::ignored::ignored_by(ctx, requester.user).await?;
+    let full_state = request.full_state || window.since.is_none();
     let scope = Scope {
-        ctx,
-        requester,
-        filter,
-        full_state: request.full_state || window.since.is_none(),
+        full_state,
         state_after: request.use_state_after,
-        now_ms: ctx.clock.now_ms(),
-        window,
-        account_data,
-        ignored,
-        effort: Effort::default(),
+        ..Scope::new(ctx, requester, filter, window).await?
     };
     let visits = visits::choose(&scope).await?;
     response::write(&scope, &visits).await
@@ -173,8 +167,8 @@ async fn open_since(ctx: &Ctx, since: Option<&str>) -> Result<Option<SyncToken>,
 }
 
 /// A device that was logged out while it waited is told nothing more.
-async fn require_session(ctx: &Ctx, request: &SyncRequest) -> Result<(), ServiceError> {
-    let Some(token_hash) = request.token_hash else {
+async fn require_session(ctx: &Ctx, token_hash: Option<[u8; 32]>) -> Result<(), ServiceError> {
+    let Some(token_hash) = token_hash else {
         return Ok(());
     };
     match ctx.store.session(&token_hash).await? {

@@ -69,7 +69,7 @@ impl Store {
             SELECT user_nid FROM device_list_changes WHERE position > $1 AND (viewer_nid = 0 OR viewer_nid = $2)
             ORDER BY position LIMIT $3";
         // One more than may be told apart.
-        let limit = Value::Int(CHANGES_MAX as i64 + 1);
+        let limit = Value::Int(i64::try_from(CHANGES_MAX + 1).unwrap_or(i64::MAX));
         let rows = self.db().query(sql, &[after.int(), viewer.int(), limit]).await?;
         rows.iter().map(|row| Ok(UserNid(row.int(0)?))).collect()
     }

@@ -51,13 +51,18 @@ impl Store {
     ) -> Result<Highlights, StoreError> {
         let mut found = Highlights::default();
         let sql = "-- highlights::highlights
-            SELECT notifies FROM highlights WHERE room_nid = $1 AND user_nid = $2 AND position > $3 AND position <= $4 LIMIT $5";
-        for of in [EVERYBODY, user] {
-            let params = [room.int(), of.int(), after.int(), up_to.int(), COUNTED_MAX.int()];
-            for row in self.db().query(sql, &params).await? {
-                found.highlighting += 1;
-                found.notifying += i64::from(row.bool(0)?);
-            }
+            SELECT notifies FROM highlights WHERE room_nid = $1 AND user_nid IN ($2, $3) AND position > $4 AND position <= $5 LIMIT $6";
+        let params = [
+            room.int(),
+            EVERYBODY.int(),
+            user.int(),
+            after.int(),
+            up_to.int(),
+            COUNTED_MAX.int(),
+        ];
+        for row in self.db().query(sql, &params).await? {
+            found.highlighting += 1;
+            found.notifying += i64::from(row.bool(0)?);
         }
         Ok(found)
     }

@@ -73,7 +73,7 @@ impl Store {
             SELECT position, room_nid, user_nid, membership FROM memberships
             WHERE room_nid = ANY($1) AND position > $2 AND position <= $3 ORDER BY position LIMIT $4";
         let rooms = Value::Ints(rooms.iter().map(|room| room.0).collect());
-        let limit = Value::Int(CHANGES_MAX as i64 + 1);
+        let limit = Value::Int(i64::try_from(CHANGES_MAX + 1).unwrap_or(i64::MAX));
         let rows = self.db().query(sql, &[rooms, after.int(), up_to.int(), limit]).await?;
         if rows.len() > CHANGES_MAX {
             return Ok(None);

@@ -37,28 +37,28 @@ pub(crate) fn cache() -> Memberless {
 
 impl Store {
     /// A room's state without its member events.
-    pub async fn state_without_members(&self, room: RoomNid, root: NodeId) -> Result<Arc<MemberlessState>, StoreError> {
+    pub async fn state_without_members(&self, room: RoomNid, at: NodeId) -> Result<Arc<MemberlessState>, StoreError> {
         let cache = &self.caches().memberless;
         let kept = cache.get(&room);
         let entries = match kept {
-            Some(kept) if kept.root == root => return Ok(kept.entries),
-            Some(kept) => match self.at_root(room, kept, root).await {
+            Some(kept) if kept.root == at => return Ok(kept.entries),
+            Some(kept) => match self.at_root(room, kept, at).await {
                 // The nodes of a root that nobody refers to any more go away.
-                Err(StoreError::Node { .. }) => self.load_without_members(room, root).await?,
+                Err(StoreError::Node { .. }) => self.load_without_members(room, at).await?,
                 there => there?,
             },
-            None => self.load_without_members(room, root).await?,
+            None => self.load_without_members(room, at).await?,
         };
         let kept = Kept {
-            root,
+            root: at,
             entries: Arc::clone(&entries),
         };
         cache.insert(room, kept);
         Ok(entries)
     }
 
-    async fn at_root(&self, room: RoomNid, kept: Kept, root: NodeId) -> Result<Arc<MemberlessState>, StoreError> {
-        let differences = self.state_diff(room, kept.root, root).await?;
+    async fn at_root(&self, room: RoomNid, kept: Kept, at: NodeId) -> Result<Arc<MemberlessState>, StoreError> {
+        let differences = self.state_diff(room, kept.root, at).await?;
         let keys: Vec<StateKeyNid> = differences.iter().map(|difference| difference.key).collect();
         let mut entries = kept.entries;
         for (difference, is_member) in differences.iter().zip(self.are_members(&keys).await?) {
@@ -74,8 +74,8 @@ impl Store {
         Ok(entries)
     }
 
-    async fn load_without_members(&self, room: RoomNid, root: NodeId) -> Result<Arc<MemberlessState>, StoreError> {
-        let state = self.state(room, root).await?;
+    async fn load_without_members(&self, room: RoomNid, at: NodeId) -> Result<Arc<MemberlessState>, StoreError> {
+        let state = self.state(room, at).await?;
         let keys: Vec<StateKeyNid> = state.iter().map(|(key, _)| *key).collect();
         let are_members = self.are_members(&keys).await?;
         let others = state.into_iter().zip(are_members).filter(|(_, is_member)| !is_member);

@@ -64,7 +64,7 @@ impl Store {
     pub async fn one_time_keys(&self, user: UserNid, device_id: &DeviceId) -> Result<Vec<OneTimeKey>, StoreError> {
         let sql = "-- one_time_keys::one_time_keys
             SELECT algorithm, key_id, json FROM one_time_keys WHERE user_nid = $1 AND device_id = $2 LIMIT $3";
-        let limit = Value::Int(ONE_TIME_KEYS_MAX as i64);
+        let limit = Value::Int(i64::try_from(ONE_TIME_KEYS_MAX).unwrap_or(i64::MAX));
         let params = [user.int(), text(device_id.as_str()), limit];
         let rows = self.db().query(sql, &params).await?;
         rows.iter()

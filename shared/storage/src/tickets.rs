@@ -1,6 +1,6 @@
 //! Table `tickets`: what is given out to be shown again within a time. Free: any process gives one, any other takes it back.
 //!
-//! Interactive authentication, nonces, login tokens and OpenID tokens are tickets. Only the hash of what a client shows is stored.
+//! Interactive authentication, nonces, login tokens and `OpenID` tokens are tickets. Only the hash of what a client shows is stored.
 
 use bytes::Bytes;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use plexus_tests::{Cluster, PATIENCE, User, encode, eventually, fresh_name};
-use serde_json::json;
+use plexus_tests::{Answer, Cluster, Http, PATIENCE, User, encode, eventually, fresh_name};
+use serde_json::{Value, json};
 use sha1::Sha1;
 
 super::scenarios! {
@@ -99,20 +99,38 @@ fn serving(cluster: &Cluster) -> Vec<&str> {
     names.into_iter().filter(|name| !name.starts_with("master")).collect()
 }
 
+/// Makes an administrator as tools do who know the shared secret; with what was sent.
+async fn register_administrator(http: &Http, secret: &str, name: &str) -> (Answer, Value) {
+    let nonce = http.get("/_synapse/admin/v1/register").await.ok();
+    let nonce = nonce["nonce"].as_str().expect("a nonce").to_owned();
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("any key fits");
+    mac.update(format!("{nonce}\0{name}\0secret word\0admin").as_bytes());
+    let digits = |text: String, byte: &u8| format!("{text}{byte:02x}");
+    let mac = mac.finalize().into_bytes().iter().fold(String::new(), digits);
+    let body = json!({
+        "nonce": nonce, "username": name, "password": "secret word", "admin": true, "mac": mac,
+    });
+    // A nonce is good at any process.
+    (http.post("/_synapse/admin/v1/register", &body).await, body)
+}
+
+/// An administrator of the server.
+pub(super) async fn administrator(cluster: &Cluster) -> User {
+    let http = cluster.http();
+    let name = fresh_name("admin");
+    let (answer, _) = register_administrator(&http, cluster.registration_secret(), &name).await;
+    let made = answer.ok();
+    let text = |key: &str| made[key].as_str().expect("a text").to_owned();
+    User {
+        id: text("user_id"),
+        device: text("device_id"),
+        http: http.with_token(&text("access_token")),
+    }
+}
+
 async fn administrators_are_made_with_the_shared_secret(cluster: Arc<Cluster>) {
     let http = cluster.http();
-    let register = async |secret: &str, name: &str| {
-        let nonce = http.get("/_synapse/admin/v1/register").await.ok();
-        let nonce = nonce["nonce"].as_str().expect("a nonce").to_owned();
-        let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("any key fits");
-        mac.update(format!("{nonce}\0{name}\0secret word\0admin").as_bytes());
-        let digits = |text: String, byte: &u8| format!("{text}{byte:02x}");
-        let mac = mac.finalize().into_bytes().iter().fold(String::new(), digits);
-        let body = json!({
-            "nonce": nonce, "username": name, "password": "secret word", "admin": true, "mac": mac,
-        });
-        (http.post("/_synapse/admin/v1/register", &body).await, body)
-    };
+    let register = async |secret: &str, name: &str| register_administrator(&http, secret, name).await;
     let name = fresh_name("admin");
     register("guessed", &name).await.0.expect_error(403, "M_FORBIDDEN");
     let (answer, body) = register(cluster.registration_secret(), &name).await;

@@ -436,7 +436,7 @@ async fn exchange(cluster: &Cluster, trouble: impl AsyncFn(usize)) {
     let http = cluster.http();
     let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
     let receiver = bob.clone();
-    let receiving = tokio::spawn(async move {
+    let receiving = async {
         let mut since: Option<String> = None;
         let mut received: Vec<i64> = Vec::new();
         while received.len() < MESSAGES {
@@ -452,16 +452,18 @@ async fn exchange(cluster: &Cluster, trouble: impl AsyncFn(usize)) {
             since = told["next_batch"].as_str().map(str::to_owned);
         }
         received
-    });
-    for third in 0..3 {
-        let sending = async {
-            for n in third * MESSAGES / 3..(third + 1) * MESSAGES / 3 {
-                send_stubbornly(&alice, &bob, n).await;
-            }
-        };
-        tokio::join!(sending, trouble(third));
-    }
-    let received = receiving.await.expect("everything is received");
+    };
+    let sending = async {
+        for third in 0..3 {
+            let sending = async {
+                for n in third * MESSAGES / 3..(third + 1) * MESSAGES / 3 {
+                    send_stubbornly(&alice, &bob, n).await;
+                }
+            };
+            tokio::join!(sending, trouble(third));
+        }
+    };
+    let (received, ()) = tokio::join!(receiving, sending);
     let sent: Vec<i64> = (0..).take(MESSAGES).collect();
     assert_eq!(received, sent);
 }

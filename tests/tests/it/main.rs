@@ -1,5 +1,7 @@
 //! Scenarios on real clusters, and the rules of the house that code can check.
 
+mod account_life;
+mod account_options;
 mod accounts;
 mod architecture;
 mod bad_input;
@@ -18,6 +20,7 @@ mod relations;
 mod room_life;
 mod rules;
 mod social;
+mod sync_shapes;
 mod talk;
 mod user_data;
 mod visibility;

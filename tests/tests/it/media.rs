@@ -31,7 +31,9 @@ super::scenarios! {
 
 /// Large transfers, on a cluster of their own: what others do there would count as theirs.
 mod large {
-    crate::scenarios! { super::super::hostile_13_a_hundred_megabytes_pass_in_constant_memory }
+    use super::hostile_13_a_hundred_megabytes_pass_in_constant_memory;
+
+    crate::scenarios! { hostile_13_a_hundred_megabytes_pass_in_constant_memory }
 }
 
 const UPLOAD: &str = "/_matrix/media/v3/upload";
@@ -400,6 +402,12 @@ async fn hostile_15_bombs_are_refused_at_once(cluster: Arc<Cluster>) {
 
 async fn hostile_17_no_id_leads_out_of_the_store(cluster: Arc<Cluster>) {
     let alice = User::register(&cluster.http(), "alice").await;
+    // nginx refuses some of these itself, and not as JSON.
+    let keeper = match cluster.topology {
+        Topology::AllInOne => "plexus",
+        Topology::Split => "media1",
+    };
+    let alice = alice.at(&cluster.direct(keeper));
     let long = "a".repeat(300);
     let ids = [
         "..",
@@ -477,7 +485,8 @@ async fn hostile_13_a_hundred_megabytes_pass_in_constant_memory(cluster: Arc<Clu
         assert!(answer.body == content, "{} bytes came back", answer.body.len());
     }
     for ((name, before), after) in names.iter().zip(before).zip(peaks()) {
-        let growth = after - before;
+        // The kernel counts roughly, so that a height can seem to sink.
+        let growth = after.saturating_sub(before);
         assert!(growth < GROWTH_MAX_BYTES, "{name} took {growth} bytes more for 100 MiB");
         println!("{name}: {before} bytes before, {growth} more at the height of 100 MiB up and down");
     }
@@ -496,9 +505,9 @@ fn files_of_a_server_that_asks_for_tokens_need_one() {
         let alice = User::register(&http, "alice").await;
         let old = upload(&alice, "text/plain", "", "old").await;
         assert!(server.process().stop().await.success());
-        drop(server);
-        let server = start("media.require_token=true");
-        server.until_answers(&http).await;
+        // The first one is kept, as the folder goes with it.
+        let again = start("media.require_token=true");
+        again.until_answers(&http).await;
         let new = upload(&alice, "text/plain", "", "new").await;
         let without = async |id: &str| http.get(&format!("/_matrix/media/v3/download/{id}")).await;
         assert_eq!(without(&old).await.status, 200);

@@ -579,7 +579,7 @@ async fn a_space_is_walked_page_by_page(cluster: Arc<Cluster>) {
     assert_eq!(seen["rooms"][0]["room_type"], "m.space");
     assert_eq!(
         room_ids(&walk(&bob, "max_depth=1").await["rooms"]),
-        [&top, &middle].map(Clone::clone)
+        [top.clone(), middle.clone()]
     );
     assert_eq!(
         room_ids(&walk(&alice, "suggested_only=true").await["rooms"]),

@@ -51,18 +51,18 @@ async fn account_data_and_tags_reach_other_devices(cluster: Arc<Cluster>) {
     let first = phone.sync(None, 0, "").await.ok();
     assert_eq!(contents(&first, "m.push_rules").len(), 1);
 
-    let waiting = tokio::spawn({
-        let (phone, since) = (phone.clone(), next_batch(&first));
-        async move { phone.sync(Some(&since), 60_000, "").await.ok() }
-    });
-    put(
-        &alice,
-        &format!("{own}/account_data/m.direct"),
-        &json!({&bob.id: [room]}),
-    )
-    .await
-    .ok();
-    let woken = waiting.await.expect("the sync answers");
+    let since = next_batch(&first);
+    let waiting = async { phone.sync(Some(&since), 60_000, "").await.ok() };
+    let setting = async {
+        put(
+            &alice,
+            &format!("{own}/account_data/m.direct"),
+            &json!({&bob.id: [room]}),
+        )
+        .await
+        .ok();
+    };
+    let (woken, ()) = tokio::join!(waiting, setting);
     assert_eq!(contents(&woken, "m.direct"), [json!({&bob.id: [room]})]);
     assert!(contents(&woken, "m.push_rules").is_empty());
 

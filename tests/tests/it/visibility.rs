@@ -122,7 +122,10 @@ impl Scene {
             user.join(&room).await;
         }
         let during = say(&alice, &room, Moment::During).await;
-        for (who, user) in &people {
+        // Who knocks comes when the others have gone.
+        let knocks_last = |who: &Who| *who == Who::Knocked;
+        let gone = people.iter().filter(|(who, _)| !knocks_last(who));
+        for (who, user) in gone.chain(people.iter().filter(|(who, _)| knocks_last(who))) {
             let member = format!("{}/state/m.room.member/{}", rooms(&room), encode(&user.id));
             match who {
                 Who::Left => drop(user.act(&room, "leave", &json!({})).await.ok()),

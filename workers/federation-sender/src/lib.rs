@@ -27,7 +27,9 @@ pub struct SenderParts {
 
 impl fmt::Debug for SenderParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SenderParts").field("ctx", &self.ctx).finish_non_exhaustive()
+        f.debug_struct("SenderParts")
+            .field("ctx", &self.ctx)
+            .finish_non_exhaustive()
     }
 }
 

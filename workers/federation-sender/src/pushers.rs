@@ -57,7 +57,10 @@ async fn list(parts: &SenderParts) -> Result<Vec<Pusher>, StoreError> {
             return Ok(wanted);
         };
         after = last.key.user;
-        wanted.extend(page.into_iter().filter(|pusher| (parts.share)(&share_name(&pusher.key))));
+        wanted.extend(
+            page.into_iter()
+                .filter(|pusher| (parts.share)(&share_name(&pusher.key))),
+        );
     }
 }
 

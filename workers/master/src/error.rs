@@ -46,6 +46,25 @@ impl CommandError {
     }
 }
 
+impl CommandError {
+    /// What the rules forbid in a room that is being made is a fault of the request for it: `M_INVALID_ROOM_STATE`.
+    pub(crate) fn or_invalid_room_state(self) -> Self {
+        match self {
+            Self::Refused(refusal) if refusal.errcode == FORBIDDEN => invalid_room_state(refusal.error),
+            other @ (Self::Refused(_)
+            | Self::NotLeader
+            | Self::Busy
+            | Self::Malformed(_)
+            | Self::Damaged(_)
+            | Self::Poison
+            | Self::Store(_)
+            | Self::Event(_)) => other,
+        }
+    }
+}
+
+const FORBIDDEN: &str = "M_FORBIDDEN";
+
 fn refused(status: u32, errcode: &str, error: impl Into<String>) -> CommandError {
     CommandError::Refused(MatrixError {
         status,
@@ -76,11 +95,8 @@ pub(crate) fn unknown(error: impl Into<String>) -> CommandError {
 
 /// `M_DUPLICATE_ANNOTATION`: the same user has annotated the event in the same way.
 pub(crate) fn duplicate_annotation() -> CommandError {
-    refused(
-        400,
-        "M_DUPLICATE_ANNOTATION",
-        "You have annotated this event in the same way before",
-    )
+    let error = "You have annotated this event in the same way before";
+    refused(400, "M_DUPLICATE_ANNOTATION", error)
 }
 
 /// `M_INVALID_PARAM`: what a parameter names cannot be used so.

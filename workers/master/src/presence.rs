@@ -38,8 +38,11 @@ pub(crate) struct Word<'a> {
     /// How long it holds unless it is said again.
     pub(crate) hold: Duration,
     /// The status message of a user who says himself how he is; nothing if only a device syncs.
-    pub(crate) said: Option<Option<String>>,
+    pub(crate) said: Option<Said>,
 }
+
+/// What a user says himself: his status message, if he has one.
+pub(crate) type Said = Option<String>;
 
 /// Everybody who is there.
 #[derive(Debug, Default)]

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use plexus_api::routes::Family;
+use plexus_federation::outbound::Client;
+use plexus_federation_sender::SenderParts;
 use plexus_master::{Identity, Master, MasterConfig};
 use plexus_replication::{Clock, MasterTarget, master_server};
-use plexus_runtime::{MasterParts, MasterRole, Role};
+use plexus_runtime::{BackgroundParts, MasterParts, MasterRole, Role, RunError};
 use tonic::service::Routes;
 
 /// Changes ordered data; one leads, others of its kind stand by.
@@ -40,8 +42,16 @@ const MEDIA: Role = Role {
     background: None,
 };
 
+/// Delivers to others: for now, notifications to push gateways.
+const FEDERATION_SENDER: Role = Role {
+    name: "federation-sender",
+    families: &[],
+    master: None,
+    background: Some(start_sender),
+};
+
 /// Every role there is.
-pub(crate) static ROLES: &[Role] = &[MASTER, CLIENT_READER, SYNC, MEDIA];
+pub(crate) static ROLES: &[Role] = &[MASTER, CLIENT_READER, SYNC, MEDIA, FEDERATION_SENDER];
 
 /// Finds a role by its name.
 pub(crate) fn parse(name: &str) -> Result<Role, String> {
@@ -51,6 +61,24 @@ pub(crate) fn parse(name: &str) -> Result<Role, String> {
         .find(|role| role.name == name)
         .copied()
         .ok_or_else(|| format!("the roles are {}", known()))
+}
+
+/// Starts delivering.
+fn start_sender(parts: BackgroundParts) -> Result<(), RunError> {
+    let BackgroundParts {
+        ctx,
+        outbound,
+        share,
+        tasks,
+    } = parts;
+    let sender = SenderParts {
+        ctx,
+        outbound: Client::new(&outbound)?,
+        share,
+        tasks: tasks.clone(),
+    };
+    tasks.spawn(plexus_federation_sender::run(sender));
+    Ok(())
 }
 
 /// Makes the master out of what the process has.

@@ -31,10 +31,13 @@ pub enum Found {
     BadSegment,
 }
 
+/// The methods a path takes, and the route of each.
+type Taken = Vec<(Method, usize)>;
+
 impl Router {
     /// Indexes a table. Two routes may share a path if their methods differ.
     pub fn new(routes: &'static [Route]) -> Result<Self, matchit::InsertError> {
-        let mut by_path: Vec<(Cow<'static, str>, Vec<(Method, usize)>)> = Vec::new();
+        let mut by_path: Vec<(Cow<'static, str>, Taken)> = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             for path in route.all_paths() {
                 match by_path.iter_mut().find(|(known, _)| same_shape(known, &path)) {

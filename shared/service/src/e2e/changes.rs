@@ -38,10 +38,10 @@ pub async fn key_changes(
     let from = place(ctx, from).await?;
     let to = place(ctx, to).await?;
     let changes = changes_between(ctx, requester.user, from, to.max(from)).await?;
-    let changed = ctx.store.user_ids(&changes.changed).await?;
+    let came = ctx.store.user_ids(&changes.changed).await?;
     let left = ctx.store.user_ids(&changes.left).await?;
     let ids = |found: Vec<Option<OwnedUserId>>| found.into_iter().flatten().collect();
-    Ok((ids(changed), ids(left)))
+    Ok((ids(came), ids(left)))
 }
 
 async fn place(ctx: &Ctx, token: &str) -> Result<Sequence, ServiceError> {
@@ -77,17 +77,14 @@ pub async fn changes_between(
     let Some(devices) = devices else {
         return look.everything().await;
     };
-    let members = match members {
-        Some(members) => members
-            .into_iter()
-            .filter(|change| rooms.get(change.room).is_some())
-            .collect(),
-        None => {
-            let all: Vec<RoomNid> = rooms.iter().map(|(room, _)| room).collect();
-            match ctx.store.member_changes(&all, after, up_to).await? {
-                Some(members) => members,
-                None => return look.everything().await,
-            }
+    let members = if let Some(members) = members {
+        let is_of_his = |change: &MemberChange| rooms.get(change.room).is_some();
+        members.into_iter().filter(is_of_his).collect()
+    } else {
+        let all: Vec<RoomNid> = rooms.iter().map(|(room, _)| room).collect();
+        match ctx.store.member_changes(&all, after, up_to).await? {
+            Some(members) => members,
+            None => return look.everything().await,
         }
     };
     look.collect(devices, members).await

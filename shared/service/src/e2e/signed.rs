@@ -60,9 +60,9 @@ pub(super) fn show(
     unsigned: Option<&RawValue>,
 ) -> Option<Box<RawValue>> {
     let mut members: Members = serde_json::from_slice(object).ok()?;
-    let had_signatures = members.remove("signatures");
-    let has_signatures = had_signatures.is_some() || !later.is_empty();
-    let mut signatures: Signatures = match had_signatures {
+    let given = members.remove("signatures");
+    let is_signed_at_all = given.is_some() || !later.is_empty();
+    let mut signatures: Signatures = match given {
         Some(signatures) => serde_json::from_str(signatures.get()).ok()?,
         None => Signatures::new(),
     };
@@ -72,7 +72,7 @@ pub(super) fn show(
         let of_signer = signatures.entry(shown.signer.to_owned()).or_default();
         of_signer.insert(shown.key_id.to_owned(), signature);
     }
-    if has_signatures {
+    if is_signed_at_all {
         members.insert("signatures".to_owned(), to_raw_value(&signatures).ok()?);
     }
     if let Some(unsigned) = unsigned {

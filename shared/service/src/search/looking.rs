@@ -1,6 +1,9 @@
 //! From words to events the user may see.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+};
 
 use plexus_core::{
     ids::{EventNid, RoomNid},
@@ -150,12 +153,12 @@ async fn sees(
     if event.redacted_by.is_some() || !wanted {
         return Ok(false);
     }
-    if !views.contains_key(&event.room) {
+    if let hash_map::Entry::Vacant(unseen) = views.entry(event.room) {
         let Some(room) = rooms.get(&event.room) else {
             return Ok(false);
         };
         match view_room(ctx, requester, &room.id).await {
-            Ok(view) => views.insert(event.room, view),
+            Ok(view) => unseen.insert(view),
             Err(ServiceError::Refused {
                 kind: Refusal::Forbidden,
                 ..

@@ -23,6 +23,8 @@ pub(super) struct Remarks<'a> {
     pub(super) replaced: Option<&'a StoredEvent>,
     /// The redaction that took its content.
     pub(super) redaction: Option<&'a StoredEvent>,
+    /// What relates to it, summed up.
+    pub(super) relations: Option<&'a [u8]>,
 }
 
 /// Appends an event as the device wants to see it.
@@ -77,6 +79,10 @@ fn write_unsigned(scope: &Scope<'_>, event: &StoredEvent, remarks: Remarks<'_>, 
     if let Some(membership) = remarks.membership {
         out.extend_from_slice(b",\"membership\":");
         write_string(out, membership.as_str());
+    }
+    if let Some(relations) = remarks.relations {
+        out.extend_from_slice(b",\"m.relations\":");
+        out.extend_from_slice(relations);
     }
     if let Some(replaced) = remarks.replaced {
         out.extend_from_slice(b",\"prev_content\":");

@@ -8,7 +8,11 @@ use plexus_core::{
     token::SyncToken,
 };
 
-use crate::{Ctx, Requester};
+use super::account_data::News;
+use crate::{
+    Ctx, Requester, ServiceError,
+    users::ignored::{Ignored, ignored_by},
+};
 
 /// One answer: who asks, what for, and from where to where.
 #[derive(Debug)]
@@ -23,10 +27,33 @@ pub(super) struct Scope<'a> {
     pub(super) now_ms: i64,
     pub(super) window: Window,
     /// What of the user's account data is new.
-    pub(super) account_data: super::account_data::News,
+    pub(super) account_data: News,
     /// Whom the user does not want to hear.
-    pub(super) ignored: crate::users::ignored::Ignored,
+    pub(super) ignored: Ignored,
     pub(super) effort: Effort,
+}
+
+impl<'a> Scope<'a> {
+    /// An answer to who has been told nothing yet, or what came before a window.
+    pub(super) async fn new(
+        ctx: &'a Ctx,
+        requester: &'a Requester,
+        filter: &'a Filter,
+        window: Window,
+    ) -> Result<Self, ServiceError> {
+        Ok(Self {
+            ctx,
+            requester,
+            filter,
+            full_state: window.since.is_none(),
+            state_after: false,
+            now_ms: ctx.clock.now_ms(),
+            account_data: News::load(ctx, requester, &window).await?,
+            ignored: ignored_by(ctx, requester.user).await?,
+            window,
+            effort: Effort::default(),
+        })
+    }
 }
 
 /// Most events that one answer looks at beyond the first few of each room, to find those that a filter shows.

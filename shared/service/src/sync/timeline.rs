@@ -46,6 +46,8 @@ pub(super) struct Timeline {
     pub(super) start_root: NodeId,
     /// The state after the last event of the window while the user was in the room, shown or not.
     pub(super) end_root: NodeId,
+    /// From here on the user was there.
+    pub(super) was_there_after: Sequence,
 }
 
 /// Which events of a room can be told of.
@@ -92,6 +94,7 @@ pub(super) async fn read(scope: &Scope<'_>, visit: &Visit) -> Result<Timeline, S
         since_root,
         start_root,
         end_root,
+        was_there_after: range.sees_all_after,
     })
 }
 
@@ -200,10 +203,10 @@ async fn scan(
             if is_ignored || !is_wanted(filter, &event) {
                 continue;
             }
-            if !is_seen(scope, &mut sights, range, &event).await? && !is_state_at(scope, &event, view.root).await? {
+            let Some(event) = look(scope, &mut sights, range, view.root, event).await? else {
                 unseen += 1;
                 continue;
-            }
+            };
             if shown.len() == limit {
                 break 'scan true;
             }
@@ -230,17 +233,40 @@ pub(super) fn is_wanted(filter: &RoomEventFilter, event: &StoredEvent) -> bool {
         })
 }
 
-/// Whether the user may see an event; what is done to himself he always may.
-async fn is_seen(
+/// The event as the user may see it, if he may; what is done to himself he always may. `root` is the last state of the room that he knows.
+async fn look(
     scope: &Scope<'_>,
     sights: &mut Sights<'_>,
     range: Range,
-    event: &StoredEvent,
-) -> Result<bool, ServiceError> {
+    root: NodeId,
+    event: Arc<StoredEvent>,
+) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
     if event.position > range.sees_all_after || event.body.is_state("m.room.member", scope.requester.user_id.as_str()) {
+        return Ok(Some(event));
+    }
+    match sights.look(&event).await? {
+        Some(seen) => Ok(Some(seen.event)),
+        None if is_state_at(scope, &event, root).await? => Ok(Some(event)),
+        None => Ok(None),
+    }
+}
+
+/// Whether what an event replaced may be told with it: the state of a time that the user was not there for is not told by what came after.
+pub(super) async fn may_tell_replaced(
+    scope: &Scope<'_>,
+    visit: &Visit,
+    timeline: &Timeline,
+    event: &StoredEvent,
+    replaced: EventNid,
+) -> Result<bool, ServiceError> {
+    if event.position > timeline.was_there_after {
         return Ok(true);
     }
-    sights.sees(event).await
+    let view = view(scope, visit, timeline.end_root);
+    match scope.ctx.store.event(replaced).await? {
+        Some(replaced) => Sights::new(scope.ctx, scope.requester, &view).sees(&replaced).await,
+        None => Ok(false),
+    }
 }
 
 /// Whether an event is part of a state that the user knows: hiding it from the timeline would keep nothing from him, and take away that it happened.

@@ -156,7 +156,7 @@ async fn was_joined_all_along(scope: &Scope<'_>, room: RoomNid, now: RoomMembers
     Ok(false)
 }
 
-async fn left(scope: &Scope<'_>, room: RoomNid, leave: RoomMembership) -> Result<VisitKind, ServiceError> {
+pub(super) async fn left(scope: &Scope<'_>, room: RoomNid, leave: RoomMembership) -> Result<VisitKind, ServiceError> {
     let mut end = leave;
     for _ in 0..CHANGES_LOOKED_BACK_MAX {
         if end.position <= scope.window.after() {

@@ -1,5 +1,6 @@
 //! A user's devices: <https://spec.matrix.org/v1.19/client-server-api/#device-management>.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use plexus_proto::{self as proto, command::Kind};
 use plexus_storage::{device_sightings::Sighting, devices::Device};
 use ruma::{DeviceId, UserId};
@@ -91,8 +92,7 @@ fn deletion_of(device_ids: &[String]) -> String {
         hash.update(id);
     }
     let digest = hash.finalize();
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("DELETE /devices {digest}")
+    format!("DELETE /devices {}", URL_SAFE_NO_PAD.encode(digest))
 }
 
 /// Where and when a user's devices were seen: for himself and for administrators, <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3adminwhoisuserid>.

@@ -268,14 +268,14 @@ async fn follow_rooms(
 /// Whether anybody may join a room, or read it.
 async fn is_open(ctx: &Ctx, room: RoomNid) -> Result<bool, ServiceError> {
     let store = &ctx.store;
-    let Some(root) = store.room_root_at(room, now(ctx)).await? else {
+    let Some(state) = store.room_root_at(room, now(ctx)).await? else {
         return Ok(false);
     };
-    let rules = store.state_event(room, root, "m.room.join_rules", "").await?;
+    let rules = store.state_event(room, state, "m.room.join_rules", "").await?;
     if rules.is_some_and(|rules| rules.body.content_string("join_rule").as_deref() == Some("public")) {
         return Ok(true);
     }
-    let visibility = store.state_event(room, root, "m.room.history_visibility", "").await?;
+    let visibility = store.state_event(room, state, "m.room.history_visibility", "").await?;
     let word = visibility.and_then(|visibility| visibility.body.content_string("history_visibility"));
     Ok(word.is_some_and(|word| HistoryVisibility::from_content(&word) == HistoryVisibility::WorldReadable))
 }

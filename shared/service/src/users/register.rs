@@ -107,7 +107,6 @@ pub async fn create_account(ctx: &Ctx, account: NewAccount) -> Result<Option<New
         upgrades_guest,
         session: stored,
         display_name,
-        ..proto::Register::default()
     };
     ctx.replica.run(new_command(Kind::Register(command))).await?;
     Ok(session)

@@ -123,8 +123,9 @@ pub async fn keep_flushing(ctx: Ctx) {
 }
 
 fn shorten(text: &str) -> &str {
-    let end = text.floor_char_boundary(USER_AGENT_BYTES_MAX);
-    &text[..end]
+    let fits = text.char_indices().map(|(at, char)| at + char.len_utf8());
+    let end = fits.take_while(|end| *end <= USER_AGENT_BYTES_MAX).last();
+    &text[..end.unwrap_or_default()]
 }
 
 #[cfg(test)]

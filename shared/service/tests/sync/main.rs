@@ -3,9 +3,13 @@
 mod ephemeral;
 mod filters;
 mod keys;
+mod large;
 mod lazy;
 mod leaving;
+mod legacy;
 mod reading;
+mod shapes;
+mod summaries;
 mod timelines;
 mod tokens;
 mod user_data;

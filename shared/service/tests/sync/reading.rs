@@ -125,7 +125,7 @@ async fn pages_begin_and_stop_at_the_tokens_of_syncs() {
     assert_eq!(told(&forward["chunk"]), ["after"]);
     let none = messages(&world, &alice, room, page(Direction::Backward, Some(&token), 0)).await;
     assert_eq!(told(&none["chunk"]), Vec::<String>::new());
-    assert_eq!(none["start"], none["end"], "an empty page ends where it starts");
+    assert_eq!(none["start"], token.as_str());
     let end = none["end"].as_str().expect("a token");
     let back = messages(&world, &alice, room, page(Direction::Backward, Some(end), 1)).await;
     assert_eq!(told(&back["chunk"]), ["before"]);
@@ -336,6 +336,6 @@ async fn members_are_those_of_the_place_and_kind_asked_for() {
     let joined = json(get_joined_members(&world.ctx, &alice, &room_id).await);
     assert_eq!(
         joined,
-        json!({"joined": {"@alice:localhost": {"display_name": "alice"}}})
+        json!({"joined": {"@alice:localhost": {"avatar_url": null, "display_name": "alice"}}})
     );
 }

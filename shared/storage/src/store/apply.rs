@@ -10,7 +10,7 @@ use plexus_core::{
 use ruma::DeviceId;
 
 use super::{Caches, Store};
-use crate::{events::StoredEvent, member_changes::MemberChange, memberships::RoomMembership};
+use crate::{events::StoredEvent, key_counts::DeviceKey, member_changes::MemberChange, memberships::RoomMembership};
 
 impl Store {
     /// Corrects the caches by one row of the log: the only place that changes what is kept of changing things.
@@ -66,20 +66,9 @@ impl Store {
                 caches.changes.reach(sequence);
                 caches.pushers_changed.send_replace(sequence);
             }
-            Row::DeviceList { user } => {
-                caches.device_lists.push(sequence, (*user, None));
-                caches.changes.reach(sequence);
-            }
-            Row::KeyView { user, viewer } => {
-                caches.device_lists.push(sequence, (*user, Some(*viewer)));
-                caches.changes.reach(sequence);
-            }
-            Row::KeyCounts { user, device } => {
-                let key = (*user, device.clone());
-                caches.key_counts.forget(&key);
-                caches.key_counts_changes.push(sequence, key);
-                caches.changes.reach(sequence);
-            }
+            Row::DeviceList { user } => caches.apply_devices(sequence, *user, None),
+            Row::KeyView { user, viewer } => caches.apply_devices(sequence, *user, Some(*viewer)),
+            Row::KeyCounts { user, device } => caches.apply_key_counts(sequence, (*user, device.clone())),
             Row::ToDevice { user, device } => {
                 caches.to_device.forget(&(*user, device.clone()));
                 caches.changes.reach(sequence);
@@ -98,6 +87,18 @@ impl Store {
 }
 
 impl Caches {
+    /// What everybody, or `viewer` alone, sees of a user's devices and keys changed.
+    fn apply_devices(&self, sequence: Sequence, user: UserNid, viewer: Option<UserNid>) {
+        self.device_lists.push(sequence, (user, viewer));
+        self.changes.reach(sequence);
+    }
+
+    fn apply_key_counts(&self, sequence: Sequence, device: DeviceKey) {
+        self.key_counts.forget(&device);
+        self.key_counts_changes.push(sequence, device);
+        self.changes.reach(sequence);
+    }
+
     /// A device is new, or gone: what was kept of one with its id is of another.
     fn forget_device(&self, user: UserNid, device: &DeviceId) {
         let key = (user, device.to_owned());

@@ -342,14 +342,14 @@ fn no_more(answer: Answered) -> Answered {
     }
 }
 
-/// A search looks through one's own rooms, and those that one has left up to then.
+/// A search looks through one's own rooms, and those that one has left up to then, or up to now if everybody may read them.
 fn search(scene: &Scene, who: Who) -> Vec<Question> {
     let body = |word: &str| {
         json!({"search_categories": {"room_events": {
             "search_term": word, "filter": {"rooms": [scene.room], "limit": 50}, "event_context": {"before_limit": 5, "after_limit": 5},
         }}})
     };
-    let in_time = |moment| who == Who::Joined || moment != Moment::Late;
+    let in_time = |moment| scene.reads_now(who) || moment != Moment::Late;
     ["said", "reply"]
         .into_iter()
         .map(|word| Question {

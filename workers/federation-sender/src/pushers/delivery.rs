@@ -50,7 +50,11 @@ pub(super) async fn deliver(parts: &SenderParts, key: &PusherKey, gateway: &Uri,
             Err(error) => error.to_string(),
         };
         counter!(NOTIFICATIONS_TOTAL, "outcome" => "failed").increment(1);
-        tracing::info!(failure, user = key.user.0, "a push gateway does not take a notification");
+        tracing::info!(
+            failure,
+            user = key.user.0,
+            "a push gateway does not take a notification"
+        );
         if Instant::now() + wait >= until {
             counter!(NOTIFICATIONS_TOTAL, "outcome" => "given_up").increment(1);
             return Outcome::Done;

@@ -20,12 +20,18 @@ pub(super) async fn read(
     let touched = ctx.store.rooms_changed(after);
     let mut news = Vec::new();
     for (room, member) in rooms.iter() {
-        if touched.as_ref().is_some_and(|touched| touched.binary_search(&room).is_err()) {
+        if touched
+            .as_ref()
+            .is_some_and(|touched| touched.binary_search(&room).is_err())
+        {
             continue;
         }
         match member.membership {
             Membership::Join if ctx.store.last_change(room) > after => {
-                let events = ctx.store.events_between(room, after, up_to, EVENTS_PER_ROOM_MAX).await?;
+                let events = ctx
+                    .store
+                    .events_between(room, after, up_to, EVENTS_PER_ROOM_MAX)
+                    .await?;
                 news.extend(events);
             }
             Membership::Invite if member.position > after => news.extend(ctx.store.event(member.event).await?),

@@ -4,17 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use http::Uri;
 use plexus_core::{
+    ids::RoomNid,
     position::{Sequence, WriterId},
     row::Membership,
 };
-use plexus_service::{Ctx, ServiceError, push::rules};
+use plexus_service::{
+    Ctx, ServiceError,
+    push::{ask::Asker, rules},
+    users::ignored::ignored_by,
+};
 use plexus_storage::{StoreError, events::StoredEvent, pushers::Pusher};
 use tokio::time::sleep;
 
 use super::{
     delivery::{Outcome, deliver},
     news,
-    notification::{self, Format},
+    notification::{self, Format, Notice},
 };
 use crate::SenderParts;
 
@@ -65,7 +70,10 @@ impl Telling<'_> {
         let stored = ctx.store.pusher_cursor(&self.pusher.key).await?;
         self.stored = stored.unwrap_or(self.pusher.position).max(self.pusher.position);
         self.told = self.told.max(self.stored);
-        let mut listener = ctx.replica.listen(self.pusher.key.user, joined_rooms(ctx, self.pusher)).await?;
+        let mut listener = ctx
+            .replica
+            .listen(self.pusher.key.user, joined_rooms(ctx, self.pusher))
+            .await?;
         loop {
             let up_to = ctx.replica.position().get(WriterId::MASTER);
             for event in news::read(ctx, self.pusher.key.user, self.told, up_to).await? {
@@ -84,7 +92,7 @@ impl Telling<'_> {
     /// Tells of an event, if the user's rules want him to know of it.
     async fn tell(&mut self, event: &StoredEvent) -> Result<Outcome, ServiceError> {
         let ctx = &self.parts.ctx;
-        let Some(notice) = rules::notice(ctx, self.pusher.key.user, event).await? else {
+        let Some(notice) = self.ask(event).await? else {
             return Ok(Outcome::Done);
         };
         let body = notification::write(ctx, self.pusher, self.format, event, &notice).await?;
@@ -94,19 +102,33 @@ impl Telling<'_> {
         Ok(outcome)
     }
 
+    /// What the user's rules say of an event; nothing if he is not to know of it.
+    async fn ask(&self, event: &StoredEvent) -> Result<Option<Notice>, ServiceError> {
+        let (ctx, user) = (&self.parts.ctx, self.pusher.key.user);
+        let (Some(user_id), Some(room)) = (ctx.store.user_id(user).await?, ctx.store.room_by_nid(event.room).await?)
+        else {
+            return Ok(None);
+        };
+        if event.state_key.is_none() && ignored_by(ctx, user).await?.contains(event.body.sender()) {
+            return Ok(None);
+        }
+        let rules = rules::of_user(ctx, user, &user_id).await?;
+        let answer = Asker::new(ctx, &room, &user_id, &rules).await?.ask(event).await?;
+        Ok(answer.notifies.then(|| Notice::of(&answer.actions)))
+    }
+
     async fn store_place(&mut self) -> Result<(), StoreError> {
-        self.parts.ctx.store.move_pusher_cursor(&self.pusher.key, self.told).await?;
+        self.parts
+            .ctx
+            .store
+            .move_pusher_cursor(&self.pusher.key, self.told)
+            .await?;
         self.stored = self.told;
         Ok(())
     }
 }
 
-async fn joined_rooms(ctx: &Ctx, pusher: &Pusher) -> Result<Vec<plexus_core::ids::RoomNid>, StoreError> {
+async fn joined_rooms(ctx: &Ctx, pusher: &Pusher) -> Result<Vec<RoomNid>, StoreError> {
     let rooms = ctx.store.user_rooms(pusher.key.user).await?;
     Ok(rooms.with(Membership::Join).map(|(room, _)| room).collect())
-}
-
-/// A gateway's address.
-pub(super) fn gateway(data: &serde_json::Value) -> Option<Uri> {
-    data.get("url")?.as_str()?.parse().ok()
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     change_set::ChangeSet,
-    error::{CommandError, alias_in_use, bad_json, invalid_room_state, room_in_use},
+    error::{CommandError, alias_in_use, bad_json, room_in_use},
     leader::Leader,
 };
 
@@ -54,7 +54,7 @@ pub(super) async fn create_room(
     for event in &command.events {
         append_initial(leader, &mut head, creator, event, now_ms, &mut change)
             .await
-            .map_err(as_invalid_state)?;
+            .map_err(CommandError::or_invalid_room_state)?;
     }
     head.store(&mut change);
     if command.listed {
@@ -110,14 +110,6 @@ pub(super) async fn append_initial(
     };
     change.append(append(leader, head, draft, now_ms).await?.change);
     Ok(())
-}
-
-/// What the rules forbid in a room that is being made is a fault of the request for it.
-fn as_invalid_state(error: CommandError) -> CommandError {
-    match error {
-        CommandError::Refused(refusal) if refusal.errcode == "M_FORBIDDEN" => invalid_room_state(refusal.error),
-        error => error,
-    }
 }
 
 /// The id of the room to be: from the worker, or from the create event itself where that is what names the room.

@@ -263,7 +263,7 @@ async fn leave_behind(
     {
         wishes.push((ALIASES, json!({})));
     }
-    if let Some(levels) = content(leader, old, LEVELS).await?.and_then(restrict) {
+    if let Some(levels) = content(leader, old, LEVELS).await?.and_then(|levels| restrict(&levels)) {
         wishes.push((LEVELS, Value::Object(levels)));
     }
     for (kind, content) in wishes {

@@ -81,7 +81,7 @@ async fn a_second_annotation_that_says_the_same_is_refused_until_the_first_is_re
         {
             let room = server.create_room(&format!("room{at}"), ALICE, version).await;
             server.join(&room, BOB).await.expect("the room is public");
-            let root = server
+            let thread = server
                 .send(&format!("m{at}"), &room, ALICE, "hello")
                 .await
                 .expect("a member may talk");
@@ -91,7 +91,7 @@ async fn a_second_annotation_that_says_the_same_is_refused_until_the_first_is_re
             };
             let react = async |id: &str, who, kind, key| {
                 sender
-                    .relate(&format!("{id}{at}"), who, kind, &root, "m.annotation", key)
+                    .relate(&format!("{id}{at}"), who, kind, &thread, "m.annotation", key)
                     .await
             };
             let first = react("a", ALICE, "m.reaction", "+1").await.expect("the first");
@@ -121,20 +121,20 @@ async fn a_thread_begins_with_an_event_that_stands_alone() {
         let server = Server::start(&database, "one").await;
         server.register(ALICE).await;
         let room = server.create_room("room", ALICE, RoomVersion::V11).await;
-        let root = server.send("m", &room, ALICE, "root").await.expect("she may talk");
+        let thread = server.send("m", &room, ALICE, "root").await.expect("she may talk");
         let sender = Sender {
             server: &server,
             room: &room,
         };
         let reply = sender
-            .relate("t", ALICE, "m.room.message", &root, "m.thread", "")
+            .relate("t", ALICE, "m.room.message", &thread, "m.thread", "")
             .await
             .expect("a thread");
         let nested = sender
             .relate("u", ALICE, "m.room.message", &reply, "m.thread", "")
             .await;
         assert_eq!(refusal(nested), (400, "M_UNKNOWN".to_owned()));
-        let rich = json!({"body": "x", "m.relates_to": {"m.in_reply_to": {"event_id": root}}});
+        let rich = json!({"body": "x", "m.relates_to": {"m.in_reply_to": {"event_id": thread}}});
         let rich = sender
             .send("v", ALICE, "m.room.message", &rich, None)
             .await

@@ -1,4 +1,4 @@
-//! OpenID.
+//! `OpenID`.
 
 pub(super) mod request_token;
 pub(super) mod user_info;

@@ -1,3 +1,3 @@
 //! Server-side search.
 
-pub(super) mod search;
+pub(super) mod room_events;

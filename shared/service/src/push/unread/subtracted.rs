@@ -34,28 +34,51 @@ pub(super) async fn carry_on(
     before: Option<Subtracted>,
     up_to: Sequence,
 ) -> Result<Subtracted, ServiceError> {
-    let known_floor = before.map_or(receipts.all, |before| before.floor.max(receipts.all));
-    let seen_to = before.map_or(receipts.all.position, |before| before.seen_to);
-    let news = look(
-        ctx,
-        reader,
-        (seen_to.max(known_floor.position), up_to),
-        before.is_some(),
-    )
-    .await?;
+    let Some(before) = before else {
+        return begin(ctx, reader, receipts.all, up_to).await;
+    };
+    let known_floor = before.floor.max(receipts.all);
+    let news = look(ctx, reader, (before.seen_to.max(known_floor.position), up_to)).await?;
     let floor = news.own.map_or(known_floor, |own| own.max(known_floor));
-    let highlights = match before {
-        Some(before) if before.floor == floor && !news.may_highlight => before.highlights,
-        _ => {
-            let (user, room) = (reader.user, reader.room.nid);
-            ctx.store.highlights(room, user, floor.position, up_to).await?
-        }
+    let highlights = if before.floor == floor && !news.may_highlight {
+        before.highlights
+    } else {
+        highlights(ctx, reader, floor, up_to).await?
     };
     Ok(Subtracted {
         floor,
         highlights,
-        seen_to: seen_to.max(up_to),
+        seen_to: before.seen_to.max(up_to),
     })
+}
+
+/// The same with nothing known. Where nothing is unread whatever the reader has said, nobody looks for what he has.
+async fn begin(ctx: &Ctx, reader: Reader<'_>, read: Mark, up_to: Sequence) -> Result<Subtracted, ServiceError> {
+    let mut found = Subtracted {
+        floor: read,
+        highlights: highlights(ctx, reader, read, up_to).await?,
+        seen_to: up_to.max(read.position),
+    };
+    let now = mark_at(ctx, reader.room.nid, up_to).await?;
+    if now.notifying > read.notifying || found.highlights != Highlights::default() {
+        let own = last_sent(ctx, reader, (read.position, up_to)).await?;
+        if let Some(own) = own.filter(|own| *own > read) {
+            found.floor = own;
+            found.highlights = highlights(ctx, reader, own, up_to).await?;
+        }
+    }
+    Ok(found)
+}
+
+async fn highlights(ctx: &Ctx, reader: Reader<'_>, floor: Mark, up_to: Sequence) -> Result<Highlights, ServiceError> {
+    let (room, user) = (reader.room.nid, reader.user);
+    Ok(ctx.store.highlights(room, user, floor.position, up_to).await?)
+}
+
+async fn last_sent(ctx: &Ctx, reader: Reader<'_>, range: (Sequence, Sequence)) -> Result<Option<Mark>, ServiceError> {
+    let (room, user) = (reader.room.nid, reader.user);
+    let found = ctx.store.last_sent(room, user, range, LOOKED_BACK_MAX).await?;
+    Ok(found.map(|(position, notifying)| Mark { position, notifying }))
 }
 
 /// What matters of new events.
@@ -65,44 +88,31 @@ struct News {
     may_highlight: bool,
 }
 
-async fn look(
-    ctx: &Ctx,
-    reader: Reader<'_>,
-    (after, up_to): (Sequence, Sequence),
-    are_few: bool,
-) -> Result<News, ServiceError> {
+async fn look(ctx: &Ctx, reader: Reader<'_>, (after, up_to): (Sequence, Sequence)) -> Result<News, ServiceError> {
     if after >= up_to {
         return Ok(News {
             own: None,
             may_highlight: false,
         });
     }
-    if are_few {
-        let room = reader.room.nid;
-        let events = ctx.store.events_between(room, after, up_to, LOOKED_AT_MAX).await?;
-        if events.len() < LOOKED_AT_MAX {
-            let own = events
-                .iter()
-                .find(|event| event.sender == reader.user && event.state_key.is_none());
-            return Ok(News {
-                own: own.map(|event| Mark {
-                    position: event.position,
-                    notifying: event.notifying,
-                }),
-                may_highlight: events
-                    .iter()
-                    .any(|event| may_highlight(event.body.kind(), event.body.content())),
-            });
-        }
+    let room = reader.room.nid;
+    let events = ctx.store.events_between(room, after, up_to, LOOKED_AT_MAX).await?;
+    if events.len() == LOOKED_AT_MAX {
+        return Ok(News {
+            own: last_sent(ctx, reader, (after, up_to)).await?,
+            may_highlight: true,
+        });
     }
-    let range = (after, up_to);
-    let own = ctx
-        .store
-        .last_sent(reader.room.nid, reader.user, range, LOOKED_BACK_MAX)
-        .await?;
+    let own = events
+        .iter()
+        .find(|event| event.sender == reader.user && event.state_key.is_none());
+    let mut bodies = events.iter().map(|event| &event.body);
     Ok(News {
-        own: own.map(|(position, notifying)| Mark { position, notifying }),
-        may_highlight: true,
+        own: own.map(|event| Mark {
+            position: event.position,
+            notifying: event.notifying,
+        }),
+        may_highlight: bodies.any(|body| may_highlight(body.kind(), body.content())),
     })
 }
 

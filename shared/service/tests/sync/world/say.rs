@@ -15,7 +15,7 @@ use plexus_storage::{
     account_data,
     db::{Statement, Value},
     events::{self, NewEventRow},
-    highlights, memberships, receipts, state_keys, state_nodes,
+    forgotten_rooms, highlights, memberships, receipts, state_keys, state_nodes,
 };
 use ruma::server_name;
 use serde_json::{Value as Json, value::to_raw_value};
@@ -254,6 +254,14 @@ impl World {
         let position = *self.head.lock().expect("not poisoned") + 1;
         let statement = receipts::upsert(&receipt, Value::Int(position));
         self.commit(vec![Row::Receipt(receipt)], vec![statement]).await;
+    }
+
+    /// The user forgets a room.
+    pub(crate) async fn forget(&mut self, room: RoomNid, user: &Requester) {
+        let position = *self.head.lock().expect("not poisoned") + 1;
+        let statement = forgotten_rooms::upsert(user.user, room, Value::Int(position));
+        let row = Row::Forgotten { user: user.user, room };
+        self.commit(vec![row], vec![statement]).await;
     }
 
     /// Sets account data.

@@ -73,7 +73,7 @@ fn among_equals(content: Object, upgrader: &str) -> Levels {
 }
 
 /// The old room's levels once it is replaced: hardly anybody may talk in it or invite to it. Nothing if it is so already.
-pub(super) fn restrict(old: Object) -> Option<Object> {
+pub(super) fn restrict(old: &Object) -> Option<Object> {
     let mut content = old.clone();
     let users_default = integer(content.get("users_default")).unwrap_or_default();
     let least = RESTRICTED.max(users_default.saturating_add(1));
@@ -81,7 +81,7 @@ pub(super) fn restrict(old: Object) -> Option<Object> {
         let level = integer(content.get(key)).unwrap_or_default().max(least);
         content.insert(key.to_owned(), level.into());
     }
-    (content != old).then_some(content)
+    (content != *old).then_some(content)
 }
 
 /// Levels as every version takes them: old ones may have them as texts or with a point.
@@ -173,12 +173,12 @@ mod tests {
 
     #[test]
     fn the_old_room_is_restricted_once() {
-        let restricted = restrict(object(json!({"users_default": 80, "invite": 90}))).expect("changed");
+        let restricted = restrict(&object(json!({"users_default": 80, "invite": 90}))).expect("changed");
         assert_eq!(
             Value::Object(restricted.clone()),
             json!({"users_default": 80, "events_default": 81, "invite": 90})
         );
-        assert_eq!(restrict(restricted), None);
-        assert_eq!(restrict(Object::new()).expect("changed")["events_default"], 50);
+        assert_eq!(restrict(&restricted), None);
+        assert_eq!(restrict(&Object::new()).expect("changed")["events_default"], 50);
     }
 }
