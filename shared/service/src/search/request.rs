@@ -249,7 +249,7 @@ mod tests {
             r#"{"room_events":{"search_term":"a","order_by":"luck"}}"#,
             r#"{"room_events":{"search_term":"a","keys":["content.secret"]}}"#,
             r#"{"room_events":{"search_term":"a","groupings":{"group_by":[{"key":"type"}]}}}"#,
-            r#"{"room_events":{"search_term":"a","filter":{"limit":0}}}"#,
+            r#"{"room_events":{"search_term":"a","filter":{"limit":-1}}}"#,
         ] {
             assert!(criteria(asked).is_err(), "{asked}");
         }
