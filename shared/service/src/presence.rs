@@ -168,10 +168,10 @@ pub async fn share_room(ctx: &Ctx, one: UserNid, other: UserNid) -> Result<bool,
     }))
 }
 
-/// Appends an `m.presence` event. Old endpoints want the user's id in the content as well.
-pub fn write_event(user_id: &UserId, row: &PresenceRow, in_content: bool, now_ms: i64, out: &mut Vec<u8>) {
+/// Appends an `m.presence` event; of whom nothing is known, he is offline. Old endpoints want the user's id in the content as well.
+pub fn write_event(user_id: &UserId, row: Option<&PresenceRow>, in_content: bool, now_ms: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"content\":");
-    write_content(Some(row), in_content.then_some(user_id), now_ms, out);
+    write_content(row, in_content.then_some(user_id), now_ms, out);
     out.extend_from_slice(b",\"sender\":");
     write_string(out, user_id.as_str());
     out.extend_from_slice(b",\"type\":\"m.presence\"}");
@@ -271,7 +271,7 @@ mod tests {
             currently_active: true,
         };
         let mut out = Vec::new();
-        write_event(user_id!("@a:b"), &row, true, 1_000, &mut out);
+        write_event(user_id!("@a:b"), Some(&row), true, 1_000, &mut out);
         let expected = [
             r#"{"content":{"currently_active":true,"last_active_ago":600,"presence":"online","status_msg":"a \"quote\"","#,
             r#""user_id":"@a:b"},"sender":"@a:b","type":"m.presence"}"#,

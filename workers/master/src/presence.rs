@@ -20,8 +20,10 @@ use tokio::time::Instant;
 const IDLE_AFTER: Duration = Duration::from_secs(300);
 /// How long after a change of leader a user is taken to be as he was: his device says so again within its own pause.
 const TAKEN_OVER_FOR: Duration = Duration::from_secs(60);
-/// Least time between two tellings: whoever changes in between is told of together with the others.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two tellings in the long run: whoever changes in between is told of together with the others.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+/// How far tellings may be ahead of that after a quiet time, so that the first to come are told of at once.
+const TELL_AHEAD: Duration = Duration::from_secs(2);
 /// Users told of in one frame. The others follow in the next.
 const USERS_PER_FRAME_MAX: usize = 500;
 /// Users who are there; of others it is not known.
@@ -50,7 +52,8 @@ pub(crate) struct Presence {
     users: HashMap<UserNid, Present>,
     /// Those who may have to be told of.
     untold: BTreeSet<UserNid>,
-    last_told: Option<Instant>,
+    /// When the next telling would be due if all of them kept their distance.
+    next_due: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -147,7 +150,7 @@ impl Presence {
     /// What is to be told now; nothing if something was told a moment ago.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<PresenceRow> {
         let mut rows = Vec::new();
-        if self.last_told.is_some_and(|last| now < last + TELL_EVERY) {
+        if self.next_due.is_some_and(|due| due > now + TELL_AHEAD) {
             return rows;
         }
         while rows.len() < USERS_PER_FRAME_MAX
@@ -168,7 +171,7 @@ impl Presence {
             rows.push(row);
         }
         if !rows.is_empty() {
-            self.last_told = Some(now);
+            self.next_due = Some(self.next_due.map_or(now, |due| due.max(now)) + TELL_EVERY);
         }
         rows
     }

@@ -147,7 +147,7 @@ async fn write_told(scope: &Scope<'_>, told: &Told, out: &mut Vec<u8>) -> Result
         let Some(user_id) = user_id else { continue };
         if scope.filter.presence.shows("m.presence", Some(user_id.as_str())) {
             push_comma(&mut events);
-            write_event(user_id, &stored.row, false, scope.now_ms, &mut events);
+            write_event(user_id, Some(&stored.row), false, scope.now_ms, &mut events);
         }
     }
     if events.is_empty() {

@@ -1,6 +1,6 @@
 //! The summary of a room: how many are in it, and by whom to name it if it has no name.
 
-use plexus_core::{ids::UserNid, row::Membership};
+use plexus_core::{ids::UserNid, row::Membership, state::Difference};
 use plexus_storage::memberships::RoomMembers;
 
 use super::{
@@ -62,7 +62,24 @@ async fn has_changed(scope: &Scope<'_>, visit: &Visit, timeline: &Timeline) -> R
         .await?;
     let keys: Vec<_> = differences.iter().map(|difference| difference.key).collect();
     let pairs = store.state_keys(&keys).await?;
-    Ok(pairs.into_iter().flatten().any(|pair| KINDS.contains(&pair.0.as_str())))
+    for (difference, pair) in differences.iter().zip(pairs) {
+        let Some(pair) = pair.filter(|pair| KINDS.contains(&pair.0.as_str())) else {
+            continue;
+        };
+        if pair.0 != "m.room.member" || changes_membership(scope, difference).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether somebody came or went: a member who only calls himself otherwise is where he was.
+async fn changes_membership(scope: &Scope<'_>, difference: &Difference) -> Result<bool, ServiceError> {
+    let (Some(old), Some(new)) = (difference.old, difference.new) else {
+        return Ok(true);
+    };
+    let events = scope.ctx.store.events(&[old, new]).await?;
+    Ok(events[0].body.membership() != events[1].body.membership())
 }
 
 async fn has_name(scope: &Scope<'_>, visit: &Visit, timeline: &Timeline) -> Result<bool, ServiceError> {

@@ -87,6 +87,8 @@ pub(super) async fn read(scope: &Scope<'_>, visit: &Visit) -> Result<Timeline, S
             .await?
             .map(|newest| newest.saturating_add(1)),
     };
+    // To the device the room begins here, whatever came before: as if it had been away.
+    let limited = limited || (visit.kind == VisitKind::NewlyJoined && scope.window.since.is_some());
     Ok(Timeline {
         events,
         limited,

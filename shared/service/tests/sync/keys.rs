@@ -33,14 +33,14 @@ use crate::world::{World, since, waiting};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 impl World {
-    async fn head(&self) -> i64 {
+    fn head(&self) -> i64 {
         self.position().get(plexus_core::position::WriterId::MASTER)
     }
 
     /// What others see of a user's devices changes; `viewer` alone sees it, if there is one.
     async fn change_devices(&mut self, user: &Requester, viewer: Option<&Requester>) {
         let viewer = viewer.map(|viewer| viewer.user);
-        let position = Value::Int(self.head().await + 1);
+        let position = Value::Int(self.head() + 1);
         let row = match viewer {
             None => Row::DeviceList { user: user.user },
             Some(viewer) => Row::KeyView {
@@ -62,7 +62,7 @@ impl World {
     }
 
     async fn send_to(&mut self, user: &Requester, sender: &Requester, content: &str) {
-        let position = Value::Int(self.head().await + 1);
+        let position = Value::Int(self.head() + 1);
         let (to, device) = (user.user, &user.device_id);
         let statement = to_device::insert(to, device, position, sender.user, "m.test", content.as_bytes());
         let row = Row::ToDevice {
@@ -126,9 +126,9 @@ async fn who_shares_a_room_is_told_of_changed_devices() {
     let token = |answer: &Json| answer["next_batch"].as_str().expect("a token").to_owned();
     let last = world.next(&alice, &next).await;
     let changes = key_changes(&world.ctx, &alice, &token(&first), &token(&last)).await;
-    let (changed, left) = changes.expect("an answer");
+    let (changed, gone) = changes.expect("an answer");
     assert_eq!(
-        (changed, left),
+        (changed, gone),
         (
             vec![user_id!("@alice:localhost").into(), user_id!("@bob:localhost").into()],
             vec![]

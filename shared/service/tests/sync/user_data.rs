@@ -296,10 +296,10 @@ async fn threads_are_counted_apart_for_who_asks() {
             .world
             .sync(&pair.bob, filtered(&filter, SyncRequest::default()))
             .await;
-        let room = of_room(&pair.world, &whole, pair.room);
+        let told = of_room(&pair.world, &whole, pair.room);
         (
-            counts(room),
-            room["unread_thread_notifications"][&id]["notification_count"].clone(),
+            counts(told),
+            told["unread_thread_notifications"][&id]["notification_count"].clone(),
         )
     };
     assert_eq!(pair.unread().await, (4, 0));

@@ -80,8 +80,8 @@ async fn scene(world: &World) -> RoomInfo {
 async fn what_points_to_an_event_is_found_in_both_directions() {
     for world in worlds().await {
         let room = scene(&world).await;
-        let root = event_id(room.version, 1);
-        let backward = page(&room, &root, Direction::Backward);
+        let parent = event_id(room.version, 1);
+        let backward = page(&room, &parent, Direction::Backward);
         let found = world.store.relations(&backward).await.unwrap();
         assert_eq!(nids(&found), [7, 6, 5, 4, 3, 2]);
         let first = RelationsPage {
@@ -91,7 +91,7 @@ async fn what_points_to_an_event_is_found_in_both_directions() {
         assert_eq!(nids(&world.store.relations(&first).await.unwrap()), [7, 6]);
         let next = RelationsPage { from: 5, ..first };
         assert_eq!(nids(&world.store.relations(&next).await.unwrap()), [5, 4]);
-        let forward = page(&room, &root, Direction::Forward);
+        let forward = page(&room, &parent, Direction::Forward);
         let after = RelationsPage {
             from: 3,
             ..forward.clone()
@@ -121,11 +121,11 @@ async fn relations_of_relations_are_followed_three_steps() {
         for nid in 2..=6 {
             say(&world, &pointing(&room, nid, nid - 1, "org.example"), 1).await;
         }
-        let root = event_id(room.version, 1);
+        let parent = event_id(room.version, 1);
         for (direction, expected) in [(Direction::Forward, [2, 3, 4]), (Direction::Backward, [4, 3, 2])] {
             let all = RelationsPage {
                 recurse: true,
-                ..page(&room, &root, direction)
+                ..page(&room, &parent, direction)
             };
             assert_eq!(nids(&world.store.relations(&all).await.unwrap()), expected);
             let none = RelationsPage {

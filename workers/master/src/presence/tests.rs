@@ -50,17 +50,19 @@ fn a_user_comes_idles_acts_and_goes() {
 #[test]
 fn changes_are_gathered() {
     let (mut presence, start) = (Presence::default(), Instant::now());
-    presence.hear(USER, &syncs("PHONE", PresenceState::Online), None, start, 1);
-    assert_eq!(told(&mut presence, start).len(), 1, "the first is told at once");
-    for user in 2..=9 {
+    for user in 1..=11 {
+        presence.hear(UserNid(user), &syncs("PHONE", PresenceState::Online), None, start, 1);
+        assert_eq!(told(&mut presence, start).len(), 1, "the first are told at once");
+    }
+    for user in 12..=19 {
         presence.hear(UserNid(user), &syncs("PHONE", PresenceState::Online), None, start, 1);
     }
-    presence.hear(UserNid(9), &says(PresenceState::Offline, ""), None, start, 1);
+    presence.hear(UserNid(19), &says(PresenceState::Offline, ""), None, start, 1);
     assert_eq!(told(&mut presence, start + TELL_EVERY / 2), []);
-    assert!(presence.is_untold(UserNid(2)));
+    assert!(presence.is_untold(UserNid(12)));
     let rows = told(&mut presence, start + TELL_EVERY);
     assert_eq!(rows.len(), 8, "each once, as he is by then");
-    assert_eq!(rows[7], (9, PresenceState::Offline));
+    assert_eq!(rows[7], (19, PresenceState::Offline));
     for user in 0..1_000 {
         presence.hear(
             UserNid(100 + user),

@@ -240,16 +240,20 @@ fn check_power_levels(
     Ok(())
 }
 
-fn preset_events(preset: Preset) -> [(&'static str, Value); 3] {
-    let (join_rule, guest_access) = match preset {
-        Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", "can_join"),
-        Preset::PublicChat => ("public", "forbidden"),
+fn preset_events(preset: Preset) -> Vec<(&'static str, Value)> {
+    let (join_rule, lets_guests_in) = match preset {
+        Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", true),
+        Preset::PublicChat => ("public", false),
     };
-    [
+    let mut events = vec![
         ("m.room.join_rules", json!({"join_rule": join_rule})),
         ("m.room.history_visibility", json!({"history_visibility": "shared"})),
-        ("m.room.guest_access", json!({"guest_access": guest_access})),
-    ]
+    ];
+    // A room that does not say so lets no guests in.
+    if lets_guests_in {
+        events.push(("m.room.guest_access", json!({"guest_access": "can_join"})));
+    }
+    events
 }
 
 fn member_content(member: &Member, membership: &str, is_direct: bool) -> Value {

@@ -5,9 +5,10 @@ use plexus_core::{event::json::write_string, filter::Filter, row::Membership, to
 use ruma::RoomId;
 use serde_json::json;
 
-use super::{format, scope};
+use super::{format, room, scope};
 use crate::{
     Ctx, Requester, ServiceError,
+    push::rules::KIND as PUSH_RULES,
     sync::{
         account_data,
         event::{self, Remarks, push_comma},
@@ -64,7 +65,8 @@ pub async fn get_initial_sync(
 }
 
 fn filter(limit: usize, archived: bool) -> Result<Filter, ServiceError> {
-    let definition = json!({"room": {
+    // The clients that ask here read push rules from their own endpoint.
+    let definition = json!({"account_data": {"not_types": [PUSH_RULES]}, "room": {
         "include_leave": archived,
         "timeline": {"limit": limit},
         "ephemeral": {"types": ["m.receipt"]},
@@ -77,6 +79,11 @@ async fn write_presence(scope: &Scope<'_>, visits: &[Visit], out: &mut Vec<u8>) 
     presence::write(scope, visits, &mut section).await?;
     for event in format::events_of_section("presence", &section) {
         format::write_presence(&event, out);
+    }
+    let (requester, store) = (scope.requester, &scope.ctx.store);
+    if scope.ctx.config.social.presence && store.presence(requester.user).is_none() {
+        // Everybody is shown himself, also who has not said anything yet.
+        room::write_presence(scope, &requester.user_id, None, out);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use plexus_core::{
     event::json::{self, write_string},
     filter::{Filter, PageFilter},
-    row::Membership,
+    row::{Membership, PresenceRow},
 };
 use plexus_storage::{events::Direction, memberships::RoomMembership};
 use ruma::{RoomId, UserId};
@@ -132,26 +132,21 @@ async fn write_presences(scope: &Scope<'_>, visit: &Visit, out: &mut Vec<u8>) ->
     }
     let members = store.room_members_at(visit.room.nid, scope.window.up_to).await?;
     let joined = members.with(Membership::Join).map(|(user, _)| user);
-    let known = store.presences_of(joined);
-    let users: Vec<_> = known.iter().take(PRESENCES_MAX).map(|stored| stored.row.user).collect();
-    let user_ids = store.user_ids(&users).await?;
-    for (stored, user_id) in known.iter().zip(&user_ids) {
+    let users: Vec<_> = joined.take(PRESENCES_MAX).collect();
+    let known = store.presences_of(users.iter().copied());
+    for (user, user_id) in users.iter().zip(store.user_ids(&users).await?) {
         if let Some(user_id) = user_id {
-            write_presence(scope, user_id, stored, out);
+            let stored = known.iter().find(|stored| stored.row.user == *user);
+            write_presence(scope, &user_id, stored.map(|stored| &*stored.row), out);
         }
     }
     Ok(())
 }
 
 /// Appends one user's presence.
-pub(super) fn write_presence(
-    scope: &Scope<'_>,
-    user_id: &UserId,
-    stored: &plexus_storage::StoredPresence,
-    out: &mut Vec<u8>,
-) {
+pub(super) fn write_presence(scope: &Scope<'_>, user_id: &UserId, row: Option<&PresenceRow>, out: &mut Vec<u8>) {
     push_comma(out);
-    presence::write_event(user_id, &stored.row, true, scope.now_ms, out);
+    presence::write_event(user_id, row, true, scope.now_ms, out);
 }
 
 /// Appends a member of an object that has others already: a list, written by `write`.

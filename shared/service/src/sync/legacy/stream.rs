@@ -322,7 +322,7 @@ async fn write_presences(scope: &Scope<'_>, room: Option<RoomNid>, out: &mut Vec
             None => user == own || share_room(scope.ctx, own, user).await?,
         };
         if concerns && let Some(user_id) = store.user_id(user).await? {
-            write_presence(scope, &user_id, &stored, out);
+            write_presence(scope, &user_id, Some(&stored.row), out);
         }
     }
     Ok(())
