@@ -205,24 +205,38 @@ fn the_catalogue_has_the_masters_errcodes() {
         .collect();
     let path = repository().join("workers/master/src/error.rs");
     let source = fs::read_to_string(path).expect("sources are text");
-    let mut made = 0;
+    // `const NAME: &str = "M_…";`: what a call may name in place of the errcode.
+    let constants: BTreeMap<&str, &str> = source
+        .split("const ")
+        .skip(1)
+        .filter_map(|constant| constant.lines().next()?.split_once(": &str = "))
+        .map(|(name, literal)| (name, literal.trim_matches(['"', ';'])))
+        .filter(|(_, errcode)| errcode.starts_with("M_"))
+        .collect();
+    let (mut literals, mut made) = (0, BTreeSet::new());
     for call in source.split("refused(").skip(1) {
-        let Some((status, rest)) = call.split_once(", \"") else {
-            continue;
-        };
-        let status = status.trim();
+        let mut arguments = call.splitn(3, ',').map(str::trim);
+        let status = arguments.next().unwrap_or_default();
         if status.parse::<u16>().is_err() {
             continue;
         }
-        let errcode = rest.split('"').next().expect("the errcode is a literal");
-        made += 1;
+        let argument = arguments.next().expect("the errcode follows the status");
+        let errcode = constants.get(argument).copied().unwrap_or_else(|| {
+            literals += 1;
+            argument.trim_matches('"')
+        });
+        made.insert(errcode);
         assert!(
             catalogue.contains(&(errcode, status)),
             "`plexus errors` lacks {errcode} {status}, which the master answers with"
         );
     }
     // Every errcode of the file is in such a call: else some would go unseen here.
-    assert_eq!(made, source.matches("\"M_").count());
+    assert!(
+        constants.values().all(|errcode| made.contains(errcode)),
+        "{constants:?} {made:?}"
+    );
+    assert_eq!(literals + constants.len(), source.matches("\"M_").count());
 }
 
 /// The master has no other place that makes errcodes.
