@@ -29,7 +29,7 @@ const USERS_PER_PAGE: i64 = 1_000;
 struct Running {
     pusher: Pusher,
     /// Ends the telling when it is dropped.
-    end: tokio_util::sync::DropGuard,
+    _end: tokio_util::sync::DropGuard,
 }
 
 /// Keeps one task for each pusher that is this process's to tell.
@@ -90,6 +90,6 @@ fn start(parts: &Arc<SenderParts>, pusher: &Pusher) -> Running {
     });
     Running {
         pusher: pusher.clone(),
-        end: end.drop_guard(),
+        _end: end.drop_guard(),
     }
 }

@@ -28,8 +28,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub(super) enum Outcome {
     /// The gateway has it, or it is too old to be of use.
     Done,
-    /// The gateway does not know the device any more: the pusher has been removed.
-    Rejected,
+    /// The pusher is no more, or is another now. If the gateway does not know the device any more, it has been removed here.
+    Gone,
 }
 
 /// Hands a notification over, again and again until the gateway takes it.
@@ -44,7 +44,7 @@ pub(super) async fn deliver(parts: &SenderParts, key: &PusherKey, gateway: &Uri,
                     return Outcome::Done;
                 }
                 remove(&parts.ctx, key).await;
-                return Outcome::Rejected;
+                return Outcome::Gone;
             }
             Ok(answer) => format!("the gateway answers {}", answer.status),
             Err(error) => error.to_string(),

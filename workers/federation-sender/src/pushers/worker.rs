@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::Uri;
 use plexus_core::{
     ids::RoomNid,
     position::{Sequence, WriterId},
@@ -77,7 +76,7 @@ impl Telling<'_> {
         loop {
             let up_to = ctx.replica.position().get(WriterId::MASTER);
             for event in news::read(ctx, self.pusher.key.user, self.told, up_to).await? {
-                if self.tell(&event).await? == Outcome::Rejected {
+                if self.tell(&event).await? == Outcome::Gone {
                     return Ok(());
                 }
             }
@@ -95,11 +94,20 @@ impl Telling<'_> {
         let Some(notice) = self.ask(event).await? else {
             return Ok(Outcome::Done);
         };
+        if !self.is_wanted().await? {
+            return Ok(Outcome::Gone);
+        }
         let body = notification::write(ctx, self.pusher, self.format, event, &notice).await?;
         let outcome = deliver(self.parts, &self.pusher.key, self.format.gateway(), body).await;
         self.told = event.position;
         self.store_place().await?;
         Ok(outcome)
+    }
+
+    /// Whether the pusher is still as it was. Nothing that came after its end may be told, and the row of that end may be heard of later than the event.
+    async fn is_wanted(&self) -> Result<bool, StoreError> {
+        let pushers = self.parts.ctx.store.pushers(self.pusher.key.user).await?;
+        Ok(pushers.contains(self.pusher))
     }
 
     /// What the user's rules say of an event; nothing if he is not to know of it.
@@ -109,7 +117,9 @@ impl Telling<'_> {
         else {
             return Ok(None);
         };
-        if event.state_key.is_none() && ignored_by(ctx, user).await?.contains(event.body.sender()) {
+        let is_message = event.state_key.is_none();
+        let is_about_him = event.body.state_key() == Some(user_id.as_str());
+        if (is_message || is_about_him) && ignored_by(ctx, user).await?.contains(event.body.sender()) {
             return Ok(None);
         }
         let rules = rules::of_user(ctx, user, &user_id).await?;
