@@ -104,14 +104,20 @@ fn families_and_authentication_are_as_intended() {
         .collect();
     let expected = [
         "versions",
+        "well_known_client",
+        "well_known_support",
         "login_flows",
         "login",
+        "refresh",
         "register",
         "register_available",
+        "registration_token",
+        "openid_user_info",
         "alias",
         "listed",
-        "profile",
-        "profile_field",
+        "legacy_download",
+        "legacy_download_as",
+        "legacy_thumbnail",
         "admin_register_nonce",
         "admin_register",
     ];
