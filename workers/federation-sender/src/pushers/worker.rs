@@ -69,11 +69,12 @@ impl Telling<'_> {
         let stored = ctx.store.pusher_cursor(&self.pusher.key).await?;
         self.stored = stored.unwrap_or(self.pusher.position).max(self.pusher.position);
         self.told = self.told.max(self.stored);
-        let mut listener = ctx
-            .replica
-            .listen(self.pusher.key.user, joined_rooms(ctx, self.pusher))
-            .await?;
         loop {
+            // Anew each time: what is known of his rooms may have been forgotten meanwhile, and then every row would wake him.
+            let mut listener = ctx
+                .replica
+                .listen(self.pusher.key.user, joined_rooms(ctx, self.pusher))
+                .await?;
             let up_to = ctx.replica.position().get(WriterId::MASTER);
             for event in news::read(ctx, self.pusher.key.user, self.told, up_to).await? {
                 if self.tell(&event).await? == Outcome::Gone {
