@@ -7,6 +7,7 @@ use plexus_core::{
     position::{Sequence, WriterId},
     row::Membership,
 };
+use plexus_replication::Listener;
 use plexus_service::{
     Ctx, ServiceError,
     push::{ask::Asker, rules},
@@ -66,27 +67,33 @@ impl Telling<'_> {
     /// Goes on from the stored place. Returns once the pusher is gone.
     async fn follow(&mut self) -> Result<(), ServiceError> {
         let ctx = &self.parts.ctx;
-        let stored = ctx.store.pusher_cursor(&self.pusher.key).await?;
+        let stored = Box::pin(ctx.store.pusher_cursor(&self.pusher.key)).await?;
         self.stored = stored.unwrap_or(self.pusher.position).max(self.pusher.position);
         self.told = self.told.max(self.stored);
-        loop {
-            // Anew each time: what is known of his rooms may have been forgotten meanwhile, and then every row would wake him.
-            let mut listener = ctx
-                .replica
-                .listen(self.pusher.key.user, joined_rooms(ctx, self.pusher))
-                .await?;
-            let up_to = ctx.replica.position().get(WriterId::MASTER);
-            for event in news::read(ctx, self.pusher.key.user, self.told, up_to).await? {
-                if self.tell(&event).await? == Outcome::Gone {
-                    return Ok(());
-                }
-            }
-            self.told = self.told.max(up_to);
-            if self.told - self.stored > CURSOR_LAG_MAX {
-                self.store_place().await?;
-            }
+        // On the heap only while there is something to look at: most pushers wait most of the time, and there are many.
+        while let Some(mut listener) = Box::pin(self.look()).await? {
             listener.changed().await;
         }
+        Ok(())
+    }
+
+    /// Tells of everything up to now. What wakes when there is more comes back, or nothing once the pusher is gone.
+    async fn look(&mut self) -> Result<Option<Listener>, ServiceError> {
+        let ctx = &self.parts.ctx;
+        // Anew each time: what is known of his rooms may have been forgotten meanwhile, and then every row would wake him.
+        let rooms = joined_rooms(ctx, self.pusher);
+        let listener = ctx.replica.listen(self.pusher.key.user, rooms).await?;
+        let up_to = ctx.replica.position().get(WriterId::MASTER);
+        for event in news::read(ctx, self.pusher.key.user, self.told, up_to).await? {
+            if self.tell(&event).await? == Outcome::Gone {
+                return Ok(None);
+            }
+        }
+        self.told = self.told.max(up_to);
+        if self.told - self.stored > CURSOR_LAG_MAX {
+            self.store_place().await?;
+        }
+        Ok(Some(listener))
     }
 
     /// Tells of an event, if the user's rules want him to know of it.
