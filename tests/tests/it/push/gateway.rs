@@ -11,15 +11,17 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    task::JoinSet,
 };
 
 /// Most bytes of a request, for a test that must not run away.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// A gateway on this machine. It lives as long as the test process.
+/// A gateway on this machine. It ends when it is dropped.
 pub(super) struct Gateway {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    _serving: JoinSet<()>,
 }
 
 #[derive(Default)]
@@ -39,17 +41,13 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
         let state = Arc::<Mutex<State>>::default();
-        let gateway = Self {
+        let mut serving = JoinSet::new();
+        serving.spawn(accept(listener, Arc::clone(&state)));
+        Self {
             address,
-            state: Arc::clone(&state),
-        };
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                lock(&state).connections += 1;
-                tokio::spawn(serve(stream, Arc::clone(&state)));
-            }
-        });
-        gateway
+            state,
+            _serving: serving,
+        }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -111,6 +109,14 @@ impl Gateway {
 
 fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        lock(&state).connections += 1;
+        connections.spawn(serve(stream, Arc::clone(&state)));
+    }
 }
 
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
