@@ -232,8 +232,12 @@ async fn a_registration_goes_on_at_any_process(cluster: Arc<Cluster>) {
         let asked = format!("{target}/available?username={}", encode(bad));
         cluster.http().get(&asked).await.expect_error(400, "M_INVALID_USERNAME");
     }
-    let taken = format!("{target}/available?username={}", encode(&name));
-    cluster.http().get(&taken).await.expect_error(400, "M_USER_IN_USE");
+    let availability = format!("{target}/available?username={}", encode(&name));
+    cluster
+        .http()
+        .get(&availability)
+        .await
+        .expect_error(400, "M_USER_IN_USE");
     let silent = json!({
         "username": fresh_name("silent"), "password": "x", "auth": dummy, "inhibit_login": true,
     });

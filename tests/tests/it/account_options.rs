@@ -195,12 +195,12 @@ fn one_client_logs_another_one_in() {
         });
         let given = alice.http.post(target, &json!({"auth": auth})).await.ok();
         let log_in = json!({"type": "m.login.token", "token": given["login_token"]});
-        let login = format!("{CLIENT}/login");
-        let session = server.http.post(&login, &log_in).await.ok();
+        let path = format!("{CLIENT}/login");
+        let session = server.http.post(&path, &log_in).await.ok();
         assert_eq!(session["user_id"], alice.id);
         assert_ne!(session["device_id"], json!(alice.device));
-        server.http.post(&login, &log_in).await.expect_error(403, "M_FORBIDDEN");
-        let unknown = server.http.post(&login, &json!({"type": "m.login.bird"})).await;
+        server.http.post(&path, &log_in).await.expect_error(403, "M_FORBIDDEN");
+        let unknown = server.http.post(&path, &json!({"type": "m.login.bird"})).await;
         unknown.expect_error(400, "M_UNKNOWN");
     });
 }

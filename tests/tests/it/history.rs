@@ -1,9 +1,17 @@
 //! What was said is read again: pages, contexts, single events, redactions, members.
 
+mod home;
+mod pages;
+
 use std::sync::Arc;
 
-use plexus_tests::{Answer, Cluster, User, encode};
+use plexus_tests::{Cluster, User, encode};
 use serde_json::{Value, json};
+
+pub(crate) use self::home::{Home, bodies};
+use self::pages::{
+    pages_are_filtered, seed_5221_a_page_without_events_is_empty, seed_5293_a_page_in_the_format_of_servers,
+};
 
 super::scenarios! {
     pages_are_filtered,
@@ -15,191 +23,6 @@ super::scenarios! {
     redactions_take_both_ways_in_old_and_new_rooms,
     unsigned_tells_what_it_should,
     lists_of_members_are_of_their_time,
-}
-
-/// A user with a room of his own.
-pub(crate) struct Home {
-    pub(crate) user: User,
-    pub(crate) room: String,
-}
-
-impl Home {
-    pub(crate) async fn new(cluster: &Cluster) -> Self {
-        let user = User::register(&cluster.http(), "alice").await;
-        let room = user.create_public_room().await;
-        Self { user, room }
-    }
-
-    pub(crate) fn rooms(&self) -> String {
-        format!("/_matrix/client/v3/rooms/{}", encode(&self.room))
-    }
-
-    pub(crate) fn rooms_v1(&self) -> String {
-        format!("/_matrix/client/v1/rooms/{}", encode(&self.room))
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.user.http.get(&format!("{}/{path}", self.rooms())).await
-    }
-
-    pub(crate) async fn event(&self, event: &str) -> Value {
-        self.get(&format!("event/{}", encode(event))).await.ok()
-    }
-
-    /// Somebody sends an event; its id comes back.
-    pub(crate) async fn send(&self, by: &User, kind: &str, content: &Value) -> String {
-        let answer = self.try_send(by, kind, content).await.ok();
-        answer["event_id"].as_str().expect("an event").to_owned()
-    }
-
-    pub(crate) async fn try_send(&self, by: &User, kind: &str, content: &Value) -> Answer {
-        let target = format!("{}/send/{kind}/{}", self.rooms(), plexus_tests::fresh_name("txn"));
-        by.http.put(&target, content).await
-    }
-
-    /// Somebody relates to an event.
-    pub(crate) async fn relate(&self, by: &User, rel_type: &str, event: &str, body: &str) -> String {
-        let content = json!({
-            "msgtype": "m.text", "body": body, "m.new_content": {"msgtype": "m.text", "body": body},
-            "m.relates_to": {"rel_type": rel_type, "event_id": event},
-        });
-        self.send(by, "m.room.message", &content).await
-    }
-
-    pub(crate) async fn redact(&self, by: &User, event: &str) -> String {
-        let target = format!(
-            "{}/redact/{}/{}",
-            self.rooms(),
-            encode(event),
-            plexus_tests::fresh_name("txn")
-        );
-        let answer = by.http.put(&target, &json!({"reason": "why"})).await.ok();
-        answer["event_id"].as_str().expect("an event").to_owned()
-    }
-
-    pub(crate) async fn page(&self, query: &str) -> Value {
-        self.get(&format!("messages?{query}")).await.ok()
-    }
-
-    pub(crate) async fn filtered(&self, filter: &Value) -> Value {
-        self.page(&format!("dir=b&limit=50&filter={}", encode(&filter.to_string())))
-            .await
-    }
-}
-
-/// The bodies of a list of events; of other events than messages the type.
-pub(crate) fn bodies(events: &Value) -> Vec<&str> {
-    let events = events.as_array().unwrap_or_else(|| panic!("no list: {events}"));
-    events
-        .iter()
-        .map(|event| match event["content"]["body"].as_str() {
-            Some(body) => body,
-            None => event["type"].as_str().expect("a type"),
-        })
-        .collect()
-}
-
-async fn pages_are_filtered(cluster: Arc<Cluster>) {
-    let home = Home::new(&cluster).await;
-    let bob = User::register(&cluster.http(), "bob").await;
-    bob.join(&home.room).await;
-    home.user.say(&home.room, "one").await;
-    bob.say(&home.room, "two").await;
-    let picture = json!({"msgtype": "m.image", "body": "three", "url": "mxc://localhost/x"});
-    home.send(&bob, "m.room.message", &picture).await;
-    let of_bob = json!({"senders": [bob.id], "types": ["m.room.message"]});
-    assert_eq!(bodies(&home.filtered(&of_bob).await["chunk"]), ["three", "two"]);
-    let not_bob = json!({"not_senders": [bob.id], "types": ["m.room.m*"], "not_types": ["m.room.member"]});
-    assert_eq!(bodies(&home.filtered(&not_bob).await["chunk"]), ["one"]);
-    let urls = json!({"contains_url": true});
-    assert_eq!(bodies(&home.filtered(&urls).await["chunk"]), ["three"]);
-    let elsewhere = home.filtered(&json!({"not_rooms": [home.room]})).await;
-    assert_eq!(elsewhere["chunk"], json!([]));
-    // Lazy members: those who said something on the page, and no others.
-    let lazy = json!({"lazy_load_members": true, "types": ["m.room.message"], "senders": [bob.id]});
-    let page = home.filtered(&lazy).await;
-    let members = page["state"].as_array().expect("a state");
-    assert_eq!(members.len(), 1, "{page}");
-    assert_eq!(members[0]["state_key"], bob.id.as_str());
-    let fields = home
-        .filtered(&json!({"types": ["m.room.message"], "event_fields": ["content.body"]}))
-        .await;
-    assert_eq!(fields["chunk"][0], json!({"content": {"body": "three"}}));
-    // The page after the last is no error, and what is asked for nonsensically is one.
-    let first = home.page("dir=b&limit=2").await;
-    let end = first["end"].as_str().expect("there is more");
-    assert_eq!(bodies(&first["chunk"]), ["three", "two"]);
-    let second = home.page(&format!("dir=b&limit=1&from={}", encode(end))).await;
-    assert_eq!(second["start"], end);
-    assert_eq!(bodies(&second["chunk"]), ["one"]);
-    let between = home.page(&format!("dir=f&limit=50&from={}", encode(end))).await;
-    assert_eq!(bodies(&between["chunk"]), ["two", "three"]);
-    assert!(between["end"].is_null());
-    let none = home.page(&format!("dir=b&from={0}&to={0}", encode(end))).await;
-    assert_eq!(none["chunk"], json!([]));
-    for (query, errcode) in [
-        ("", "M_MISSING_PARAM"),
-        ("dir=x", "M_INVALID_PARAM"),
-        ("dir=b&limit=-1", "M_INVALID_PARAM"),
-        ("dir=b&limit=x", "M_INVALID_PARAM"),
-        ("dir=b&from=x", "M_INVALID_PARAM"),
-        ("dir=b&filter=%7B", "M_INVALID_PARAM"),
-    ] {
-        home.get(&format!("messages?{query}")).await.expect_error(400, errcode);
-    }
-}
-
-async fn seed_5293_a_page_in_the_format_of_servers(cluster: Arc<Cluster>) {
-    let home = Home::new(&cluster).await;
-    home.user.say(&home.room, "one").await;
-    let page = home
-        .filtered(&json!({"event_format": "federation", "types": ["m.room.message"]}))
-        .await;
-    let event = &page["chunk"][0];
-    for field in [
-        "event_id",
-        "auth_events",
-        "prev_events",
-        "depth",
-        "hashes",
-        "signatures",
-        "origin_server_ts",
-        "room_id",
-        "sender",
-    ] {
-        assert!(!event[field].is_null(), "no {field} in {event}");
-    }
-    assert_eq!(event["content"]["body"], "one");
-}
-
-async fn seed_5221_a_page_without_events_is_empty(cluster: Arc<Cluster>) {
-    let home = Home::new(&cluster).await;
-    let early = home.page("dir=b&limit=50").await;
-    let oldest = early["chunk"]
-        .as_array()
-        .and_then(|chunk| chunk.last().cloned())
-        .expect("events");
-    assert_eq!(oldest["type"], "m.room.create");
-    // Before the first event, after the last one, and with no room for any.
-    let last = home.page("dir=b&limit=1").await;
-    let context = home
-        .get(&format!(
-            "context/{}?limit=0",
-            encode(oldest["event_id"].as_str().expect("an id"))
-        ))
-        .await
-        .ok();
-    let before_all = encode(context["start"].as_str().expect("a token"));
-    let before = home.page(&format!("dir=b&from={before_all}")).await;
-    let after = home
-        .page(&format!(
-            "dir=f&from={}",
-            encode(last["start"].as_str().expect("a token"))
-        ))
-        .await;
-    for page in [before, after, home.page("dir=b&limit=0").await] {
-        assert_eq!(page["chunk"], json!([]), "{page}");
-    }
 }
 
 async fn a_context_has_what_was_around_and_the_state(cluster: Arc<Cluster>) {

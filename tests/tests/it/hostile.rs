@@ -126,7 +126,7 @@ async fn hostile_2_what_is_no_json_is_refused_and_what_is_odd_comes_back_as_it_w
             b"{\"s\":\"\xff\"}",
             b"{\"s\":\"\xed\xa0\x80\"}",
             b"{\"s\":\"\x00\"}",
-            br#"{'s':1}"#,
+            br"{'s':1}",
         ];
         for body in broken {
             let ways = [

@@ -1,5 +1,8 @@
 //! People: who is there, finding them and what they said, saying that something is wrong.
 
+mod presence;
+mod search;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -7,6 +10,11 @@ use std::{
 
 use plexus_tests::{Cluster, PATIENCE, User, encode, eventually, fresh_name};
 use serde_json::{Value, json};
+
+use self::{
+    presence::those_who_share_a_room_see_who_is_there,
+    search::{messages_are_found, what_was_redacted_left_or_never_seen_is_not_found},
+};
 
 super::scenarios! {
     those_who_share_a_room_see_who_is_there,
@@ -16,102 +24,6 @@ super::scenarios! {
     something_wrong_is_reported,
     shared_rooms_are_listed,
     hostile_19_one_busy_account_leaves_others_their_share,
-}
-
-async fn those_who_share_a_room_see_who_is_there(cluster: Arc<Cluster>) {
-    let http = cluster.http();
-    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
-    let stranger = User::register(&http, "stranger").await;
-    let room = alice.create_public_room().await;
-    bob.join(&room).await;
-    let unseen = "&set_presence=offline";
-    let since = next_batch(&alice.sync(None, 0, unseen).await.ok());
-    // Who syncs is online, unless he wants it otherwise.
-    bob.sync(None, 0, "").await.ok();
-    let (event, since) = until_presence(&alice, since, &bob.id, "online").await;
-    assert!(event["content"]["last_active_ago"].as_u64().is_some(), "{event}");
-    assert_eq!(event["content"]["currently_active"], true, "{event}");
-    // What he says of himself arrives, and can be read at once.
-    say(&bob, "unavailable", Some("at lunch")).await;
-    let (event, since) = until_presence(&alice, since, &bob.id, "unavailable").await;
-    assert_eq!(event["content"]["status_msg"], "at lunch", "{event}");
-    let read = bob.http.get(&status_of(&bob)).await.ok();
-    assert_eq!(
-        (&read["presence"], &read["status_msg"]),
-        (&json!("unavailable"), &json!("at lunch"))
-    );
-    // What he does shows that he is back.
-    bob.say(&room, "back again").await;
-    let (_, since) = until_presence(&alice, since, &bob.id, "online").await;
-    say(&bob, "offline", None).await;
-    let (event, since) = until_presence(&alice, since, &bob.id, "offline").await;
-    assert!(event["content"].get("currently_active").is_none(), "{event}");
-    // Only they see it.
-    stranger
-        .http
-        .get(&status_of(&bob))
-        .await
-        .expect_error(403, "M_FORBIDDEN");
-    stranger
-        .http
-        .put(&status_of(&bob), &json!({"presence": "online"}))
-        .await
-        .expect_error(403, "M_FORBIDDEN");
-    let strange = json!({"presence": "dancing"});
-    bob.http
-        .put(&status_of(&bob), &strange)
-        .await
-        .expect_error(400, "M_INVALID_PARAM");
-    bob.sync(None, 0, "&set_presence=dancing")
-        .await
-        .expect_error(400, "M_INVALID_PARAM");
-    // A newcomer sees who is there, and is seen.
-    say(&bob, "online", None).await;
-    let (_, since) = until_presence(&alice, since, &bob.id, "online").await;
-    say(&stranger, "online", Some("new here")).await;
-    let before = next_batch(&stranger.sync(None, 0, unseen).await.ok());
-    stranger.join(&room).await;
-    until_presence(&stranger, before, &bob.id, "online").await;
-    until_presence(&alice, since, &stranger.id, "online").await;
-    let filter = encode(&json!({"presence": {"not_types": ["m.presence"]}}).to_string());
-    let whole = alice.sync(None, 0, &format!("{unseen}&filter={filter}")).await.ok();
-    assert!(whole.get("presence").is_none(), "{whole}");
-    let whole = alice.sync(None, 0, unseen).await.ok();
-    assert!(presence_of(&whole, &bob.id).is_some(), "{whole}");
-}
-
-fn status_of(user: &User) -> String {
-    format!("/_matrix/client/v3/presence/{}/status", encode(&user.id))
-}
-
-async fn say(user: &User, presence: &str, status_msg: Option<&str>) {
-    let body = json!({"presence": presence, "status_msg": status_msg});
-    user.http.put(&status_of(user), &body).await.ok();
-}
-
-fn presence_of<'a>(answer: &'a Value, user_id: &str) -> Option<&'a Value> {
-    let events = answer["presence"]["events"].as_array()?;
-    events.iter().find(|event| event["sender"] == user_id)
-}
-
-/// Syncs unseen until a user is told to be so.
-async fn until_presence(user: &User, since: String, of: &str, state: &str) -> (Value, String) {
-    let mut since = since;
-    let what = format!("{of} to be {state}");
-    for _ in 0..100 {
-        let answer = user.sync(Some(&since), 5_000, "&set_presence=offline").await.ok();
-        since = next_batch(&answer);
-        if let Some(event) = presence_of(&answer, of)
-            && event["content"]["presence"] == state
-        {
-            return (event.clone(), since);
-        }
-    }
-    panic!("100 syncs in vain for {what}");
-}
-
-fn next_batch(answer: &Value) -> String {
-    answer["next_batch"].as_str().expect("a token").to_owned()
 }
 
 async fn people_are_found_by_name(cluster: Arc<Cluster>) {
@@ -204,142 +116,6 @@ async fn until_found(user: &User, term: &str, wanted: &[&User]) {
 }
 
 const SEARCH: &str = "/_matrix/client/v3/search";
-
-async fn search(user: &User, next_batch: Option<&str>, room_events: &Value) -> Value {
-    let target = next_batch.map_or(SEARCH.to_owned(), |token| {
-        format!("{SEARCH}?next_batch={}", encode(token))
-    });
-    let body = json!({"search_categories": {"room_events": room_events}});
-    user.http.post(&target, &body).await.ok()["search_categories"]["room_events"].clone()
-}
-
-fn found(answer: &Value) -> Vec<&str> {
-    let results = answer["results"].as_array().expect("results");
-    results
-        .iter()
-        .map(|result| result["result"]["event_id"].as_str().expect("an event id"))
-        .collect()
-}
-
-async fn messages_are_found(cluster: Arc<Cluster>) {
-    let http = cluster.http();
-    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
-    let word = fresh_name("ananas").replace('-', "");
-    let room = alice
-        .create_room(&json!({"preset": "public_chat", "name": format!("All about {word}")}))
-        .await;
-    let other = alice.create_public_room().await;
-    bob.join(&room).await;
-    let first = alice.say(&room, &format!("The first {word}!")).await;
-    let second = bob.say(&room, &format!("{} {word} {word}", word.to_uppercase())).await;
-    let third = alice.say(&other, &format!("{word} \u{0} \u{1f34d} elsewhere")).await;
-    for number in 0..3 {
-        alice.say(&room, &format!("after, {number}")).await;
-    }
-    // Found at once, whoever indexes; newest first.
-    let body = |more: Value| {
-        let mut body = json!({"search_term": word, "keys": ["content.body"], "order_by": "recent"});
-        body.as_object_mut()
-            .expect("an object")
-            .extend(more.as_object().expect("an object").clone());
-        body
-    };
-    let answer = search(&alice, None, &body(json!({}))).await;
-    assert_eq!(found(&answer), [&third, &second, &first], "{answer}");
-    assert_eq!(
-        (&answer["count"], &answer["highlights"]),
-        (&json!(3), &json!([word])),
-        "{answer}"
-    );
-    assert!(answer.get("next_batch").is_none(), "{answer}");
-    let answer = search(&bob, None, &body(json!({}))).await;
-    assert_eq!(found(&answer), [&second, &first], "only his rooms: {answer}");
-    let named = search(&alice, None, &json!({"search_term": word, "keys": ["content.name"]})).await;
-    assert_eq!(named["results"][0]["result"]["type"], "m.room.name", "{named}");
-    let best = search(&alice, None, &json!({"search_term": word, "keys": ["content.body"]})).await;
-    assert_eq!(best["results"][0]["result"]["event_id"], json!(second), "{best}");
-    assert!(
-        best["results"][0]["rank"].as_f64() > best["results"][2]["rank"].as_f64(),
-        "{best}"
-    );
-    // One at a time, each of its group.
-    let one = body(json!({"filter": {"limit": 1}, "groupings": {"group_by": [{"key": "room_id"}, {"key": "sender"}]}}));
-    let answer = search(&alice, None, &one).await;
-    assert_eq!(found(&answer), [&third]);
-    assert_eq!(
-        answer["groups"]["room_id"][&other]["results"],
-        json!([third]),
-        "{answer}"
-    );
-    let of_alice = answer["groups"]["sender"][&alice.id]["next_batch"]
-        .as_str()
-        .expect("a token");
-    assert_eq!(found(&search(&alice, Some(of_alice), &one).await), [&first]);
-    let next = answer["next_batch"].as_str().expect("a token");
-    let answer = search(&alice, Some(next), &one).await;
-    assert_eq!(found(&answer), [&second]);
-    let last = search(&alice, answer["next_batch"].as_str(), &one).await;
-    assert_eq!(found(&last), [&first]);
-    assert!(last.get("next_batch").is_none(), "{last}");
-    // With what was around it, and the state.
-    let around = body(json!({
-        "filter": {"rooms": [room], "senders": [bob.id]},
-        "event_context": {"before_limit": 1, "after_limit": 2, "include_profile": true},
-        "include_state": true,
-    }));
-    let answer = search(&alice, None, &around).await;
-    assert_eq!(found(&answer), [&second], "{answer}");
-    let context = &answer["results"][0]["context"];
-    assert_eq!(context["events_before"][0]["event_id"], json!(first), "{context}");
-    assert_eq!(context["events_after"].as_array().map(Vec::len), Some(2), "{context}");
-    assert!(context["profile_info"][&bob.id]["displayname"].is_string(), "{context}");
-    let state = answer["state"][&room].as_array().expect("the state");
-    assert!(state.iter().any(|event| event["type"] == "m.room.create"), "{answer}");
-    let from = format!("&from={}", encode(context["start"].as_str().expect("a token")));
-    let page = alice.messages(&room, "b", &from).await.ok();
-    assert_ne!(
-        page["chunk"][0]["event_id"],
-        json!(first),
-        "the page goes on before the context: {page}"
-    );
-}
-
-async fn what_was_redacted_left_or_never_seen_is_not_found(cluster: Arc<Cluster>) {
-    let http = cluster.http();
-    let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
-    let word = fresh_name("mango").replace('-', "");
-    let body = json!({"search_term": word, "order_by": "recent"});
-    let room = alice
-        .create_room(&json!({
-            "preset": "public_chat",
-            "initial_state": [{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}],
-        }))
-        .await;
-    alice.say(&room, &format!("{word} before he came")).await;
-    bob.join(&room).await;
-    let seen = alice.say(&room, &format!("{word} while he was there")).await;
-    bob.act(&room, "leave", &json!({})).await.ok();
-    alice.say(&room, &format!("{word} after he left")).await;
-    assert_eq!(found(&search(&bob, None, &body).await), [&seen]);
-    assert_eq!(found(&search(&alice, None, &body).await).len(), 3);
-    let redact = format!("/_matrix/client/v3/rooms/{}/redact/{}/x", encode(&room), encode(&seen));
-    alice.http.put(&redact, &json!({})).await.ok();
-    assert_eq!(found(&search(&bob, None, &body).await), [""; 0]);
-    assert_eq!(found(&search(&alice, None, &body).await).len(), 2);
-    let nothing = search(&alice, None, &json!({"search_term": "?!"})).await;
-    assert_eq!((found(&nothing).len(), &nothing["count"]), (0, &json!(0)));
-    alice
-        .http
-        .post(SEARCH, &json!({}))
-        .await
-        .expect_error(400, "M_MISSING_PARAM");
-    let no_order = json!({"search_categories": {"room_events": {"search_term": word, "order_by": "luck"}}});
-    alice
-        .http
-        .post(SEARCH, &no_order)
-        .await
-        .expect_error(400, "M_INVALID_PARAM");
-}
 
 async fn something_wrong_is_reported(cluster: Arc<Cluster>) {
     let http = cluster.http();

@@ -88,31 +88,34 @@ async fn account_data_and_tags_reach_other_devices(cluster: Arc<Cluster>) {
     assert_eq!(contents(joined, "m.fully_read"), [json!({"event_id": event})]);
     let read = get(&alice, &format!("{of_room}/account_data/m.fully_read")).await.ok();
     assert_eq!(read, json!({"event_id": event}));
+    foreign_and_odd_account_data_is_refused(&alice, &bob, &own, &of_room).await;
+}
 
+async fn foreign_and_odd_account_data_is_refused(alice: &User, bob: &User, own: &str, of_room: &str) {
     for kind in ["m.fully_read", "m.push_rules"] {
-        for of in [&own, &of_room] {
-            put(&alice, &format!("{of}/account_data/{kind}"), &json!({}))
+        for of in [own, of_room] {
+            put(alice, &format!("{of}/account_data/{kind}"), &json!({}))
                 .await
                 .expect_error(405, "M_BAD_JSON");
         }
     }
-    get(&alice, &format!("{own}/account_data/org.nothing"))
+    get(alice, &format!("{own}/account_data/org.nothing"))
         .await
         .expect_error(404, "M_NOT_FOUND");
-    get(&bob, &format!("{own}/account_data/m.direct"))
+    get(bob, &format!("{own}/account_data/m.direct"))
         .await
         .expect_error(403, "M_FORBIDDEN");
-    put(&bob, &format!("{of_room}/tags/u.x"), &json!({}))
+    put(bob, &format!("{of_room}/tags/u.x"), &json!({}))
         .await
         .expect_error(403, "M_FORBIDDEN");
-    put(&alice, &format!("{of_room}/tags/u.x"), &json!({"order": 2}))
+    put(alice, &format!("{of_room}/tags/u.x"), &json!({"order": 2}))
         .await
         .expect_error(400, "M_BAD_JSON");
-    put(&alice, &format!("{own}/account_data/m.direct"), &json!([]))
+    put(alice, &format!("{own}/account_data/m.direct"), &json!([]))
         .await
         .expect_error(400, "M_BAD_JSON");
     let large = json!({"text": "x".repeat(130 * 1024)});
-    put(&alice, &format!("{own}/account_data/org.large"), &large)
+    put(alice, &format!("{own}/account_data/org.large"), &large)
         .await
         .expect_error(413, "M_TOO_LARGE");
 }

@@ -108,7 +108,9 @@ impl Scene {
         for who in EVERYBODY {
             let user = match who {
                 Who::Guest => register_guest(http).await,
-                _ => User::register(http, &format!("{who:?}").to_lowercase()).await,
+                Who::Never | Who::Invited | Who::Knocked | Who::Joined | Who::Left | Who::Banned => {
+                    User::register(http, &format!("{who:?}").to_lowercase()).await
+                }
             };
             people.push((who, user));
         }
