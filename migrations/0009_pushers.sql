@@ -1,6 +1,6 @@
 -- Pushers: where a device wants to be told of events while nobody looks at it.
 
--- ordered: the pushers of local users. `position` is where the pusher was made or last changed: it is told of what comes after.
+-- ordered: the pushers of local users. `position` is where the pusher was made: it is told of what comes after.
 CREATE TABLE pushers (
     user_nid BIGINT NOT NULL REFERENCES users (user_nid),
     app_id TEXT NOT NULL,

@@ -27,7 +27,7 @@ use crate::{
 pub enum Topology {
     /// `plexus serve`: every role in one process, on SQLite.
     AllInOne,
-    /// A master and its standby, two client-readers, two syncs and a media process, on PostgreSQL and Redis, behind nginx.
+    /// A master and its standby, two client-readers, two syncs, a media process and a federation-sender, on PostgreSQL and Redis, behind nginx.
     Split,
 }
 
@@ -124,6 +124,7 @@ impl Cluster {
             start("sync1", "sync"),
             start("sync2", "sync"),
             start("media1", "media"),
+            start("sender1", "federation-sender"),
         ];
         let nginx_ports = nginx::Ports {
             right: free_port(),
@@ -295,7 +296,9 @@ impl Cluster {
 }
 
 fn common_configuration() -> &'static str {
-    "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n[registration]\nguests = true\n"
+    // Push gateways of the tests are on this machine.
+    "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n[registration]\nguests = true\n\
+     [outbound]\nallowed_ranges = \"127.0.0.0/8\"\n"
 }
 
 /// Makes the signing key and the tables, as soon as PostgreSQL takes connections.

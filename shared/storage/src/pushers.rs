@@ -32,7 +32,7 @@ pub struct Pusher {
     pub key: PusherKey,
     /// The device whose session made it; it goes with the device.
     pub device_id: OwnedDeviceId,
-    /// Where it was made or last changed.
+    /// Where it was made: it is told of what comes after.
     pub position: Sequence,
     /// The application, for people.
     pub app_display_name: String,
@@ -46,13 +46,13 @@ pub struct Pusher {
     pub data: Bytes,
 }
 
-/// Makes a pusher, or changes it.
+/// Makes a pusher, or changes it. One that is changed goes on where it is: applications set theirs again whenever they start.
 pub fn upsert(pusher: &Pusher, position: Value) -> Statement {
     one_row(
         "-- pushers::upsert
         INSERT INTO pushers (user_nid, app_id, pushkey, device_id, position, app_display_name, device_display_name, profile_tag, lang, data)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        ON CONFLICT (user_nid, app_id, pushkey) DO UPDATE SET device_id = excluded.device_id, position = excluded.position,
+        ON CONFLICT (user_nid, app_id, pushkey) DO UPDATE SET device_id = excluded.device_id,
             app_display_name = excluded.app_display_name, device_display_name = excluded.device_display_name,
             profile_tag = excluded.profile_tag, lang = excluded.lang, data = excluded.data",
         [

@@ -52,6 +52,7 @@ fn what_docker_compose_names_is_there() {
         "sync1",
         "sync2",
         "media1",
+        "sender1",
         "nginx",
         "prometheus",
         "grafana",

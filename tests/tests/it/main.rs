@@ -16,6 +16,7 @@ mod history;
 mod hostile;
 mod media;
 mod proxy;
+mod push;
 mod relations;
 mod room_life;
 mod rules;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::SenderParts;
 
-/// How often the list of pushers is read again although nothing has been heard: the share of this process may have changed.
+/// How often the pushers are divided again although none has changed: the share of this process may have.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Users on one page of the list.
 const USERS_PER_PAGE: i64 = 1_000;
@@ -29,38 +29,39 @@ const USERS_PER_PAGE: i64 = 1_000;
 struct Running {
     pusher: Pusher,
     /// Ends the telling when it is dropped.
-    end: tokio_util::sync::DropGuard,
+    _end: tokio_util::sync::DropGuard,
 }
 
 /// Keeps one task for each pusher that is this process's to tell.
 pub(crate) async fn run(parts: Arc<SenderParts>) {
     let mut changed = parts.ctx.store.pushers_changed();
+    let mut all = Vec::new();
     let mut running: HashMap<PusherKey, Running> = HashMap::new();
+    let mut stale = true;
     loop {
-        changed.mark_unchanged();
-        match list(&parts).await {
-            Ok(wanted) => follow(&parts, &mut running, wanted),
-            Err(error) => tracing::warn!(%error, "the pushers cannot be read"),
+        if stale {
+            match list(&parts).await {
+                Ok(list) => (all, stale) = (list, false),
+                Err(error) => tracing::warn!(%error, "the pushers cannot be read"),
+            }
         }
-        // Either will do: time, or a change.
-        let _ = timeout(LOOK_AGAIN, changed.changed()).await;
+        let ours = all.iter().filter(|pusher| (parts.share)(&share_name(&pusher.key)));
+        follow(&parts, &mut running, ours);
+        stale |= timeout(LOOK_AGAIN, changed.changed()).await.is_ok();
     }
 }
 
-/// The pushers of this process's share.
+/// Every pusher there is.
 async fn list(parts: &SenderParts) -> Result<Vec<Pusher>, StoreError> {
-    let mut wanted = Vec::new();
+    let mut all = Vec::new();
     let mut after = UserNid(0);
     loop {
         let page = parts.ctx.store.pushers_after(after, USERS_PER_PAGE).await?;
         let Some(last) = page.last() else {
-            return Ok(wanted);
+            return Ok(all);
         };
         after = last.key.user;
-        wanted.extend(
-            page.into_iter()
-                .filter(|pusher| (parts.share)(&share_name(&pusher.key))),
-        );
+        all.extend(page);
     }
 }
 
@@ -70,12 +71,15 @@ fn share_name(key: &PusherKey) -> String {
 }
 
 /// Ends what is not wanted any more or has changed, and starts what is new.
-fn follow(parts: &Arc<SenderParts>, running: &mut HashMap<PusherKey, Running>, wanted: Vec<Pusher>) {
-    let mut kept = HashMap::with_capacity(wanted.len());
+fn follow<'a>(
+    parts: &Arc<SenderParts>,
+    running: &mut HashMap<PusherKey, Running>,
+    wanted: impl Iterator<Item = &'a Pusher>,
+) {
+    let mut kept = HashMap::with_capacity(running.len());
     for pusher in wanted {
-        let same = running.remove(&pusher.key).filter(|running| running.pusher == pusher);
-        let entry = same.unwrap_or_else(|| start(parts, &pusher));
-        kept.insert(pusher.key, entry);
+        let same = running.remove(&pusher.key).filter(|running| running.pusher == *pusher);
+        kept.insert(pusher.key.clone(), same.unwrap_or_else(|| start(parts, pusher)));
     }
     // Dropping what is left ends it.
     *running = kept;
@@ -90,6 +94,6 @@ fn start(parts: &Arc<SenderParts>, pusher: &Pusher) -> Running {
     });
     Running {
         pusher: pusher.clone(),
-        end: end.drop_guard(),
+        _end: end.drop_guard(),
     }
 }

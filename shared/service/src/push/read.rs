@@ -88,7 +88,7 @@ pub async fn receipts(
 }
 
 /// Since when a member has been in the room without a break: his profile may have changed since.
-pub(super) async fn joined_since(
+pub async fn joined_since(
     ctx: &Ctx,
     user: UserNid,
     room: RoomNid,

@@ -39,10 +39,12 @@ impl Store {
                 caches.sessions.forget(*user);
                 caches.changes.reach(sequence);
             }
-            Row::Device { user, device, .. } => {
+            Row::Device { user, device, deleted } => {
                 caches.sessions.forget(*user);
                 caches.forget_device(*user, device);
-                caches.pushers_changed.send_replace(sequence);
+                if *deleted {
+                    caches.pushers_changed.send_replace(sequence);
+                }
                 caches.changes.reach(sequence);
             }
             Row::Profile { user } => {

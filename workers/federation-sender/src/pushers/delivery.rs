@@ -28,8 +28,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub(super) enum Outcome {
     /// The gateway has it, or it is too old to be of use.
     Done,
-    /// The gateway does not know the device any more: the pusher has been removed.
-    Rejected,
+    /// The pusher is no more, or is another now. If the gateway does not know the device any more, it has been removed here.
+    Gone,
 }
 
 /// Hands a notification over, again and again until the gateway takes it.
@@ -40,11 +40,10 @@ pub(super) async fn deliver(parts: &SenderParts, key: &PusherKey, gateway: &Uri,
         let failure = match parts.outbound.post_json(gateway, body.clone()).await {
             Ok(answer) if answer.status.is_success() => {
                 counter!(NOTIFICATIONS_TOTAL, "outcome" => "taken").increment(1);
-                if !rejects(&answer.body, &key.pushkey) {
-                    return Outcome::Done;
+                if rejects(&answer.body, &key.pushkey) && remove(&parts.ctx, key).await {
+                    return Outcome::Gone;
                 }
-                remove(&parts.ctx, key).await;
-                return Outcome::Rejected;
+                return Outcome::Done;
             }
             Ok(answer) => format!("the gateway answers {}", answer.status),
             Err(error) => error.to_string(),
@@ -76,18 +75,21 @@ fn rejects(answer: &[u8], pushkey: &str) -> bool {
     rejected.is_some_and(|keys| keys.iter().any(|key| key.as_str() == Some(pushkey)))
 }
 
-async fn remove(ctx: &Ctx, key: &PusherKey) {
+/// Whether the pusher could be removed. If not, the gateway will reject the next notification too.
+async fn remove(ctx: &Ctx, key: &PusherKey) -> bool {
     let Ok(Some(user_id)) = ctx.store.user_id(key.user).await else {
-        return;
+        return false;
     };
     let command = proto::DeletePusher {
         user_id: user_id.to_string(),
         app_id: key.app_id.clone(),
         pushkey: key.pushkey.clone(),
     };
-    if let Err(error) = ctx.replica.run(new_command(Kind::DeletePusher(command))).await {
+    let removed = ctx.replica.run(new_command(Kind::DeletePusher(command))).await;
+    if let Err(error) = &removed {
         tracing::warn!(%error, "a pusher that its gateway rejects could not be removed");
     }
+    removed.is_ok()
 }
 
 #[cfg(test)]

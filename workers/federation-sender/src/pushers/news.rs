@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use plexus_core::{ids::UserNid, position::Sequence, row::Membership};
-use plexus_service::Ctx;
-use plexus_storage::{StoreError, events::StoredEvent};
+use plexus_service::{Ctx, ServiceError, push::read::joined_since};
+use plexus_storage::events::StoredEvent;
 
 /// Most events of one room that are looked at in one go; of more than that at once, the newest.
 const EVENTS_PER_ROOM_MAX: usize = 200;
@@ -15,7 +15,7 @@ pub(super) async fn read(
     user: UserNid,
     after: Sequence,
     up_to: Sequence,
-) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+) -> Result<Vec<Arc<StoredEvent>>, ServiceError> {
     let rooms = ctx.store.user_rooms_at(user, up_to).await?;
     let touched = ctx.store.rooms_changed(after);
     let mut news = Vec::new();
@@ -28,9 +28,15 @@ pub(super) async fn read(
         }
         match member.membership {
             Membership::Join if ctx.store.last_change(room) > after => {
+                // What was said before he came in is not news, even if he may read it.
+                let since = if member.position > after {
+                    after.max(joined_since(ctx, user, room, member).await?)
+                } else {
+                    after
+                };
                 let events = ctx
                     .store
-                    .events_between(room, after, up_to, EVENTS_PER_ROOM_MAX)
+                    .events_between(room, since, up_to, EVENTS_PER_ROOM_MAX)
                     .await?;
                 news.extend(events);
             }

@@ -77,7 +77,8 @@ pub(super) async fn write(
     let mut notification = json!({
         "event_id": event.body.event_id(),
         "room_id": event.body.room_id(),
-        "counts": { "unread": unread },
+        // What is zero is left out, by specification.
+        "counts": if unread > 0 { json!({ "unread": unread }) } else { json!({}) },
         "devices": [device(pusher, format, notice)],
     });
     if !format.event_id_only {
@@ -120,7 +121,6 @@ fn device(pusher: &Pusher, format: &Format, notice: &Notice) -> Value {
     json!({
         "app_id": pusher.key.app_id,
         "pushkey": pusher.key.pushkey,
-        "pushkey_ts": 0,
         "data": format.data,
         "tweaks": tweaks,
     })

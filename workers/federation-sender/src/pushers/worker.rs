@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::Uri;
 use plexus_core::{
     ids::RoomNid,
     position::{Sequence, WriterId},
     row::Membership,
 };
+use plexus_replication::Listener;
 use plexus_service::{
     Ctx, ServiceError,
     push::{ask::Asker, rules},
@@ -67,26 +67,33 @@ impl Telling<'_> {
     /// Goes on from the stored place. Returns once the pusher is gone.
     async fn follow(&mut self) -> Result<(), ServiceError> {
         let ctx = &self.parts.ctx;
-        let stored = ctx.store.pusher_cursor(&self.pusher.key).await?;
+        let stored = Box::pin(ctx.store.pusher_cursor(&self.pusher.key)).await?;
         self.stored = stored.unwrap_or(self.pusher.position).max(self.pusher.position);
         self.told = self.told.max(self.stored);
-        let mut listener = ctx
-            .replica
-            .listen(self.pusher.key.user, joined_rooms(ctx, self.pusher))
-            .await?;
-        loop {
-            let up_to = ctx.replica.position().get(WriterId::MASTER);
-            for event in news::read(ctx, self.pusher.key.user, self.told, up_to).await? {
-                if self.tell(&event).await? == Outcome::Rejected {
-                    return Ok(());
-                }
-            }
-            self.told = self.told.max(up_to);
-            if self.told - self.stored > CURSOR_LAG_MAX {
-                self.store_place().await?;
-            }
+        // On the heap only while there is something to look at: most pushers wait most of the time, and there are many.
+        while let Some(mut listener) = Box::pin(self.look()).await? {
             listener.changed().await;
         }
+        Ok(())
+    }
+
+    /// Tells of everything up to now. What wakes when there is more comes back, or nothing once the pusher is gone.
+    async fn look(&mut self) -> Result<Option<Listener>, ServiceError> {
+        let ctx = &self.parts.ctx;
+        // Anew each time: what is known of his rooms may have been forgotten meanwhile, and then every row would wake him.
+        let rooms = joined_rooms(ctx, self.pusher);
+        let listener = ctx.replica.listen(self.pusher.key.user, rooms).await?;
+        let up_to = ctx.replica.position().get(WriterId::MASTER);
+        for event in news::read(ctx, self.pusher.key.user, self.told, up_to).await? {
+            if self.tell(&event).await? == Outcome::Gone {
+                return Ok(None);
+            }
+        }
+        self.told = self.told.max(up_to);
+        if self.told - self.stored > CURSOR_LAG_MAX {
+            self.store_place().await?;
+        }
+        Ok(Some(listener))
     }
 
     /// Tells of an event, if the user's rules want him to know of it.
@@ -95,11 +102,20 @@ impl Telling<'_> {
         let Some(notice) = self.ask(event).await? else {
             return Ok(Outcome::Done);
         };
+        if !self.is_wanted().await? {
+            return Ok(Outcome::Gone);
+        }
         let body = notification::write(ctx, self.pusher, self.format, event, &notice).await?;
         let outcome = deliver(self.parts, &self.pusher.key, self.format.gateway(), body).await;
         self.told = event.position;
         self.store_place().await?;
         Ok(outcome)
+    }
+
+    /// Whether the pusher is still as it was. Nothing that came after its end may be told, and the row of that end may be heard of later than the event.
+    async fn is_wanted(&self) -> Result<bool, StoreError> {
+        let pushers = self.parts.ctx.store.pushers(self.pusher.key.user).await?;
+        Ok(pushers.contains(self.pusher))
     }
 
     /// What the user's rules say of an event; nothing if he is not to know of it.
@@ -109,7 +125,9 @@ impl Telling<'_> {
         else {
             return Ok(None);
         };
-        if event.state_key.is_none() && ignored_by(ctx, user).await?.contains(event.body.sender()) {
+        let is_message = event.state_key.is_none();
+        let is_about_him = event.body.state_key() == Some(user_id.as_str());
+        if (is_message || is_about_him) && ignored_by(ctx, user).await?.contains(event.body.sender()) {
             return Ok(None);
         }
         let rules = rules::of_user(ctx, user, &user_id).await?;
