@@ -124,8 +124,8 @@ async fn who_shares_a_room_is_told_of_changed_devices() {
     world.ctx.store.drop_mutable_caches();
     assert_eq!(lists(&world.next(&alice, &first).await), (vec![ALICE, BOB], vec![]));
     let token = |answer: &Json| answer["next_batch"].as_str().expect("a token").to_owned();
-    let last = world.next(&alice, &next).await;
-    let changes = key_changes(&world.ctx, &alice, &token(&first), &token(&last)).await;
+    let newest = world.next(&alice, &next).await;
+    let changes = key_changes(&world.ctx, &alice, &token(&first), &token(&newest)).await;
     let (changed, gone) = changes.expect("an answer");
     assert_eq!(
         (changed, gone),
