@@ -247,7 +247,7 @@ async fn a_registration_goes_on_at_any_process(cluster: Arc<Cluster>) {
         "{silent}"
     );
     let guest = cluster.http().post(&format!("{target}?kind=guest"), &json!({})).await;
-    guest.expect_error(403, "M_GUEST_ACCESS_FORBIDDEN");
+    assert!(guest.ok()["user_id"].is_string(), "guests are let in here");
     let odd = cluster.http().post(&format!("{target}?kind=bird"), &json!({})).await;
     odd.expect_error(400, "M_INVALID_PARAM");
 }

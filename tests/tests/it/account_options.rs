@@ -82,9 +82,8 @@ fn guests_look_around_and_can_stay() {
         assert_eq!(who["is_guest"], true);
         let alice = User::register(&server.http, "alice").await;
         let room = alice.create_public_room().await;
-        // Who is not in a room learns nothing of it, not even that it lets no guests in.
         let refused = guest.act(&room, "join", &json!({})).await;
-        refused.expect_error(403, "M_FORBIDDEN");
+        refused.expect_error(403, "M_GUEST_ACCESS_FORBIDDEN");
         let access = format!("{CLIENT}/rooms/{}/state/m.room.guest_access", encode(&room));
         alice.http.put(&access, &json!({"guest_access": "can_join"})).await.ok();
         guest.join(&room).await;

@@ -183,7 +183,17 @@ async fn converse(deployment: &Deployment, alice: &User) {
     );
     // What comes to the wrong process is passed on.
     let path = format!("/_matrix/client/v3/rooms/{}/event/{}", encode(&room), encode(&event));
-    let there = alice.at(&deployment.direct("sync1")).http.get(&path).await.ok();
+    let at_sync = alice.at(&deployment.direct("sync1"));
+    // A process that has just started may not know the others yet.
+    let there = eventually(PATIENCE, "the event by way of sync1", async || {
+        let answer = at_sync.http.get(&path).await;
+        if answer.is_retryable() {
+            Err(answer.text())
+        } else {
+            Ok(answer.ok())
+        }
+    })
+    .await;
     assert_eq!(there["content"]["body"], "by way of nginx");
 }
 

@@ -125,8 +125,8 @@ async fn who_shares_a_room_is_told_of_changed_devices() {
     assert_eq!(lists(&world.next(&alice, &first).await), (vec![ALICE, BOB], vec![]));
     let token = |answer: &Json| answer["next_batch"].as_str().expect("a token").to_owned();
     let newest = world.next(&alice, &next).await;
-    let changes = key_changes(&world.ctx, &alice, &token(&first), &token(&newest)).await;
-    let (changed, gone) = changes.expect("an answer");
+    let found = key_changes(&world.ctx, &alice, &token(&first), &token(&newest)).await;
+    let (changed, gone) = found.expect("an answer");
     assert_eq!(
         (changed, gone),
         (
