@@ -66,16 +66,18 @@ pub(crate) async fn converse(http: &Http) {
 }
 
 async fn a_waiting_sync_is_woken(cluster: Arc<Cluster>) {
+    // That somebody comes online is news too, and not what this is about.
+    const UNSEEN: &str = "&set_presence=offline";
     let http = cluster.http();
     let (alice, bob) = (User::register(&http, "alice").await, User::register(&http, "bob").await);
     let room = alice.create_public_room().await;
     bob.join(&room).await;
-    let since = next_batch(&bob.sync(None, 0, "").await.ok());
-    let waiting = bob.sync(Some(&since), 60_000, "");
+    let since = next_batch(&bob.sync(None, 0, UNSEEN).await.ok());
+    let waiting = bob.sync(Some(&since), 60_000, UNSEEN);
     let speaking = async {
-        let quiet = alice.sync(None, 0, "").await.ok();
+        let quiet = alice.sync(None, 0, UNSEEN).await.ok();
         // A sync with nothing to tell waits as long as it was asked to, and no longer.
-        let idle = alice.sync(Some(&next_batch(&quiet)), 100, "").await.ok();
+        let idle = alice.sync(Some(&next_batch(&quiet)), 100, UNSEEN).await.ok();
         assert!(idle["rooms"]["join"][&room].is_null(), "{idle}");
         alice.say(&room, "wake up").await
     };
