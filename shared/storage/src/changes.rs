@@ -1,68 +1,22 @@
 //! When something last happened in each room, in memory: tells most rooms of a sync apart as unchanged.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use plexus_core::{ids::RoomNid, position::Sequence};
 
-use crate::Store;
+use crate::{
+    Store,
+    recent::{Latest, UNKNOWN},
+};
 
 /// Most rooms that are remembered; beyond, the half that has been quiet for longer is forgotten.
 const ROOMS_MAX: usize = 200_000;
 
 /// Most changes that are remembered in their order: a sync that was told something lately need not ask about each of its rooms.
-const RECENT_MAX: usize = 4_096;
-
-/// The rooms of the latest changes, in order.
-#[derive(Debug)]
-pub(crate) struct Recent {
-    /// All changes after this place are in `changes`.
-    floor: Sequence,
-    changes: VecDeque<(Sequence, RoomNid)>,
-}
-
-impl Recent {
-    /// Knows of no change, nor that there was none.
-    pub(crate) const fn new() -> Self {
-        Self {
-            floor: UNKNOWN,
-            changes: VecDeque::new(),
-        }
-    }
-
-    /// A room changed, later than every other.
-    pub(crate) fn push(&mut self, room: RoomNid, position: Sequence) {
-        self.floor = self.floor.min(position - 1);
-        self.changes.push_back((position, room));
-        if self.changes.len() > RECENT_MAX
-            && let Some((oldest, _)) = self.changes.pop_front()
-        {
-            self.floor = oldest;
-        }
-    }
-
-    /// No room changed at this place, nor between it and the one before.
-    pub(crate) fn reach(&mut self, position: Sequence) {
-        self.floor = self.floor.min(position - 1);
-    }
-
-    /// The rooms that changed after a place, each once; none if some of them may be forgotten.
-    pub(crate) fn after(&self, after: Sequence) -> Option<Vec<RoomNid>> {
-        if after < self.floor {
-            return None;
-        }
-        let latest_first = self.changes.iter().rev();
-        let mut rooms: Vec<RoomNid> = latest_first
-            .take_while(|(position, _)| *position > after)
-            .map(|(_, room)| *room)
-            .collect();
-        rooms.sort_unstable();
-        rooms.dedup();
-        Some(rooms)
-    }
-}
+pub(crate) const RECENT_MAX: usize = 4_096;
 
 /// The last change of each room.
 #[derive(Debug)]
@@ -76,7 +30,7 @@ struct State {
     /// Up to this place, changes are not remembered: a room that is not in `last` may have changed there, and has not changed since.
     floor: Sequence,
     last: HashMap<RoomNid, Sequence>,
-    recent: Recent,
+    recent: Latest<RoomNid>,
 }
 
 impl State {
@@ -84,13 +38,10 @@ impl State {
         Self {
             floor: UNKNOWN,
             last: HashMap::new(),
-            recent: Recent::new(),
+            recent: Latest::new(RECENT_MAX),
         }
     }
 }
-
-/// A process that has heard nothing yet knows nothing.
-const UNKNOWN: Sequence = Sequence::MAX;
 
 impl Changes {
     pub(crate) fn new() -> Self {
@@ -112,7 +63,7 @@ impl Changes {
         let mut state = self.lock();
         state.floor = state.floor.min(position - 1);
         state.last.insert(room, position);
-        state.recent.push(room, position);
+        state.recent.push(position, room);
         if state.last.len() > self.rooms_max {
             let mut all: Vec<Sequence> = state.last.values().copied().collect();
             let middle = all.len() / 2;

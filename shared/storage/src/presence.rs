@@ -1,7 +1,7 @@
 //! Who is there: the ephemeral chain's other state, in memory and in no table.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,7 +11,7 @@ use plexus_core::{
     row::PresenceRow,
 };
 
-use crate::Store;
+use crate::{Store, recent::Latest};
 
 /// Most users that are remembered; beyond, the half of them that changed longest ago is forgotten. The master tells of fewer.
 const USERS_MAX: usize = 40_000;
@@ -29,7 +29,7 @@ pub(crate) struct Presences {
 struct State {
     epoch: Epoch,
     users: HashMap<UserNid, StoredPresence>,
-    recent: Lately<UserNid>,
+    recent: Latest<UserNid>,
 }
 
 /// What a user is doing, and since when this is known.
@@ -39,45 +39,6 @@ pub struct StoredPresence {
     pub position: Sequence,
     /// What was told.
     pub row: Arc<PresenceRow>,
-}
-
-/// The latest changes, in order.
-#[derive(Debug)]
-struct Lately<T> {
-    /// All changes after this place are here.
-    floor: Sequence,
-    changes: VecDeque<(Sequence, T)>,
-}
-
-impl<T: Copy> Lately<T> {
-    const fn new() -> Self {
-        Self {
-            floor: Sequence::MAX,
-            changes: VecDeque::new(),
-        }
-    }
-
-    fn push(&mut self, position: Sequence, change: T) {
-        self.reach(position);
-        self.changes.push_back((position, change));
-        if self.changes.len() > RECENT_MAX
-            && let Some((oldest, _)) = self.changes.pop_front()
-        {
-            self.floor = oldest;
-        }
-    }
-
-    fn reach(&mut self, position: Sequence) {
-        self.floor = self.floor.min(position - 1);
-    }
-
-    fn after(&self, after: Sequence) -> Option<Vec<(Sequence, T)>> {
-        if after < self.floor {
-            return None;
-        }
-        let latest = self.changes.iter().rev();
-        Some(latest.take_while(|(position, _)| *position > after).copied().collect())
-    }
 }
 
 impl Presences {
@@ -125,7 +86,7 @@ impl State {
         Self {
             epoch,
             users: HashMap::new(),
-            recent: Lately::new(),
+            recent: Latest::new(RECENT_MAX),
         }
     }
 
@@ -168,11 +129,10 @@ impl Store {
             let all = state.users.values();
             return all.filter(|stored| stored.position > after).cloned().collect();
         };
-        let as_now = |(position, user): (Sequence, UserNid)| {
-            let stored = state.users.get(&user).filter(|stored| stored.position == position);
-            stored.cloned()
-        };
-        changes.into_iter().filter_map(as_now).collect()
+        changes
+            .iter()
+            .filter_map(|user| state.users.get(user).cloned())
+            .collect()
     }
 }
 
@@ -202,23 +162,6 @@ mod tests {
         presences.enter(3);
         assert!(presences.lock().users.is_empty());
         assert_eq!(presences.lock().recent.after(0), None);
-    }
-
-    #[test]
-    fn the_latest_changes_are_remembered_in_order() {
-        let mut lately = Lately::new();
-        assert_eq!(lately.after(5), None, "nothing is known");
-        lately.reach(6);
-        assert_eq!(lately.after(5), Some(vec![]));
-        lately.push(7, 'a');
-        lately.push(9, 'b');
-        assert_eq!(lately.after(5), Some(vec![(9, 'b'), (7, 'a')]));
-        assert_eq!(lately.after(7), Some(vec![(9, 'b')]));
-        assert_eq!(lately.after(4), None);
-        for position in 10..10 + Sequence::try_from(RECENT_MAX).expect("small") {
-            lately.push(position, 'c');
-        }
-        assert_eq!(lately.after(8), None);
     }
 
     #[test]

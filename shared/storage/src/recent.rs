@@ -11,9 +11,60 @@ use std::{
 use plexus_core::position::Sequence;
 
 /// A process that has heard nothing yet knows nothing.
-const UNKNOWN: Sequence = Sequence::MAX;
+pub(crate) const UNKNOWN: Sequence = Sequence::MAX;
 
-/// What changed lately.
+/// What changed lately, under a lock of the owner's.
+#[derive(Debug)]
+pub(crate) struct Latest<T> {
+    max: usize,
+    /// All changes after this place are in `changes`.
+    floor: Sequence,
+    changes: VecDeque<(Sequence, T)>,
+}
+
+impl<T: Copy + Ord> Latest<T> {
+    /// Knows of no change, nor that there was none. Remembers `max` of them.
+    pub(crate) const fn new(max: usize) -> Self {
+        Self {
+            max,
+            floor: UNKNOWN,
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// Something changed, later than everything else.
+    pub(crate) fn push(&mut self, position: Sequence, change: T) {
+        self.reach(position);
+        self.changes.push_back((position, change));
+        if self.changes.len() > self.max
+            && let Some((oldest, _)) = self.changes.pop_front()
+        {
+            self.floor = oldest;
+        }
+    }
+
+    /// Nothing changed between this place and the one before, nor at it unless it is pushed.
+    pub(crate) fn reach(&mut self, position: Sequence) {
+        self.floor = self.floor.min(position - 1);
+    }
+
+    /// What changed after a place, in order of itself and each once; none if some of it may be forgotten.
+    pub(crate) fn after(&self, after: Sequence) -> Option<Vec<T>> {
+        if after < self.floor {
+            return None;
+        }
+        let latest_first = self.changes.iter().rev();
+        let mut changed: Vec<T> = latest_first
+            .take_while(|(position, _)| *position > after)
+            .map(|(_, change)| *change)
+            .collect();
+        changed.sort_unstable();
+        changed.dedup();
+        Some(changed)
+    }
+}
+
+/// What changed lately, shared.
 #[derive(Debug)]
 pub(crate) struct Recent<T> {
     max: usize,
@@ -91,6 +142,25 @@ impl<T: Clone> Recent<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_latest_changes_are_told_each_once() {
+        let mut latest = Latest::new(8);
+        assert_eq!(latest.after(5), None, "nothing is known");
+        latest.reach(6);
+        assert_eq!(latest.after(5), Some(vec![]));
+        latest.push(7, 'b');
+        latest.push(9, 'a');
+        latest.push(10, 'b');
+        assert_eq!(latest.after(5), Some(vec!['a', 'b']));
+        assert_eq!(latest.after(9), Some(vec!['b']));
+        assert_eq!(latest.after(4), None);
+        for position in 11..=18 {
+            latest.push(position, 'c');
+        }
+        assert_eq!(latest.after(9), None);
+        assert_eq!(latest.after(10), Some(vec!['c']));
+    }
 
     #[test]
     fn what_may_be_forgotten_is_not_denied() {

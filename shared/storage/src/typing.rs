@@ -10,7 +10,7 @@ use plexus_core::{
     position::{Epoch, Sequence},
 };
 
-use crate::{Store, changes::Recent};
+use crate::{Store, changes::RECENT_MAX, recent::Latest};
 
 /// Most rooms that are remembered; beyond, the rooms where typing has stopped longest ago are forgotten, and then any that are old.
 const ROOMS_MAX: usize = 20_000;
@@ -26,7 +26,7 @@ pub(crate) struct Typing {
 struct State {
     epoch: Epoch,
     rooms: HashMap<RoomNid, TypingUsers>,
-    recent: Recent,
+    recent: Latest<RoomNid>,
 }
 
 /// Who is typing in a room.
@@ -50,7 +50,7 @@ impl Typing {
     pub(crate) fn change(&self, epoch: Epoch, position: Sequence, room: RoomNid, users: &[UserNid]) {
         let mut state = self.lock();
         state.enter(epoch);
-        state.recent.push(room, position);
+        state.recent.push(position, room);
         state.rooms.insert(
             room,
             TypingUsers {
@@ -94,7 +94,7 @@ impl State {
         Self {
             epoch,
             rooms: HashMap::new(),
-            recent: Recent::new(),
+            recent: Latest::new(RECENT_MAX),
         }
     }
 

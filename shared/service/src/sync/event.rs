@@ -3,10 +3,7 @@
 use std::io::Write as _;
 
 use plexus_core::{
-    event::{
-        ClientFormat,
-        json::{self, write_string},
-    },
+    event::{ClientFormat, json::write_string},
     filter::EventFormat,
     row::Membership,
 };
@@ -45,31 +42,12 @@ fn write_whole(scope: &Scope<'_>, event: &StoredEvent, remarks: Remarks<'_>, out
         EventFormat::Client => event
             .body
             .write_client_json(ClientFormat { with_room_id: false }, None, out),
-        EventFormat::Federation => write_federation(event, out),
+        EventFormat::Federation => event.body.write_federation_json(out),
     }
     // Into the object that was just closed.
     out.pop();
     write_unsigned(scope, event, remarks, out);
     out.push(b'}');
-}
-
-/// The event as servers have it, and its ids: those that the room's version leaves out are what a client cannot know.
-fn write_federation(event: &StoredEvent, out: &mut Vec<u8>) {
-    let json = event.body.json();
-    out.extend_from_slice(json.as_bytes());
-    for (name, id) in [
-        ("event_id", event.body.event_id().as_str()),
-        ("room_id", event.body.room_id().as_str()),
-    ] {
-        if json::get(json, name).is_none() {
-            out.pop();
-            push_comma(out);
-            write_string(out, name);
-            out.push(b':');
-            write_string(out, id);
-            out.push(b'}');
-        }
-    }
 }
 
 fn write_unsigned(scope: &Scope<'_>, event: &StoredEvent, remarks: Remarks<'_>, out: &mut Vec<u8>) {
