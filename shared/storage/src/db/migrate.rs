@@ -18,52 +18,27 @@ struct Migration {
     sql: &'static str,
 }
 
+impl Migration {
+    /// A migration that a program has to know: an older one would write without what it adds.
+    const fn needed(version: i64, sql: &'static str) -> Self {
+        Self {
+            version,
+            runs_with: version,
+            sql,
+        }
+    }
+}
+
 const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        runs_with: 1,
-        sql: include_str!("../../../../migrations/0001_first_light.sql"),
-    },
-    Migration {
-        version: 2,
-        runs_with: 2,
-        sql: include_str!("../../../../migrations/0002_accounts.sql"),
-    },
-    Migration {
-        version: 3,
-        runs_with: 3,
-        sql: include_str!("../../../../migrations/0003_keys.sql"),
-    },
-    Migration {
-        version: 4,
-        runs_with: 4,
-        sql: include_str!("../../../../migrations/0004_account_data.sql"),
-    },
-    Migration {
-        version: 5,
-        runs_with: 5,
-        sql: include_str!("../../../../migrations/0005_rooms.sql"),
-    },
-    Migration {
-        version: 6,
-        runs_with: 6,
-        sql: include_str!("../../../../migrations/0006_relations.sql"),
-    },
-    Migration {
-        version: 7,
-        runs_with: 7,
-        sql: include_str!("../../../../migrations/0007_media.sql"),
-    },
-    Migration {
-        version: 8,
-        runs_with: 8,
-        sql: include_str!("../../../../migrations/0008_search.sql"),
-    },
-    Migration {
-        version: 9,
-        runs_with: 9,
-        sql: include_str!("../../../../migrations/0009_pushers.sql"),
-    },
+    Migration::needed(1, include_str!("../../../../migrations/0001_first_light.sql")),
+    Migration::needed(2, include_str!("../../../../migrations/0002_accounts.sql")),
+    Migration::needed(3, include_str!("../../../../migrations/0003_keys.sql")),
+    Migration::needed(4, include_str!("../../../../migrations/0004_account_data.sql")),
+    Migration::needed(5, include_str!("../../../../migrations/0005_rooms.sql")),
+    Migration::needed(6, include_str!("../../../../migrations/0006_relations.sql")),
+    Migration::needed(7, include_str!("../../../../migrations/0007_media.sql")),
+    Migration::needed(8, include_str!("../../../../migrations/0008_search.sql")),
+    Migration::needed(9, include_str!("../../../../migrations/0009_pushers.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -20,9 +20,7 @@ impl Store {
     pub fn apply(&self, writer: WriterId, epoch: Epoch, sequence: Sequence, row: &Row) {
         let caches = self.caches();
         if writer == WriterId::MASTER {
-            caches.device_lists.reach(sequence);
-            caches.key_counts_changes.reach(sequence);
-            caches.member_changes.reach(sequence);
+            caches.reach(sequence);
         }
         match row {
             Row::Event(event) => caches.apply_event(sequence, event),
@@ -37,7 +35,6 @@ impl Store {
             Row::Account { user } => {
                 caches.accounts.forget(user);
                 caches.sessions.forget(*user);
-                caches.changes.reach(sequence);
             }
             Row::Device { user, device, deleted } => {
                 caches.sessions.forget(*user);
@@ -45,36 +42,23 @@ impl Store {
                 if *deleted {
                     caches.pushers_changed.send_replace(sequence);
                 }
-                caches.changes.reach(sequence);
             }
-            Row::Profile { user } => {
-                caches.profiles.forget(user);
-                caches.changes.reach(sequence);
-            }
+            Row::Profile { user } => caches.profiles.forget(user),
             Row::Receipt(receipt) => {
                 caches.receipts.put(receipt, sequence);
                 caches.changes.change(receipt.room, sequence);
             }
-            Row::AccountData { user, room, kind } => {
-                caches.account_data.change(*user, *room, kind, sequence);
-                caches.changes.reach(sequence);
-            }
-            Row::Room { .. } => caches.changes.reach(sequence),
-            Row::Forgotten { user, room } => {
-                caches.memberships.forget(*user, *room);
-                caches.changes.reach(sequence);
-            }
+            Row::AccountData { user, room, kind } => caches.account_data.change(*user, *room, kind, sequence),
+            // Nothing is kept of it.
+            Row::Room { .. } => {}
+            Row::Forgotten { user, room } => caches.memberships.forget(*user, *room),
             Row::Pusher { .. } => {
-                caches.changes.reach(sequence);
                 caches.pushers_changed.send_replace(sequence);
             }
-            Row::DeviceList { user } => caches.apply_devices(sequence, *user, None),
-            Row::KeyView { user, viewer } => caches.apply_devices(sequence, *user, Some(*viewer)),
+            Row::DeviceList { user } => caches.device_lists.push(sequence, (*user, None)),
+            Row::KeyView { user, viewer } => caches.device_lists.push(sequence, (*user, Some(*viewer))),
             Row::KeyCounts { user, device } => caches.apply_key_counts(sequence, (*user, device.clone())),
-            Row::ToDevice { user, device } => {
-                caches.to_device.forget(&(*user, device.clone()));
-                caches.changes.reach(sequence);
-            }
+            Row::ToDevice { user, device } => caches.to_device.forget(&(*user, device.clone())),
             // On a chain of their own, whose places mean nothing to the rest.
             Row::Presence(row) => {
                 caches.typing.reach(epoch, sequence);
@@ -89,16 +73,17 @@ impl Store {
 }
 
 impl Caches {
-    /// What everybody, or `viewer` alone, sees of a user's devices and keys changed.
-    fn apply_devices(&self, sequence: Sequence, user: UserNid, viewer: Option<UserNid>) {
-        self.device_lists.push(sequence, (user, viewer));
+    /// The master's chain has come to this place: what is not remembered from there on has not happened.
+    fn reach(&self, sequence: Sequence) {
         self.changes.reach(sequence);
+        self.device_lists.reach(sequence);
+        self.key_counts_changes.reach(sequence);
+        self.member_changes.reach(sequence);
     }
 
     fn apply_key_counts(&self, sequence: Sequence, device: DeviceKey) {
         self.key_counts.forget(&device);
         self.key_counts_changes.push(sequence, device);
-        self.changes.reach(sequence);
     }
 
     /// A device is new, or gone: what was kept of one with its id is of another.

@@ -103,7 +103,14 @@ impl World {
 
     /// A row arrives.
     pub(crate) fn apply(&self, position: Sequence, row: &Row) {
-        self.store.apply(WriterId::MASTER, 1, position, row);
+        // As replication has it: some rows have a chain of their own.
+        let is_ephemeral = matches!(row, Row::Typing { .. } | Row::Presence(_));
+        let writer = if is_ephemeral {
+            WriterId(u16::MAX)
+        } else {
+            WriterId::MASTER
+        };
+        self.store.apply(writer, 1, position, row);
     }
 }
 
