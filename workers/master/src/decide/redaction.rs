@@ -1,7 +1,7 @@
 //! What a redaction does to the event it names.
 
 use plexus_core::{
-    auth::{Level, PowerLevels},
+    auth::{Level, PowerLevels, redaction_allowed},
     event::EventBody,
     ids::EventNid,
     row::Row,
@@ -9,7 +9,10 @@ use plexus_core::{
 use plexus_storage::{events, relations};
 use ruma::UserId;
 
-use super::head::PendingHead;
+use super::{
+    event::find,
+    head::{Known, PendingHead},
+};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, forbidden, invalid_param},
@@ -57,6 +60,32 @@ pub(super) async fn effect(
     }))
 }
 
+/// What a redaction of another server redacts: what it names, if that is known and the rules let it.
+pub(super) async fn remote_effect(
+    leader: &Leader,
+    head: &mut PendingHead,
+    redaction: &EventBody,
+    state: &[Known],
+) -> Result<Option<Redaction>, CommandError> {
+    let Some(target) = redaction.redacts().filter(|_| redaction.kind() == "m.room.redaction") else {
+        return Ok(None);
+    };
+    let Some(known) = head.find_event(leader, target).await? else {
+        return Ok(None);
+    };
+    let Some(create) = &head.create else { return Ok(None) };
+    let levels = find(state, "m.room.power_levels", "");
+    let rules = head.info.version.rules();
+    if !redaction_allowed(rules, redaction, &known.body, &create.body, levels.as_deref()).unwrap_or(false) {
+        return Ok(None);
+    }
+    Ok(Some(Redaction {
+        target: known.nid,
+        redacted: known.body.redacted(rules),
+        is_related: known.body.relation().is_some(),
+    }))
+}
+
 /// Whether a user may redact what others have sent. The authorization rules ask for less: to them all users of a server are one.
 async fn has_redact_power(leader: &Leader, head: &mut PendingHead, user: &UserId) -> Result<bool, CommandError> {
     let Some(create) = head.state_event(leader, "m.room.create", "").await? else {
@@ -68,9 +97,8 @@ async fn has_redact_power(leader: &Leader, head: &mut PendingHead, user: &UserId
 }
 
 impl Redaction {
-    /// Writes it behind the redaction itself, which is the head's newest event.
-    pub(super) fn persist(self, head: &PendingHead, change: &mut ChangeSet) {
-        let redacted_by = head.tips[0].nid;
+    /// Writes it behind the redaction itself.
+    pub(super) fn persist(self, head: &PendingHead, redacted_by: EventNid, change: &mut ChangeSet) {
         change
             .statements
             .push(events::redact(self.target, redacted_by, &self.redacted));
