@@ -149,6 +149,17 @@ async fn judge(
         }
         known => known.map(|known| known.nid),
     };
+    // In versions 1 and 2 the sender chooses the id.
+    if outlier.is_none()
+        && leader
+            .store
+            .is_event_id_taken(head.info.version, body.event_id())
+            .await?
+    {
+        return Ok(Verdict::Invalid(
+            "the id is that of an event of another room".to_owned(),
+        ));
+    }
     let auth = match find_all(leader, head, body.auth_events()).await? {
         Ok(auth) => auth,
         Err(missing) => return Ok(Verdict::Missing(missing)),
