@@ -159,7 +159,7 @@ impl Notifier {
                 Row::DeviceList { user } => inner.ring_sharers(*user, rooms_of, &mut rung),
                 Row::Presence(presence) => inner.ring_peers(presence.user, rooms_of, &mut rung),
                 // Nobody waits for these.
-                Row::Room { .. } | Row::Pusher { .. } => {}
+                Row::Room { .. } | Row::Purged { .. } | Row::Pusher { .. } => {}
             }
         }
         for user in &inner.restless {

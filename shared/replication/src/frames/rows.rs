@@ -78,6 +78,11 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             user: user.0,
             room: room.0,
         }),
+        Row::Purged { room, events, whole } => Kind::Purged(proto::PurgedRow {
+            room: room.0,
+            events: events.iter().map(|event| event.0).collect(),
+            whole: *whole,
+        }),
         Row::Pusher { user } => Kind::Pusher(proto::PusherRow { user: user.0 }),
         Row::Presence(presence) => Kind::Presence(proto::PresenceRow {
             user: presence.user.0,
@@ -148,6 +153,11 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
         Kind::Forgotten(row) => Row::Forgotten {
             user: UserNid(row.user),
             room: RoomNid(row.room),
+        },
+        Kind::Purged(row) => Row::Purged {
+            room: RoomNid(row.room),
+            events: row.events.into_iter().map(EventNid).collect(),
+            whole: row.whole,
         },
         Kind::Pusher(row) => Row::Pusher {
             user: UserNid(row.user),

@@ -113,6 +113,11 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
             user: UserNid(1),
             room: RoomNid(2),
         },
+        Row::Purged {
+            room: RoomNid(1),
+            events: vec![EventNid(2), EventNid(3)],
+            whole: true,
+        },
         Row::Pusher { user: UserNid(1) },
         Row::Presence(PresenceRow {
             user: UserNid(1),

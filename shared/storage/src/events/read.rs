@@ -81,6 +81,19 @@ impl Store {
             .collect()
     }
 
+    /// Events by number, in the order asked for, without those that have been purged meanwhile.
+    pub async fn events_there(&self, nids: &[EventNid]) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+        match self.events(nids).await {
+            Err(StoreError::MissingEvent(_)) => {}
+            all => return all,
+        }
+        let mut found = Vec::with_capacity(nids.len());
+        for event in nids {
+            found.extend(self.event(*event).await?);
+        }
+        Ok(found)
+    }
+
     /// The number of the event with this id, if it is in this room.
     pub async fn event_nid(&self, room: RoomNid, event_id: &EventId) -> Result<Option<EventNid>, StoreError> {
         let Some(info) = self.room_by_nid(room).await? else {

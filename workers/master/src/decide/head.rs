@@ -46,7 +46,12 @@ impl LaneState {
             let room_id = <&RoomId>::try_from(room_id).map_err(|_| CommandError::Malformed("room_id"))?;
             self.head = Some(PendingHead::load(leader, room_id).await?);
         }
-        Ok(self.head.as_mut().expect("it was loaded above"))
+        let head = self.head.as_mut().expect("it was loaded above");
+        // A deleted room keeps a head, so that no number of a node, and no place in its timeline, is given twice.
+        if head.tips.is_empty() {
+            return Err(outsider());
+        }
+        Ok(head)
     }
 
     /// Adds to a turn's change set where the head has come to. Once for the turn, however many events it has.
@@ -233,6 +238,16 @@ impl PendingHead {
             self.nodes.extend(inserted.new_nodes);
             self.events.insert(nid, Arc::clone(body));
         }
+    }
+
+    /// Ends the room: from here on it is as if there were none.
+    pub(super) fn retire(&mut self) {
+        *self = Self {
+            room_order: self.room_order,
+            next_node: self.next_node,
+            moved: true,
+            ..Self::empty(Arc::clone(&self.info))
+        };
     }
 
     /// Counts a change of somebody's membership.
