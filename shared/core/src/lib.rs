@@ -13,5 +13,6 @@ pub mod room_version;
 pub mod row;
 pub mod state;
 pub mod token;
+pub mod varint;
 pub mod visibility;
 pub mod words;

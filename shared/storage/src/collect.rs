@@ -20,7 +20,7 @@ pub struct Named {
     /// Its number.
     pub event: EventNid,
     /// The roots; an empty state is among them as such.
-    pub roots: [NodeId; 2],
+    pub roots: [NodeId; 3],
 }
 
 /// The states that a room's events name, behind an event given by its place and number.
@@ -31,7 +31,7 @@ pub async fn named_after(
     limit: i64,
 ) -> Result<Vec<Named>, StoreError> {
     let sql = "-- collect::named_after
-        SELECT position, event_nid, state_before, room_root FROM events
+        SELECT position, event_nid, state_before, COALESCE(state_after, room_root), room_root FROM events
         WHERE room_nid = $1 AND (position, event_nid) > ($2, $3) ORDER BY position, event_nid LIMIT $4";
     let rows = db
         .query(sql, &[room.int(), position.int(), event.int(), limit.int()])
@@ -41,7 +41,7 @@ pub async fn named_after(
             Ok(Named {
                 position: row.int(0)?,
                 event: EventNid(row.int(1)?),
-                roots: [NodeId(row.int(2)?), NodeId(row.int(3)?)],
+                roots: [NodeId(row.int(2)?), NodeId(row.int(3)?), NodeId(row.int(4)?)],
             })
         })
         .collect()

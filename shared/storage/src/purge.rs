@@ -4,7 +4,7 @@ use bytes::Bytes;
 use plexus_core::{
     ids::{EventNid, RoomNid, UserNid},
     position::Sequence,
-    row::Membership,
+    row::{EventStatus, Membership},
 };
 
 use crate::{
@@ -91,8 +91,13 @@ pub fn delete_events(events: &[EventNid]) -> Statement {
 pub fn make_outliers(events: &[EventNid]) -> Statement {
     statement(
         "-- purge::make_outliers
-        UPDATE events SET room_order = NULL, state_before = 0, room_root = 0 WHERE event_nid = ANY($1)",
-        [list(events)],
+        UPDATE events SET status = $2, room_order = NULL, state_before = 0, state_after = NULL, room_root = 0
+        WHERE event_nid = ANY($1) AND status = $3",
+        [
+            list(events),
+            EventStatus::Outlier.code().int(),
+            EventStatus::Accepted.code().int(),
+        ],
     )
 }
 

@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(7, include_str!("../../../../migrations/0007_media.sql")),
     Migration::needed(8, include_str!("../../../../migrations/0008_search.sql")),
     Migration::needed(9, include_str!("../../../../migrations/0009_pushers.sql")),
+    Migration::needed(10, include_str!("../../../../migrations/0010_graph.sql")),
     Migration::needed(11, include_str!("../../../../migrations/0011_removals.sql")),
 ];
 

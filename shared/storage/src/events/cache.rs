@@ -35,6 +35,11 @@ impl Events {
         self.kept.insert(event.nid, event);
     }
 
+    /// What is kept of an event is not as it is any more: one that had no place in the timeline has one now.
+    pub(crate) fn forget(&self, event: EventNid) {
+        self.redact(event, |_| None);
+    }
+
     /// To be called before a load, for [`keep`](Self::keep).
     pub(crate) fn redactions(&self) -> u64 {
         *self.lock()
@@ -71,7 +76,7 @@ impl Events {
     }
 
     /// These events are gone, or have changed otherwise than by a redaction.
-    pub(crate) fn forget(&self, events: &[EventNid]) {
+    pub(crate) fn purge(&self, events: &[EventNid]) {
         let mut redactions = self.lock();
         *redactions += 1;
         for event in events {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, RoomNid, UserNid},
     position::{Epoch, Sequence, WriterId},
-    row::{EventRow, Row},
+    row::{EventRow, Row, StateRow},
 };
 use ruma::DeviceId;
 
@@ -49,8 +49,9 @@ impl Store {
                 caches.changes.change(receipt.room, sequence);
             }
             Row::AccountData { user, room, kind } => caches.account_data.change(*user, *room, kind, sequence),
-            // Nothing is kept of it.
-            Row::Room { .. } => {}
+            Row::State(row) => caches.apply_state(sequence, row),
+            // Nothing is kept of these.
+            Row::Room { .. } | Row::Unlisted { .. } => {}
             Row::Forgotten { user, room } => caches.memberships.forget(*user, *room),
             Row::Purged { room, events, whole } => caches.apply_purge(*room, events, *whole),
             Row::Pusher { .. } => {
@@ -107,6 +108,7 @@ impl Caches {
             if row.state_key.is_some() {
                 self.state_keys.forget_all();
             }
+            self.events.forget(row.event);
             self.timelines.forget(&row.room);
         }
         if let Some((user, membership)) = row.membership {
@@ -130,13 +132,28 @@ impl Caches {
 
     /// Events are gone. What is kept by state root or node stays: neither is ever another one.
     fn apply_purge(&self, room: RoomNid, events: &[EventNid], whole: bool) {
-        self.events.forget(events);
+        self.events.purge(events);
         self.timelines.forget(&room);
         if whole {
             self.memberships.forget_room(room);
             self.receipts.forget(&room);
             self.account_data.forget_entries();
         }
+    }
+
+    fn apply_state(&self, position: Sequence, row: &StateRow) {
+        for (user, membership, event) in &row.memberships {
+            let entry = RoomMembership {
+                membership: *membership,
+                event: *event,
+                position,
+                forgotten: false,
+            };
+            self.memberships.change(*user, row.room, entry);
+            let change = MemberChange::by_resolution(row.room, *user, *membership, position);
+            self.member_changes.push(position, change);
+        }
+        self.changes.change(row.room, position);
     }
 
     fn apply_redaction(&self, room: RoomNid, event: EventNid, redacted_by: EventNid) {

@@ -6,7 +6,7 @@ use plexus_core::{
     auth,
     event::{EventBody, EventError, Legacy, NewEvent, canonical::canonicalize},
     ids::{EventNid, NodeId, StateKeyNid},
-    row::{EventRow, Membership, Row, Transaction},
+    row::{EventStatus, Membership, Row, Transaction},
     state::Inserted,
 };
 use plexus_proto::SendEvent;
@@ -91,13 +91,17 @@ pub(super) async fn append(
     now_ms: i64,
 ) -> Result<Decision, CommandError> {
     let (body, auth_state) = seal(leader, head, &draft, now_ms).await?;
-    let state = |kind: &str, key: &str| auth_state.get(&(kind.to_owned(), key.to_owned())).cloned();
+    let state = |kind: &str, key: &str| Some(Arc::clone(&auth_state.get(&(kind.to_owned(), key.to_owned()))?.1));
     let create = state(CREATE, "");
     auth::check(head.info.version.rules(), &body, create.as_deref(), &state)?;
+    let named = auth_state
+        .values()
+        .filter(|(_, event)| body.auth_events().iter().any(|id| id == event.event_id()));
+    let auth_parents = draft.state_key.map(|_| named.map(|(nid, _)| *nid).collect());
     let body = Arc::new(body);
     let redaction = redaction::effect(leader, head, &body).await?;
     let mut change = ChangeSet::default();
-    persist(leader, head, &draft, &body, &mut change).await?;
+    persist(leader, head, &draft, (&body, auth_parents), &mut change).await?;
     if let Some(redaction) = redaction {
         redaction.persist(head, &mut change);
     }
@@ -115,7 +119,7 @@ async fn seal(
     head: &mut PendingHead,
     draft: &Draft<'_>,
     now_ms: i64,
-) -> Result<(EventBody, HashMap<StateKey, Arc<EventBody>>), CommandError> {
+) -> Result<(EventBody, HashMap<StateKey, (EventNid, Arc<EventBody>)>), CommandError> {
     let rules = head.info.version.rules();
     let mut state = HashMap::new();
     let mut auth_events = Vec::new();
@@ -126,18 +130,20 @@ async fn seal(
         draft.state_key,
         draft.content.get(),
     ) {
-        if let Some(event) = head.state_event(leader, kind, &key).await? {
-            auth_events.push(event.event_id().to_owned());
-            state.insert((kind.to_owned(), key), event);
+        if let Some(entry) = head.state_entry(leader, kind, &key).await? {
+            auth_events.push(entry.1.event_id().to_owned());
+            state.insert((kind.to_owned(), key), entry);
         }
     }
-    if let Some(create) = head.state_event(leader, CREATE, "").await? {
+    if let Some(create) = head.state_entry(leader, CREATE, "").await? {
         state.insert((CREATE.to_owned(), String::new()), create);
     }
     let prev_events: Vec<OwnedEventId> = head.tips.iter().map(|tip| tip.body.event_id().to_owned()).collect();
     let hashes = |id: &EventId| {
         let tips = head.tips.iter().map(|tip| &tip.body);
-        let event = tips.chain(state.values()).find(|event| event.event_id() == id)?;
+        let event = tips
+            .chain(state.values().map(|(_, event)| event))
+            .find(|event| event.event_id() == id)?;
         Some(event.reference_hash(rules))
     };
     let localpart = leader.new_event_localpart();
@@ -179,7 +185,7 @@ async fn persist(
     leader: &Leader,
     head: &mut PendingHead,
     draft: &Draft<'_>,
-    body: &Arc<EventBody>,
+    (body, auth_parents): (&Arc<EventBody>, Option<Arc<[EventNid]>>),
     change: &mut ChangeSet,
 ) -> Result<(), CommandError> {
     let notice = Notice::of(leader, head, body).await?;
@@ -225,27 +231,19 @@ async fn persist(
         room_order: Some(head.room_order),
         sender,
         state_key,
+        status: EventStatus::Accepted,
         state_before,
+        state_after: head.root,
         room_root: head.root,
+        auth_parents,
+        rejected_for: None,
         notifying: head.notifying,
         transaction: draft.transaction.clone(),
         body: Arc::clone(body),
     };
     change.statements.push(events::insert(&row, change.next_sequence()));
     relation::persist(head, nid, sender, body, change);
-    change.rows.push(Row::Event(EventRow {
-        event: nid,
-        room: head.info.nid,
-        sender,
-        room_order: head.room_order,
-        state_key,
-        state_before,
-        room_root: head.root,
-        notifying: head.notifying,
-        membership,
-        transaction: draft.transaction.clone(),
-        body: Some(Arc::clone(body)),
-    }));
+    change.rows.extend(row.log_row(membership).map(Row::Event));
     Ok(())
 }
 

@@ -172,13 +172,24 @@ impl PendingHead {
         kind: &str,
         key: &str,
     ) -> Result<Option<Arc<EventBody>>, CommandError> {
+        let entry = self.state_entry(leader, kind, key).await?;
+        Ok(entry.map(|(_, event)| event))
+    }
+
+    /// The event that holds a piece of the room's state, and its number.
+    pub(super) async fn state_entry(
+        &mut self,
+        leader: &Leader,
+        kind: &str,
+        key: &str,
+    ) -> Result<Option<(EventNid, Arc<EventBody>)>, CommandError> {
         let Some(key) = leader.interner.find_state_key(kind, key).await? else {
             return Ok(None);
         };
         let Some(nid) = self.state_nid(leader, key).await? else {
             return Ok(None);
         };
-        self.event(leader, nid).await.map(Some)
+        Ok(Some((nid, self.event(leader, nid).await?)))
     }
 
     async fn state_nid(&self, leader: &Leader, key: StateKeyNid) -> Result<Option<EventNid>, CommandError> {
