@@ -31,12 +31,7 @@ pub struct Candidate {
 }
 
 /// The oldest events of a room's timeline that are before a place in it.
-pub async fn oldest(
-    db: &Database,
-    room: RoomNid,
-    before_order: i64,
-    limit: i64,
-) -> Result<Vec<Candidate>, StoreError> {
+pub async fn oldest(db: &Database, room: RoomNid, before_order: i64, limit: i64) -> Result<Vec<Candidate>, StoreError> {
     let sql = "-- purge::oldest
         SELECT event_nid, event_id, position, sender_nid, state_key_nid, redacted_by FROM events
         WHERE room_nid = $1 AND room_order < $2 ORDER BY room_order LIMIT $3";
@@ -56,11 +51,7 @@ pub async fn oldest(
 }
 
 /// Those of these events that are in a timeline before a place in it.
-pub async fn still_before(
-    db: &Database,
-    events: &[EventNid],
-    before_order: i64,
-) -> Result<Vec<EventNid>, StoreError> {
+pub async fn still_before(db: &Database, events: &[EventNid], before_order: i64) -> Result<Vec<EventNid>, StoreError> {
     if events.is_empty() {
         return Ok(Vec::new());
     }

@@ -6,6 +6,7 @@ mod costs;
 mod faults;
 mod keys;
 mod relations;
+mod removals;
 mod room_life;
 mod rooms;
 mod unknown_commit;

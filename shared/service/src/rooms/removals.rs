@@ -230,12 +230,7 @@ fn tell_deletion(removal: &Removal) -> Result<Value, ServiceError> {
 }
 
 /// Lets no local user into a room any more, or ends that. The room need not be known.
-pub async fn set_blocked(
-    ctx: &Ctx,
-    requester: &Requester,
-    room_id: &RoomId,
-    block: bool,
-) -> Result<(), ServiceError> {
+pub async fn set_blocked(ctx: &Ctx, requester: &Requester, room_id: &RoomId, block: bool) -> Result<(), ServiceError> {
     require_admin(requester)?;
     let command = proto::BlockRoom {
         room_id: room_id.to_string(),

@@ -37,7 +37,11 @@ pub(super) async fn change_membership(
     let was = current.as_ref().and_then(|event| event.membership());
     let membership = new_membership(command.action(), was)?;
     let comes_in = matches!(membership, Membership::Join | Membership::Invite | Membership::Knock);
-    if comes_in && blocked_rooms::blocked_by(leader.store.db(), &head.info.id).await?.is_some() {
+    if comes_in
+        && blocked_rooms::blocked_by(leader.store.db(), &head.info.id)
+            .await?
+            .is_some()
+    {
         return Err(forbidden("This room has been blocked on this server"));
     }
     if command.guest && membership == Membership::Join {

@@ -66,7 +66,11 @@ async fn purge_point(leader: &Leader, head: &PendingHead, event_id: &str) -> Res
     let unknown = || not_found("There is no such event in this room");
     let event_id = EventId::parse(event_id).map_err(|_| unknown())?;
     let nid = leader.store.event_nid(head.info.nid, &event_id).await?;
-    let event = leader.store.event(nid.ok_or_else(unknown)?).await?.ok_or_else(unknown)?;
+    let event = leader
+        .store
+        .event(nid.ok_or_else(unknown)?)
+        .await?
+        .ok_or_else(unknown)?;
     let outside = || bad_state("The event is not in the room's timeline");
     let mut point = event.room_order.ok_or_else(outside)?;
     for tip in &head.tips {

@@ -106,7 +106,11 @@ async fn leave_one(
     };
     change.append(append(leader, head, draft, leader.clock.now_ms()).await?.change);
     under_way.list("kicked_users", user_id.as_str());
-    if let Some(new_room_id) = command.new_room_id.as_ref().filter(|_| membership == Some(Membership::Join)) {
+    if let Some(new_room_id) = command
+        .new_room_id
+        .as_ref()
+        .filter(|_| membership == Some(Membership::Join))
+    {
         let join = ChangeMembership {
             room_id: new_room_id.clone(),
             sender: user_id.to_string(),
