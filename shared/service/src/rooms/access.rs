@@ -207,8 +207,8 @@ impl<'a> Sights<'a> {
     /// Whether an event is part of the state that the requester knows: one that is in no timeline is seen as that, or not at all.
     async fn is_in_state(&self, event: &StoredEvent) -> Result<bool, ServiceError> {
         let Some(key) = event.state_key else { return Ok(false) };
-        let (room, root) = (self.view.room.nid, self.view.root);
-        Ok(self.ctx.store.state_get(room, root, key).await? == Some(event.nid))
+        let view = self.view;
+        Ok(self.ctx.store.state_get(view.room.nid, view.root, key).await? == Some(event.nid))
     }
 
     /// Whether a user has asked for what he said to be forgotten.

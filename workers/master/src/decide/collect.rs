@@ -121,7 +121,9 @@ async fn sweep(
         if !is_missing && !live.remove(id) {
             dead.push(stored.id);
         } else if let Some(children) = children_of(stored).filter(|_| !is_missing) {
-            children.into_iter().for_each(|child| mark(live, child));
+            for child in children {
+                mark(live, child);
+            }
         } else {
             tracing::error!(
                 room = room.0,

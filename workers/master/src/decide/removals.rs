@@ -177,7 +177,7 @@ pub(super) async fn block_room(leader: &Leader, command: &BlockRoom) -> Result<D
 /// The next step of a removal. One that cannot be done ends the removal, and says why.
 pub(super) async fn go_on(
     leader: &Leader,
-    state: &mut LaneState,
+    lane: &mut LaneState,
     command: &RemovalStep,
 ) -> Result<Decision, CommandError> {
     let removal = removals::get(leader.store.db(), &command.removal_id).await?;
@@ -189,8 +189,8 @@ pub(super) async fn go_on(
     let mut under_way = UnderWay::new(leader, removal, room.nid)?;
     let stage = Stage::try_from(command.stage).map_err(|_| CommandError::Malformed("stage"))?;
     let decided = match stage {
-        Stage::History => history::purge(&mut under_way, state, command).await,
-        Stage::Leave => room::leave(&mut under_way, state, command).await,
+        Stage::History => history::purge(&mut under_way, lane, command).await,
+        Stage::Leave => room::leave(&mut under_way, lane, command).await,
         Stage::Events => room::delete_events(&mut under_way, command).await,
         Stage::Members => room::delete_members(&mut under_way, command).await,
         Stage::Rest => room::delete_rest(&mut under_way, command).await,
