@@ -41,9 +41,10 @@ pub(super) async fn collect_nodes(
     if is_too_early(leader, command).await? {
         return Ok(Decision::default());
     }
+    head.forget_resolved();
     let mut next = command.clone();
     let mut live = if command.limit == 0 {
-        next.limit = head.next_node.0;
+        next.limit = head.next_node().0;
         let mut live = RoaringTreemap::new();
         mark(&mut live, head.root);
         live
