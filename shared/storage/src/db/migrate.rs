@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(7, include_str!("../../../../migrations/0007_media.sql")),
     Migration::needed(8, include_str!("../../../../migrations/0008_search.sql")),
     Migration::needed(9, include_str!("../../../../migrations/0009_pushers.sql")),
+    Migration::needed(12, include_str!("../../../../migrations/0012_federation.sql")),
 ];
 
 /// The newest schema this program knows.
