@@ -20,9 +20,9 @@ use plexus_core::{
     ids::{EventNid, NodeId, RoomNid, StateKeyNid},
     resolve::{Facts, Known, resolve},
     room_version::{RoomVersion, RoomVersionRules},
-    state::{Node, Shape, change, entries},
+    state::{Node, Shape, change, entries, get},
 };
-use ruma::{EventId, OwnedEventId, RoomVersionId, UserId, room_id, server_name};
+use ruma::{EventId, OwnedEventId, RoomVersionId, UserId, events::StateEventType, room_id, server_name};
 use ruma_event::RumaEvent;
 use ruma_state_res::{StateMap, utils::event_id_set::EventIdSet};
 use serde_json::{Value, json, value::to_raw_value};
@@ -151,10 +151,12 @@ impl World {
         changed.root
     }
 
+    fn find(&self, root: NodeId, key: StateKeyNid) -> Option<EventNid> {
+        get(root, key, &|id| self.node(id)).expect("all there")
+    }
+
     fn in_state(&self, root: NodeId, key: StateKeyNid) -> EventNid {
-        plexus_core::state::get(root, key, &|id| self.node(id))
-            .expect("all there")
-            .expect("set")
+        self.find(root, key).expect("set")
     }
 
     /// A member changes their name on a branch.
@@ -167,6 +169,16 @@ impl World {
         let auth = [self.create, self.join_rules, branch.levels, before];
         let event = self.send(member, "m.room.member", &user(member), &content, &auth);
         branch.root = self.change(branch.root, &[(member_key(member), Some(event))]);
+    }
+
+    /// A member who has been there since ever invites someone on a branch. Whether others came by this member, only the whole state can tell.
+    fn invite(&mut self, branch: &mut Branch, member: i64, target: i64) {
+        let inviter = self.in_state(branch.root, member_key(member));
+        self.make_up(member, inviter);
+        let auth = [self.create, self.join_rules, inviter, branch.levels];
+        let content = json!({"membership": "invite"});
+        let event = self.send(member, "m.room.member", &user(target), &content, &auth);
+        branch.root = self.change(branch.root, &[(member_key(target), Some(event))]);
     }
 
     /// The creator changes the power levels on a branch.
@@ -198,6 +210,16 @@ fn levels_content(level: i64) -> Value {
 
 fn member_key(member: i64) -> StateKeyNid {
     StateKeyNid(FIRST_MEMBER + member)
+}
+
+/// A key as ruma writes it.
+fn name(key: StateKeyNid) -> (StateEventType, String) {
+    match key {
+        CREATE => (StateEventType::RoomCreate, String::new()),
+        LEVELS => (StateEventType::RoomPowerLevels, String::new()),
+        JOIN_RULES => (StateEventType::RoomJoinRules, String::new()),
+        StateKeyNid(member) => (StateEventType::RoomMember, user(member - FIRST_MEMBER)),
+    }
 }
 
 impl Facts for World {
@@ -250,6 +272,9 @@ fn forked(members: i64, renamed: i64, times: i64) -> (World, Vec<NodeId>) {
                 );
             }
         }
+        if side == 0 {
+            world.invite(&mut branch, 3, members + 1);
+        }
         roots.push(branch.root);
     }
     (world, roots)
@@ -296,7 +321,11 @@ impl ForRuma {
             .collect();
         let states: Vec<BTreeMap<_, _>> = roots
             .iter()
-            .map(|root| keys.iter().map(|key| (*key, world.in_state(*root, *key))).collect())
+            .map(|root| {
+                keys.iter()
+                    .filter_map(|key| Some((*key, world.find(*root, *key)?)))
+                    .collect()
+            })
             .collect();
         Self::of(world, &states, events)
     }
@@ -306,12 +335,6 @@ impl ForRuma {
         states: &[BTreeMap<StateKeyNid, EventNid>],
         events: BTreeMap<OwnedEventId, RumaEvent>,
     ) -> Self {
-        let name = |key: StateKeyNid| match key {
-            CREATE => ("m.room.create".into(), String::new()),
-            LEVELS => ("m.room.power_levels".into(), String::new()),
-            JOIN_RULES => ("m.room.join_rules".into(), String::new()),
-            StateKeyNid(member) => ("m.room.member".into(), user(member - FIRST_MEMBER)),
-        };
         let map = |state: &BTreeMap<_, _>| {
             state
                 .iter()
@@ -382,13 +405,8 @@ fn large_fork(c: &mut Criterion) {
     let cut = ForRuma::cut(&world, &roots, ForRuma::events(&world));
     let theirs = whole.resolve(whole.chains.clone());
     for (key, event) in &ours.changes {
-        let user = (ruma::events::StateEventType::RoomMember, user(key.0 - FIRST_MEMBER));
-        let theirs = if *key == LEVELS {
-            theirs.get(&("m.room.power_levels".into(), String::new()))
-        } else {
-            theirs.get(&user)
-        };
-        assert_eq!(event.map(|event| world.id(event)).as_ref(), theirs, "ruma disagrees");
+        let expected = event.map(|event| world.id(event));
+        assert_eq!(expected.as_ref(), theirs.get(&name(*key)), "ruma disagrees");
     }
     let mut group = c.benchmark_group("fork of 1,000");
     group.sample_size(10).measurement_time(Duration::from_secs(5));

@@ -73,6 +73,9 @@ pub fn difference(
     for (event, _) in compared.conflicts.iter().flat_map(|conflict| &conflict.events) {
         candidates.remove(event);
     }
+    if candidates.is_empty() {
+        return Ok(candidates);
+    }
     common::remove(graph, compared, &candidates)
 }
 
