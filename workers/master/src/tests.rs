@@ -10,6 +10,7 @@ mod relations;
 mod removals;
 mod room_life;
 mod rooms;
+mod state_size;
 mod unknown_commit;
 mod user_data;
 

@@ -72,7 +72,7 @@ fn rooms() -> impl Strategy<Value = Room> {
         let mut apply = |root: NodeId, changes: &[(i64, Option<Index>)]| {
             let changes: Vec<_> = changes
                 .iter()
-                .map(|(key, event)| (StateKeyNid(*key), event.map(|event| nid(&event, edges.len()))))
+                .map(|(key, event)| (StateKeyNid(*key), event.map(|event| nid(event, edges.len()))))
                 .collect();
             let after = change(Shape::ROOM, root, &changes, &|id| nodes.get(&id).cloned(), &mut next).unwrap();
             nodes.extend(after.new_nodes);
@@ -90,7 +90,7 @@ fn rooms() -> impl Strategy<Value = Room> {
     })
 }
 
-fn nid(index: &Index, events: usize) -> EventNid {
+fn nid(index: Index, events: usize) -> EventNid {
     EventNid(i64::try_from(index.index(events)).unwrap() + 1)
 }
 
