@@ -23,7 +23,7 @@ mod secrets;
 pub mod telemetry;
 
 pub use self::{
-    data::{migrate_database, new_generation, rebuild_user_directory},
+    data::{migrate_database, new_generation, open_database, rebuild_user_directory},
     error::RunError,
     register::{NewUser, RegisterError, register_user},
     role::{BackgroundParts, Leading, MasterParts, MasterRole, Role, Share, StartBackground, StartMaster, families},

@@ -12,5 +12,6 @@ mod room_life;
 mod rooms;
 mod unknown_commit;
 mod user_data;
+mod verify;
 
 pub(crate) use self::bench_room::{Server, room_events};

@@ -9,6 +9,7 @@ mod db;
 mod errors;
 mod generate_signing_key;
 mod register_user;
+mod room;
 mod routes;
 mod serve;
 
@@ -19,6 +20,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Db(command) => db::run(command),
+        Command::Room(command) => room::run(command),
         Command::RegisterUser(arguments) => register_user::run(arguments),
         Command::GenerateSigningKey(configured) => generate_signing_key::run(configured),
         Command::Config(command) => config::run(command),
