@@ -11,6 +11,7 @@ mod clients;
 mod deployment;
 mod encryption;
 mod failures;
+mod federation_keys;
 mod first_start;
 mod history;
 mod hostile;

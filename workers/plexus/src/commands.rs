@@ -7,9 +7,11 @@ use crate::cli::{Cli, Command};
 mod config;
 mod db;
 mod errors;
+mod federation;
 mod generate_signing_key;
 mod register_user;
 mod room;
+mod rotate_signing_key;
 mod routes;
 mod serve;
 
@@ -23,6 +25,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Room(command) => room::run(command),
         Command::RegisterUser(arguments) => register_user::run(arguments),
         Command::GenerateSigningKey(configured) => generate_signing_key::run(configured),
+        Command::RotateSigningKey(configured) => rotate_signing_key::run(configured),
+        Command::Federation(command) => federation::run(command),
         Command::Config(command) => config::run(command),
         Command::Routes { format } => routes::run(format),
         Command::Errors => errors::run(),
