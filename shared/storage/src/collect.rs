@@ -4,6 +4,7 @@ use bytes::Bytes;
 use plexus_core::{
     ids::{EventNid, NodeId, RoomNid},
     position::Sequence,
+    state::Node,
 };
 
 use crate::{
@@ -77,6 +78,15 @@ pub async fn nodes_below(
             })
         })
         .collect()
+}
+
+/// What a node refers to; none if it is damaged.
+pub fn children(stored: &StoredNode) -> Option<Vec<NodeId>> {
+    let is_intact = Node::checksum(&stored.body) == stored.checksum;
+    let node = Node::decode(&stored.body).ok().filter(|_| is_intact)?;
+    let children: Vec<NodeId> = node.children().iter().map(|child| child.node).collect();
+    // A child has its number before its parent has.
+    children.iter().all(|child| *child < stored.id).then_some(children)
 }
 
 /// Deletes nodes.

@@ -38,19 +38,21 @@ async fn run_due(leader: &Arc<Leader>) -> Result<(), CommandError> {
         for task in due {
             let command = Command::decode(task.command).map_err(|_| CommandError::Damaged("a task"))?;
             let result = leader.run(command).await;
-            // One that had nothing to change, or may no longer be done, wrote nothing: not even its own end.
+            // One that had nothing to change, or may no longer be done, wrote nothing: not even its own end. A master that does not know yet that it leads no
+            // more may be refused what the next one will do: so this is written only while the log is of its epoch.
             if let Err(error) = &result {
                 if matches!(error, CommandError::NotLeader) {
                     return Ok(());
                 }
                 tracing::warn!(task.id, %error, "a task was refused");
-                if error.may_pass() {
+                if error.may_pass() || matches!(error, CommandError::Poison) {
                     let due_ms = leader.clock.now_ms() + RETRY_MS;
-                    leader.store.db().execute(tasks::postpone(task.id, due_ms)).await?;
+                    let postpone = tasks::postpone(task.id, due_ms, leader.epoch);
+                    leader.store.db().execute(postpone).await?;
                     continue;
                 }
             }
-            leader.store.db().execute(tasks::delete(task.id)).await?;
+            leader.store.db().execute(tasks::end(task.id, leader.epoch)).await?;
         }
     }
 }

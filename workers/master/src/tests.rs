@@ -13,5 +13,6 @@ mod rooms;
 mod state_size;
 mod unknown_commit;
 mod user_data;
+mod verify;
 
 pub(crate) use self::bench_room::{Server, room_events};

@@ -11,11 +11,10 @@
 use plexus_core::{
     ids::{EventNid, NodeId, RoomNid},
     row::Row,
-    state::Node,
 };
 use plexus_proto::{CollectNodes, command::Kind};
 use plexus_storage::{
-    collect::{self, StoredNode},
+    collect,
     removals::{self, RemovalStatus},
     tasks,
 };
@@ -121,7 +120,7 @@ async fn sweep(
         let is_missing = live.max().is_some_and(|newest| newest > id);
         if !is_missing && !live.remove(id) {
             dead.push(stored.id);
-        } else if let Some(children) = children_of(stored).filter(|_| !is_missing) {
+        } else if let Some(children) = collect::children(stored).filter(|_| !is_missing) {
             for child in children {
                 mark(live, child);
             }
@@ -141,15 +140,6 @@ async fn sweep(
         change.statements.push(collect::delete(room, &dead));
     }
     Ok(is_done)
-}
-
-/// What a node refers to; none if it is damaged.
-fn children_of(stored: &StoredNode) -> Option<Vec<NodeId>> {
-    let is_intact = Node::checksum(&stored.body) == stored.checksum;
-    let node = Node::decode(&stored.body).ok().filter(|_| is_intact)?;
-    let children: Vec<NodeId> = node.children().iter().map(|child| child.node).collect();
-    // A child that is not older cannot be: its turn has been.
-    children.iter().all(|child| *child < stored.id).then_some(children)
 }
 
 fn mark(live: &mut RoaringTreemap, node: NodeId) {
