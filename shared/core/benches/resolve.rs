@@ -146,9 +146,9 @@ impl World {
 
     fn change(&mut self, root: NodeId, changes: &[(StateKeyNid, Option<EventNid>)]) -> NodeId {
         let mut next = NodeId(i64::try_from(self.nodes.len()).expect("fits") + 1);
-        let changed = change(Shape::ROOM, root, changes, &|id| self.node(id), &mut next).expect("all there");
-        self.nodes.extend(changed.new_nodes.into_iter().map(|(_, node)| node));
-        changed.root
+        let after = change(Shape::ROOM, root, changes, &|id| self.node(id), &mut next).expect("all there");
+        self.nodes.extend(after.new_nodes.into_iter().map(|(_, node)| node));
+        after.root
     }
 
     fn find(&self, root: NodeId, key: StateKeyNid) -> Option<EventNid> {
@@ -411,10 +411,10 @@ fn large_fork(c: &mut Criterion) {
     let mut group = c.benchmark_group("fork of 1,000");
     group.sample_size(10).measurement_time(Duration::from_secs(5));
     group.bench_function("plexus", |b| {
-        b.iter(|| resolve(RULES, black_box(&roots), &world, Some(chains)))
+        b.iter(|| resolve(RULES, black_box(&roots), &world, Some(chains)));
     });
     group.bench_function("plexus, nothing remembered", |b| {
-        b.iter(|| resolve(RULES, black_box(&roots), &world, None))
+        b.iter(|| resolve(RULES, black_box(&roots), &world, None));
     });
     let events = ForRuma::events(&world);
     group.bench_function("ruma, from what is stored", |b| {
@@ -456,7 +456,7 @@ fn authorize(c: &mut Criterion) {
         _ => None,
     };
     c.bench_function("authorize one event", |b| {
-        b.iter(|| check(RULES, black_box(&body), Some(&create), &state))
+        b.iter(|| check(RULES, black_box(&body), Some(&create), &state));
     });
 }
 
