@@ -21,6 +21,7 @@ impl Command {
             Some(Kind::SetListed(_)) => "set_listed",
             Some(Kind::ForgetRoom(_)) => "forget_room",
             Some(Kind::UpgradeRoom(_)) => "upgrade_room",
+            Some(Kind::ReceiveEvents(_)) => "receive_events",
             Some(Kind::RemoveGuests(_)) => "remove_guests",
             Some(Kind::SetProfile(_)) => "set_profile",
             Some(Kind::SetReceipt(_)) => "set_receipt",
@@ -45,6 +46,11 @@ impl Command {
             Some(Kind::AddSignatures(_)) => "add_signatures",
             Some(Kind::SendToDevice(_)) => "send_to_device",
             Some(Kind::AcknowledgeToDevice(_)) => "acknowledge_to_device",
+            Some(Kind::PurgeHistory(_)) => "purge_history",
+            Some(Kind::DeleteRoom(_)) => "delete_room",
+            Some(Kind::RemovalStep(_)) => "removal_step",
+            Some(Kind::CollectNodes(_)) => "collect_nodes",
+            Some(Kind::BlockRoom(_)) => "block_room",
         }
     }
 }

@@ -296,9 +296,9 @@ impl Cluster {
 }
 
 fn common_configuration() -> &'static str {
-    // Push gateways of the tests are on this machine.
+    // Push gateways and other servers of the tests are on this machine.
     "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n[registration]\nguests = true\n\
-     [outbound]\nallowed_ranges = \"127.0.0.0/8\"\n"
+     [outbound]\nallowed_ranges = \"127.0.0.0/8\"\n[federation]\ntrusted_key_servers = []\n"
 }
 
 /// Makes the signing key and the tables, as soon as PostgreSQL takes connections.

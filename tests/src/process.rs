@@ -140,6 +140,11 @@ impl Process {
         self.signal("CONT");
     }
 
+    /// Tells it to read its certificate again: SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
     /// How it ended, if it has ended by itself.
     pub fn exited(&self) -> Option<ExitStatus> {
         let mut child = self.lock();

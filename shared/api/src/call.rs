@@ -6,7 +6,10 @@ use ::http::Request;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use plexus_service::{Ctx, Requester};
-use ruma::api::{IncomingRequest, OutgoingResponse, OutgoingResponseExt as _};
+use ruma::{
+    OwnedServerName, ServerName,
+    api::{IncomingRequest, OutgoingResponse, OutgoingResponseExt as _},
+};
 
 use crate::{
     app::App,
@@ -36,6 +39,8 @@ pub struct Call {
     pub requester: Option<Requester>,
     /// The hash of the access token the route asked for.
     pub token_hash: Option<[u8; 32]>,
+    /// Which server asks. Present if the route is for servers.
+    pub origin: Option<OwnedServerName>,
 }
 
 impl Call {
@@ -47,6 +52,12 @@ impl Call {
     /// Who asks.
     pub fn requester(&self) -> Result<&Requester, Error> {
         self.requester.as_ref().ok_or_else(Error::missing_token)
+    }
+
+    /// Which server asks.
+    pub fn origin(&self) -> Result<&ServerName, Error> {
+        let origin = self.origin.as_deref();
+        origin.ok_or_else(|| Error::unauthorized("the request is not signed"))
     }
 
     /// One of the variable segments of the path, decoded.

@@ -21,6 +21,7 @@ use crate::{
     extract::{
         auth,
         body::{self, Payload},
+        server,
     },
     forward::{self, Forwarder},
     http::{self, Headers},
@@ -118,6 +119,7 @@ async fn run(
         BodyKind::Whole => (payload.read().await?, None),
         BodyKind::File => (Bytes::new(), Some(payload)),
     };
+    let origin = server::authenticate(app, route, request, &body).await?;
     let is_head = request.method() == actix_web::http::Method::HEAD;
     let headers = match route.family {
         // Files have conditions and ranges.
@@ -135,6 +137,7 @@ async fn run(
         transaction,
         requester,
         token_hash,
+        origin,
     };
     // A panic, in ruma's parsers say, is one request's fault and must not cost its connection without a word.
     let handled = AssertUnwindSafe((route.handler)(call)).catch_unwind().await;

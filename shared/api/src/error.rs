@@ -119,6 +119,10 @@ impl Error {
         Self::of(catalogue::TOO_SLOW, "the body arrives too slowly")
     }
 
+    pub fn unauthorized(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(catalogue::UNAUTHORIZED, error)
+    }
+
     pub fn unavailable(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(catalogue::UNAVAILABLE, error)
     }

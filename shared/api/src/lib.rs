@@ -9,6 +9,7 @@ pub mod client;
 mod dispatch;
 pub mod error;
 pub mod extract;
+pub mod federation;
 pub mod forward;
 pub mod http;
 pub mod metrics;

@@ -13,10 +13,27 @@ use ::http::Method;
 use ruma::api::{Metadata, path_builder::PathBuilder};
 
 pub use self::router::{Found, Router};
-use crate::{call::Handler, client};
+use crate::{call::Handler, client, federation};
 
 /// Every endpoint of this server.
-pub static ROUTES: &[Route] = client::ROUTES;
+pub static ROUTES: &[Route] = &ALL;
+
+static ALL: [Route; client::ROUTES.len() + federation::ROUTES.len()] = both(client::ROUTES, federation::ROUTES);
+
+/// Two tables as one.
+const fn both<const N: usize>(first: &[Route], second: &[Route]) -> [Route; N] {
+    let mut all = [first[0]; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() {
+            first[at]
+        } else {
+            second[at - first.len()]
+        };
+        at += 1;
+    }
+    all
+}
 
 /// The roles that requests are divided among. A process serves one or several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +77,8 @@ pub enum Auth {
     Guest,
     /// A user with an access token, no guest.
     User,
+    /// Another server, by its signature of the request.
+    Server,
 }
 
 impl Auth {
@@ -70,6 +89,7 @@ impl Auth {
             Self::Optional => "optional",
             Self::Guest => "guest",
             Self::User => "user",
+            Self::Server => "server",
         }
     }
 }
@@ -87,7 +107,7 @@ pub enum BodyKind {
 pub const BODY_CAP: usize = 256 * 1024;
 
 /// One endpoint.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// What logs and tables call it.
     pub name: &'static str,
@@ -153,6 +173,20 @@ impl Route {
             body_cap,
             body: BodyKind::Whole,
             handler,
+        }
+    }
+
+    /// An endpoint for other servers.
+    pub const fn of_federation(
+        name: &'static str,
+        method: fn() -> Method,
+        paths: &'static [&'static str],
+        auth: Auth,
+        handler: Handler,
+    ) -> Self {
+        Self {
+            family: Family::Federation,
+            ..Self::own(name, method, paths, auth, handler)
         }
     }
 

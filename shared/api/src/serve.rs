@@ -7,6 +7,7 @@ use actix_web::{
     dev::{Server, ServerHandle},
     web,
 };
+use rustls::ServerConfig;
 
 use crate::{
     app::App,
@@ -28,6 +29,8 @@ const CONNECTIONS_PER_THREAD_MAX: usize = 25_000;
 pub struct Listeners {
     /// Where clients and other servers come in.
     pub public: TcpListener,
+    /// The same over TLS.
+    pub tls: Option<(TcpListener, ServerConfig)>,
     /// Where the other processes and the operator's tools come in.
     pub internal: Option<TcpListener>,
     /// Threads for each listener.
@@ -60,17 +63,24 @@ impl std::fmt::Debug for Servers {
 pub fn serve(app: &Arc<App>, listeners: Listeners) -> io::Result<Servers> {
     let Listeners {
         public,
+        tls,
         internal,
         threads,
     } = listeners;
-    let public = listen(app, Plane::Public, public, threads)?;
+    let public = listen(app, Plane::Public, public, tls, threads)?;
     let internal = internal
-        .map(|internal| listen(app, Plane::Internal, internal, threads))
+        .map(|internal| listen(app, Plane::Internal, internal, None, threads))
         .transpose()?;
     Ok(Servers { public, internal })
 }
 
-fn listen(app: &Arc<App>, plane: Plane, listener: TcpListener, threads: usize) -> io::Result<Server> {
+fn listen(
+    app: &Arc<App>,
+    plane: Plane,
+    listener: TcpListener,
+    tls: Option<(TcpListener, ServerConfig)>,
+    threads: usize,
+) -> io::Result<Server> {
     let app = Arc::clone(app);
     // Runs once in each thread, so that the connections of a forwarder belong to the runtime that uses them.
     let factory = move || {
@@ -92,5 +102,9 @@ fn listen(app: &Arc<App>, plane: Plane, listener: TcpListener, threads: usize) -
         // Signals are the runtime crate's.
         .disable_signals()
         .listen(listener)?;
+    let server = match tls {
+        Some((listener, config)) => server.listen_rustls_0_23(listener, config)?,
+        None => server,
+    };
     Ok(server.run())
 }

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use plexus_core::room_version::RoomVersion;
+use plexus_core::{event::SigningKey, room_version::RoomVersion};
+use plexus_federation::{Federation, FederationParts};
 use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks};
 use plexus_service::{Ctx, Registration, ServiceConfig, Uploads, users::passwords::Passwords};
@@ -71,6 +72,7 @@ pub(crate) async fn start(families: &[Family], targets: Option<Targets>, routes:
     );
     let listeners = Listeners {
         public,
+        tls: None,
         internal: Some(internal),
         threads: 1,
     };
@@ -120,7 +122,14 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
         generation: "g".to_owned(),
         sync: plexus_service::SyncConfig::default(),
     };
+    let key = SigningKey::from_seed("1", &[7; 32]).expect("a key");
+    let handle = Handle::current();
+    let spawn: plexus_federation::Spawn = Arc::new(move |task| {
+        handle.spawn(task);
+    });
+    let federation = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| 0), spawn);
     Ctx {
+        federation: Federation::new(federation).expect("the system has certificates"),
         store,
         replica: Replica::start(parts).await.expect("starts"),
         config: Arc::new(config),

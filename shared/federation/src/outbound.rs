@@ -13,14 +13,21 @@ mod tls;
 use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::{client::legacy, rt::TokioExecutor, rt::TokioTimer};
 use tokio::time::timeout;
 
-use self::connect::{Connector, Resolver};
-pub use self::ranges::{AddressRules, DEFAULT_DENIED};
+use self::{
+    connect::{Connector, Resolver},
+    tls::Tls,
+};
+pub use self::{
+    ranges::{AddressRules, DEFAULT_DENIED},
+    tls::Trust,
+};
+use crate::discovery::Route;
 
 /// Longest a whole exchange may take, from the look-up to the last byte.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,14 +59,51 @@ pub enum OutboundError {
     #[error("not an http or https address: {0}")]
     Address(String),
     /// No connection, or it broke.
-    #[error("{0}")]
-    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It took longer than [`EXCHANGE_TIMEOUT`].
+    #[error("{}", chain(&**.0))]
+    Connection(Box<dyn std::error::Error + Send + Sync>),
+    /// It took longer than it may.
     #[error("no complete answer in time")]
     TimedOut,
-    /// It is longer than [`ANSWER_BYTES_MAX`].
+    /// It is longer than it may be.
     #[error("the answer is too long")]
     TooLong,
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let further = error.to_string();
+        // Some say what their cause says.
+        if !text.ends_with(&further) {
+            text = format!("{text}: {further}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// How much of an exchange there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long it may take, from the look-up to the last byte.
+    pub timeout: Duration,
+    /// Most bytes of the answer's body.
+    pub answer_bytes_max: usize,
+}
+
+/// A request to a server of the federation.
+#[derive(Clone, Debug)]
+pub struct ToServer<'a> {
+    /// The method.
+    pub method: Method,
+    /// Path and query, encoded.
+    pub target: &'a str,
+    /// What shows who sends it.
+    pub authorization: Option<HeaderValue>,
+    /// The body, JSON.
+    pub content: Option<Bytes>,
 }
 
 /// An answer, read whole.
@@ -67,6 +111,8 @@ pub enum OutboundError {
 pub struct Answer {
     /// Its status. Redirects are answers like others.
     pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
@@ -79,20 +125,36 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client by these rules. Reads the trusted certificates once.
+    /// A client for the web by these rules. Reads the trusted certificates once.
     pub fn new(config: &OutboundConfig) -> Result<Self, OutboundError> {
         Self::with(config, connect::system_resolver(), EXCHANGE_TIMEOUT)
     }
 
+    /// A client for the federation: with a trust of its own, and for hosts found by [`Discovery`](crate::discovery::Discovery).
+    pub fn federation(addresses: &AddressRules, trust: &Trust) -> Result<Self, OutboundError> {
+        Self::federation_with(addresses, trust, connect::system_resolver())
+    }
+
+    fn federation_with(addresses: &AddressRules, trust: &Trust, resolver: Resolver) -> Result<Self, OutboundError> {
+        let connector = Connector::new(addresses.clone(), resolver, Tls::federation(trust)?);
+        Ok(Self::of(connector.for_routes(), EXCHANGE_TIMEOUT))
+    }
+
     fn with(config: &OutboundConfig, resolver: Resolver, timeout: Duration) -> Result<Self, OutboundError> {
-        let tls = tls::config(&config.extra_ca_files)?;
-        let connector = Connector::new(config.addresses.clone(), resolver, tls);
+        let tls = Tls::web(&config.extra_ca_files)?;
+        Ok(Self::of(
+            Connector::new(config.addresses.clone(), resolver, tls),
+            timeout,
+        ))
+    }
+
+    fn of(connector: Connector, timeout: Duration) -> Self {
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
             .build(connector);
-        Ok(Self { http, timeout })
+        Self { http, timeout }
     }
 
     /// Posts JSON and reads the answer.
@@ -100,30 +162,92 @@ impl Client {
         let request = Request::builder()
             .method(Method::POST)
             .uri(to)
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, "application/json");
+        let limits = Limits {
+            timeout: self.timeout,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        };
+        self.exchange(request, body, limits).await
+    }
+
+    /// Gets a page of the web.
+    pub(crate) async fn get(&self, from: &Uri, limits: Limits) -> Result<Answer, OutboundError> {
+        self.exchange(Request::builder().uri(from), Bytes::new(), limits).await
+    }
+
+    /// Sends a request to a server by one of its targets after the other, until one takes the connection.
+    pub(crate) async fn to_server(
+        &self,
+        route: &Route,
+        request: &ToServer<'_>,
+        limits: Limits,
+    ) -> Result<Answer, OutboundError> {
+        let mut last = OutboundError::Address(route.host_header.clone());
+        for target in &route.targets {
+            let address = |error: http::Error| OutboundError::Address(error.to_string());
+            let uri =
+                connect::routed(&route.certificate, &target.host, target.port, request.target).map_err(address)?;
+            let mut builder = Request::builder()
+                .method(request.method.clone())
+                .uri(uri)
+                .header(header::HOST, &route.host_header);
+            if let Some(authorization) = &request.authorization {
+                builder = builder.header(header::AUTHORIZATION, authorization);
+            }
+            if request.content.is_some() {
+                builder = builder.header(header::CONTENT_TYPE, "application/json");
+            }
+            let body = request.content.clone().unwrap_or_default();
+            match self.exchange(builder, body, limits).await {
+                // Nothing was sent: another place may be tried.
+                Err(OutboundError::Connection(error)) if is_connect(&*error) => {
+                    last = OutboundError::Connection(error);
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(last)
+    }
+
+    async fn exchange(
+        &self,
+        request: http::request::Builder,
+        body: Bytes,
+        limits: Limits,
+    ) -> Result<Answer, OutboundError> {
+        let request = request
             .header(header::USER_AGENT, USER_AGENT)
             .body(Full::new(body))
             .map_err(|error| OutboundError::Address(error.to_string()))?;
-        timeout(self.timeout, self.exchange(request))
+        let exchange = async {
+            let response = self.http.request(request).await;
+            let response = response.map_err(|error| OutboundError::Connection(Box::new(error)))?;
+            let (head, body) = response.into_parts();
+            let body = read(body, limits.answer_bytes_max).await?;
+            Ok(Answer {
+                status: head.status,
+                headers: head.headers,
+                body,
+            })
+        };
+        timeout(limits.timeout, exchange)
             .await
             .unwrap_or(Err(OutboundError::TimedOut))
     }
-
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, OutboundError> {
-        let response = self.http.request(request).await;
-        let response = response.map_err(|error| OutboundError::Connection(Box::new(error)))?;
-        let status = response.status();
-        let body = read(response.into_body()).await?;
-        Ok(Answer { status, body })
-    }
 }
 
-async fn read(mut body: Incoming) -> Result<Bytes, OutboundError> {
+fn is_connect(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error
+        .downcast_ref::<legacy::Error>()
+        .is_some_and(legacy::Error::is_connect)
+}
+
+async fn read(mut body: Incoming, bytes_max: usize) -> Result<Bytes, OutboundError> {
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| OutboundError::Connection(Box::new(error)))?;
         let Ok(data) = frame.into_data() else { continue };
-        if read.len() + data.len() > ANSWER_BYTES_MAX {
+        if read.len() + data.len() > bytes_max {
             return Err(OutboundError::TooLong);
         }
         read.extend_from_slice(&data);

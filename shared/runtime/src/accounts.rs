@@ -45,6 +45,7 @@ pub(crate) fn accounts(config: &Config) -> Accounts {
         },
         discovery: Discovery {
             public_base_url: filled(&discovery.public_base_url),
+            federation_server: filled(&discovery.federation_server),
             support_email: filled(&discovery.support_email),
             support_user_id: filled(&discovery.support_user_id),
             support_page: filled(&discovery.support_page),

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use plexus_federation::outbound::OutboundConfig;
 
 mod check;
+mod defaults;
+mod federation;
 mod load;
 mod reference;
 mod secret;
@@ -19,8 +21,8 @@ pub use self::{
     reference::example,
     secret::{Secret, SecretUrl},
     sections::{
-        Config, Database, Internal, Lease, Listen, Log, LogFormat, Media, Metrics, Outbound, Presence, Redis,
-        Registration, Rooms, Search, UserDirectory,
+        Config, Database, Federation, Internal, Lease, Listen, Log, LogFormat, Media, Metrics, Outbound, Presence,
+        Redis, Registration, Rooms, Search, UserDirectory,
     },
 };
 
@@ -153,16 +155,12 @@ impl Config {
 
     /// Where `/metrics` is served besides the internal listener.
     pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
-        let text = &self.metrics.address;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let address = text.parse();
-        address.map(Some).map_err(|_| {
-            ConfigError::Rule(format!(
-                "metrics.address is {text:?}, which is not an IP address and a port"
-            ))
-        })
+        address("metrics.address", &self.metrics.address)
+    }
+
+    /// Where TLS is spoken, if anywhere.
+    pub fn tls_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        address("listen.tls_address", &self.listen.tls_address)
     }
 
     /// How requests to others go out.
@@ -179,6 +177,15 @@ impl Config {
         }
         Ok(rules)
     }
+}
+
+/// An address, or nothing.
+fn address(key: &str, text: &str) -> Result<Option<SocketAddr>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let refused = |_| ConfigError::Rule(format!("{key} is {text:?}, which is not an IP address and a port"));
+    text.parse().map(Some).map_err(refused)
 }
 
 /// Ranges of addresses with commas between them.

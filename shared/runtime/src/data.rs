@@ -2,8 +2,10 @@
 
 use plexus_core::event::SigningKey;
 use plexus_storage::{
-    db::{Database, DatabaseConfig, Migrated, migrate, require_schema},
-    facts, user_directory,
+    db::{Database, DatabaseConfig, Migrated, migrate, now_ms, require_schema},
+    facts,
+    server_keys::{self, OldKey},
+    user_directory,
 };
 
 use crate::{
@@ -12,9 +14,6 @@ use crate::{
     keys,
     private_file::create_private_folder,
 };
-
-/// The fact that names the key events are signed with, and its public half.
-const SIGNING_KEY_FACT: &str = "signing_key";
 
 /// Random characters of a generation.
 const GENERATION_DIGITS: usize = 8;
@@ -104,8 +103,8 @@ pub(crate) async fn signing_key(db: &Database, config: &Config, topology: Topolo
         Topology::One => keys::read_or_generate(&path)?,
         Topology::Split => keys::read(&path)?.ok_or(keys::KeyFileError::Missing(path.clone()))?,
     };
-    let configured = format!("{} {}", key.key_id(), key.verify_key().to_base64());
-    let found = facts::get_or_insert(db, SIGNING_KEY_FACT, &configured).await?;
+    let configured = described(&key);
+    let found = facts::get_or_insert(db, facts::SIGNING_KEY, &configured).await?;
     if found == configured {
         Ok(key)
     } else {
@@ -114,5 +113,117 @@ pub(crate) async fn signing_key(db: &Database, config: &Config, topology: Topolo
             configured,
             path,
         })
+    }
+}
+
+/// What the database knows of a key.
+fn described(key: &SigningKey) -> String {
+    format!("{} {}", key.key_id(), key.verify_key().to_base64())
+}
+
+/// The keys before and after a rotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotated {
+    /// The id of the key that is published as an old one from now on.
+    pub old: String,
+    /// The id of the key that is signed with from the next start on.
+    pub new: String,
+}
+
+/// Makes a new signing key and retires the one in use: `plexus rotate-signing-key`. An attempt that was cut off is brought to its end by the next one.
+pub async fn rotate_signing_key(config: &Config) -> Result<Rotated, RunError> {
+    let db = connect(config).await?;
+    require_schema(&db).await?;
+    let path = config.signing_key_path();
+    let current = keys::read(&path)?.ok_or(keys::KeyFileError::Missing(path.clone()))?;
+    let next = keys::next(&path)?;
+    let (from, to) = (described(&current), described(&next));
+    let found = facts::get_or_insert(&db, facts::SIGNING_KEY, &from).await?;
+    // Otherwise only the file is left to be put in its place.
+    if found != to {
+        let old = OldKey {
+            key_id: current.key_id().to_owned(),
+            verify_key: current.verify_key().to_base64(),
+            expired_ms: now_ms(&db).await?,
+        };
+        if !server_keys::rotate_signing_key(&db, &old, &from, &to).await? {
+            return Err(RunError::OtherKey {
+                found,
+                configured: from,
+                path,
+            });
+        }
+    }
+    keys::install_next(&path)?;
+    Ok(Rotated {
+        old: current.key_id().to_owned(),
+        new: next.key_id().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_rotation_that_was_cut_off_is_brought_to_its_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config {
+            data_dir: folder.path().to_owned(),
+            ..Config::default()
+        };
+        migrate_database(&config).await.expect("migrated");
+        let path = config.signing_key_path();
+        let first = keys::generate(&path).expect("made");
+        // As if the process had died after the database knew of the new key.
+        let next = keys::next(&path).expect("made");
+        let db = connect(&config).await.expect("opened");
+        let old = OldKey {
+            key_id: first.key_id().to_owned(),
+            verify_key: first.verify_key().to_base64(),
+            expired_ms: 7,
+        };
+        let (from, to) = (described(&first), described(&next));
+        facts::set(&db, facts::SIGNING_KEY, &from).await.expect("written");
+        assert!(
+            server_keys::rotate_signing_key(&db, &old, &from, &to)
+                .await
+                .expect("written")
+        );
+        drop(db);
+        let rotated = rotate_signing_key(&config).await.expect("rotated");
+        assert_eq!(
+            (rotated.old.as_str(), rotated.new.as_str()),
+            (first.key_id(), next.key_id())
+        );
+        let installed = keys::read(&path).expect("readable").expect("there");
+        assert_eq!(installed.to_line(), next.to_line());
+        // And from there on, the next one.
+        let rotated = rotate_signing_key(&config).await.expect("rotated");
+        assert_eq!(rotated.old, next.key_id());
+        let db = connect(&config).await.expect("opened");
+        let old = server_keys::old_signing_keys(&db).await.expect("readable");
+        let ids: Vec<&str> = old.iter().map(|key| key.key_id.as_str()).collect();
+        assert_eq!(ids, [next.key_id(), first.key_id()]);
+        let installed = signing_key(&db, &config, Topology::One).await.expect("the right one");
+        assert_eq!(installed.key_id(), rotated.new);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_not_in_use_is_not_retired() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config {
+            data_dir: folder.path().to_owned(),
+            ..Config::default()
+        };
+        migrate_database(&config).await.expect("migrated");
+        keys::generate(&config.signing_key_path()).expect("made");
+        let db = connect(&config).await.expect("opened");
+        facts::set(&db, facts::SIGNING_KEY, "ed25519:other x")
+            .await
+            .expect("written");
+        drop(db);
+        let refused = rotate_signing_key(&config).await.expect_err("refused");
+        assert!(matches!(refused, RunError::OtherKey { .. }), "{refused}");
     }
 }

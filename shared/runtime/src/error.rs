@@ -74,6 +74,12 @@ pub enum RunError {
     /// Requests to others cannot go out: the certificates to trust cannot be read.
     #[error("outbound.extra_ca_file: {0}")]
     Outbound(#[from] OutboundError),
+    /// Other servers cannot be trusted: the certificates of their authorities cannot be read.
+    #[error("federation.custom_ca_list: {0}")]
+    Federation(#[source] OutboundError),
+    /// The certificate for TLS cannot be used.
+    #[error("listen.tls_certificate_file, listen.tls_key_file: {0}")]
+    Tls(String),
     /// Two routes contradict each other: a mistake in the program.
     #[error("the route table is wrong: {0}")]
     Routes(String),

@@ -84,6 +84,35 @@ pub fn generate(path: &Path) -> Result<SigningKey, KeyFileError> {
     }
 }
 
+/// The file of the key that comes next, while it is not in use yet.
+fn next_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".next");
+    PathBuf::from(name)
+}
+
+/// The key that comes next: the one an earlier attempt has made, or a new one. It is in a file before anybody is told of it.
+pub(crate) fn next(path: &Path) -> Result<SigningKey, KeyFileError> {
+    read_or_generate(&next_path(path))
+}
+
+/// Puts the next key in the place of the current one, which is kept beside it.
+pub(crate) fn install_next(path: &Path) -> Result<(), KeyFileError> {
+    let failed = |source| KeyFileError::File {
+        path: path.to_owned(),
+        source,
+    };
+    if let Some(current) = read(path)? {
+        let mut kept = path.as_os_str().to_owned();
+        kept.push(format!(".{}", current.version()));
+        create_once(Path::new(&kept), &format!("{}\n", current.to_line())).map_err(failed)?;
+    }
+    std::fs::rename(next_path(path), path).map_err(failed)?;
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = std::fs::File::open(folder.unwrap_or(Path::new(".")));
+    folder.and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
 fn write(path: &Path, key: &SigningKey) -> Result<bool, KeyFileError> {
     create_once(path, &format!("{}\n", key.to_line())).map_err(|source| KeyFileError::File {
         path: path.to_owned(),

@@ -7,6 +7,7 @@ mod accounts;
 pub mod config;
 mod data;
 mod error;
+mod federation;
 pub mod keys;
 mod leader;
 mod lifecycle;
@@ -21,10 +22,12 @@ mod role;
 mod run;
 mod secrets;
 pub mod telemetry;
+mod tls;
 
 pub use self::{
-    data::{migrate_database, new_generation, rebuild_user_directory},
+    data::{Rotated, migrate_database, new_generation, rebuild_user_directory, rotate_signing_key},
     error::RunError,
+    federation::check_federation,
     register::{NewUser, RegisterError, register_user},
     role::{BackgroundParts, Leading, MasterParts, MasterRole, Role, Share, StartBackground, StartMaster, families},
     run::{Start, run, tokio_runtime},

@@ -1,10 +1,12 @@
 //! From listening to the last answer: signals, and stopping within a bound.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use futures_util::future::{self, join_all};
 use plexus_api::serve::Servers;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::tls::Certificate;
 
 /// How long requests that are being answered may take once the process was told to stop. A little more than actix itself gives them.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
@@ -32,6 +34,23 @@ impl StopSignals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+/// Reads the certificate again whenever SIGHUP comes, which from now on does not end the process.
+pub(crate) fn reload_on_hangup(certificate: Option<Arc<Certificate>>) -> io::Result<impl Future<Output = ()> + Send> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            let Some(certificate) = &certificate else {
+                tracing::info!("SIGHUP: there is nothing to read again");
+                continue;
+            };
+            match certificate.reload() {
+                Ok(()) => tracing::info!("SIGHUP: the certificate of the TLS listener was read again"),
+                Err(error) => tracing::error!(error, "SIGHUP: the certificate stays what it is"),
+            }
+        }
+    })
 }
 
 /// Serves until the process is told to stop, calls `stopping`, and lets requests that are being answered finish.

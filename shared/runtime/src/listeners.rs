@@ -12,6 +12,8 @@ use crate::{config::Config, error::RunError};
 pub(crate) struct Bound {
     /// For clients.
     pub(crate) public: TcpListener,
+    /// The same over TLS, if it is spoken here.
+    pub(crate) tls: Option<TcpListener>,
     /// For forwarded requests and the operator's pages.
     pub(crate) internal: TcpListener,
     /// For Commands from other processes, in a process that can be master beside others.
@@ -30,7 +32,12 @@ impl Bound {
             .metrics_address()?
             .map(|address| bind("metrics.address", address))
             .transpose()?;
+        let tls = config
+            .tls_address()?
+            .map(|address| bind("listen.tls_address", address))
+            .transpose()?;
         Ok(Self {
+            tls,
             public: bind("listen.address", config.listen.address)?,
             internal: bind("internal.address", config.internal.address)?,
             grpc,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use plexus_api::routes::Family;
-use plexus_core::room_version::RoomVersion;
+use plexus_core::{event::SigningKey, room_version::RoomVersion};
 use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
@@ -28,6 +28,7 @@ use crate::{
     config::{Config, Secret, Topology},
     data,
     error::RunError,
+    federation::federation,
     leader,
     role::{Leading, MasterParts, MasterRole, Role, StartMaster},
 };
@@ -107,7 +108,10 @@ impl Node {
             tasks: tasks.clone(),
         })
         .await?;
+        let signing_key = Arc::new(data::signing_key(&db, parts.config, parts.topology).await?);
+        let store = replica.store().clone();
         let ctx = Ctx {
+            federation: federation(parts.config, Arc::clone(&signing_key), store, &tasks).await?,
             store: replica.store().clone(),
             replica: replica.clone(),
             config: Arc::new(service_config(&parts, generation)),
@@ -137,10 +141,7 @@ impl Node {
             node.tasks.spawn(tidy(node.ctx.media.clone()));
         }
         node.tasks.spawn(keep_flushing(node.ctx.clone()));
-        let own = match start_master {
-            Some(start) => Some(node.start_master(start, &parts, secret, &db).await?),
-            None => None,
-        };
+        let own = start_master.map(|start| node.start_master(start, &parts, secret, signing_key));
         node.find_leader(parts.topology, own, db);
         Ok(node)
     }
@@ -176,14 +177,13 @@ impl Node {
         }
     }
 
-    async fn start_master(
+    fn start_master(
         &mut self,
         start: StartMaster,
         parts: &NodeParts<'_>,
         secret: Option<InternalSecret>,
-        db: &Database,
-    ) -> Result<(String, MasterTarget), RunError> {
-        let signing_key = data::signing_key(db, parts.config, parts.topology).await?;
+        signing_key: Arc<SigningKey>,
+    ) -> (String, MasterTarget) {
         let holder = leader::holder(parts.name, parts.grpc_address.as_deref());
         let MasterRole {
             target,
@@ -193,7 +193,7 @@ impl Node {
         } = start(MasterParts {
             replica: self.ctx.replica.clone(),
             server_name: parts.config.server_name.clone(),
-            signing_key: Arc::new(signing_key),
+            signing_key,
             holder: holder.clone(),
             lease_ttl: Duration::from_millis(parts.config.lease.ttl_ms),
             secret: secret.filter(|_| parts.grpc_address.is_some()),
@@ -204,7 +204,7 @@ impl Node {
         let leads = Arc::clone(&leading);
         self.tasks.spawn(derived::run(self.ctx.clone(), move || leads()));
         self.master = Some(RunningMaster { leading, grpc, done });
-        Ok((holder, target))
+        (holder, target)
     }
 
     /// One process is its own leader; beside others, the lease says who leads.

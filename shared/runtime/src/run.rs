@@ -25,7 +25,7 @@ use tonic::{
 use crate::{
     config::{Config, Topology},
     error::RunError,
-    lifecycle::{StopSignals, serve_until_told},
+    lifecycle::{StopSignals, reload_on_hangup, serve_until_told},
     listeners::{Bound, advertised},
     metrics::Metrics,
     node::{Node, NodeParts},
@@ -33,6 +33,7 @@ use crate::{
     registry::Registry,
     role::{BackgroundParts, Role, Share, families},
     secrets, telemetry,
+    tls::Certificate,
 };
 
 /// How often recorded metrics are put away.
@@ -150,14 +151,22 @@ async fn start_up(start: &Start) -> Result<Running, RunError> {
     start_background(start, &node, registry.as_ref())?;
     let app = Arc::new(app(start, &node, registry.as_ref(), pages)?);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let certificate = bound
+        .tls
+        .as_ref()
+        .map(|_| Certificate::read(&start.config))
+        .transpose()?;
+    let encrypted = certificate.as_ref().map(Certificate::server_config).transpose()?;
     let servers = serve(
         &app,
         Listeners {
             public: bound.public,
+            tls: bound.tls.zip(encrypted),
             internal: Some(bound.internal),
             threads,
         },
     )?;
+    node.tasks.spawn(reload_on_hangup(certificate)?);
     leave_address(&start.config, address)?;
     greet(start, address);
     Ok(Running {

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use plexus_core::{ids::UserNid, room_version::RoomVersion};
+use plexus_federation::Federation;
 use plexus_media::Media;
 use plexus_replication::{Clock, Replica};
 use plexus_storage::Store;
@@ -18,6 +19,8 @@ pub struct Ctx {
     pub config: Arc<ServiceConfig>,
     pub clock: Clock,
     pub passwords: Passwords,
+    /// This server among others.
+    pub federation: Federation,
     /// The files that users upload.
     pub media: Media,
     /// What has been worked out from users' account data and receipts.
@@ -204,6 +207,8 @@ impl fmt::Debug for TurnCredentials {
 pub struct Discovery {
     /// Where clients connect.
     pub public_base_url: Option<String>,
+    /// Where other servers connect: a server name.
+    pub federation_server: Option<String>,
     /// Whom users ask for help.
     pub support_email: Option<String>,
     pub support_user_id: Option<String>,

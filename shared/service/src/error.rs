@@ -5,6 +5,7 @@
 
 use std::{error::Error, fmt};
 
+use plexus_federation::request::RequestError;
 use plexus_media::MediaError;
 use plexus_replication::MasterError;
 use plexus_storage::StoreError;
@@ -96,6 +97,28 @@ pub enum Refusal {
     InvalidSignature,
     /// The feature does not exist here.
     Unrecognized,
+}
+
+impl From<RequestError> for ServiceError {
+    /// What another server refused is refused here with its own errcode; everything else may be different later.
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Refused {
+                status, errcode, error, ..
+            } if matches!(status.as_u16(), 400 | 403 | 404) && errcode.starts_with("M_") => Self::Matrix {
+                status: status.as_u16(),
+                errcode,
+                error,
+            },
+            RequestError::Json(error) => Self::Internal(error.into()),
+            RequestError::Store(error) => error.into(),
+            RequestError::Ourselves
+            | RequestError::NotNow { .. }
+            | RequestError::Transport { .. }
+            | RequestError::Refused { .. }
+            | RequestError::Stopping => Self::Unavailable(error.to_string()),
+        }
+    }
 }
 
 impl ServiceError {

@@ -196,6 +196,26 @@ pub fn insert(event: &NewEventRow, position: Value) -> Statement {
     )
 }
 
+/// Gives an outlier its place.
+pub fn give_place(event: &NewEventRow, position: Value) -> Statement {
+    one_row(
+        "-- events::give_place
+        UPDATE events SET position = $2, room_order = $3, status = $4, state_before = $5, state_after = $6, room_root = $7,
+            notifying = $8, rejected_for = $9 WHERE event_nid = $1 AND status = 3",
+        [
+            event.nid.int(),
+            position,
+            opt_int(event.room_order),
+            event.status.code().int(),
+            event.state_before.int(),
+            opt_int((event.state_after != event.room_root).then_some(event.state_after.0)),
+            event.room_root.int(),
+            event.notifying.int(),
+            opt_text(event.rejected_for.as_deref()),
+        ],
+    )
+}
+
 /// Takes the content of an event; `redacted` is what is left of it.
 pub fn redact(event: EventNid, redacted_by: EventNid, redacted: &EventBody) -> Statement {
     one_row(

@@ -7,6 +7,9 @@ pub const SERVER_NAME: &str = "server_name";
 /// The generation of the tokens given out: changes on restore, copy and import.
 pub const GENERATION: &str = "generation";
 
+/// The key that this server signs with: its id, and its public half.
+pub const SIGNING_KEY: &str = "signing_key";
+
 /// A fact, if it is known.
 pub async fn get(db: &Database, name: &str) -> Result<Option<String>, DbError> {
     let sql = "-- facts::get\nSELECT value FROM facts WHERE name = $1";

@@ -6,6 +6,7 @@ mod account;
 mod account_data;
 mod alias;
 mod carry_over;
+mod collect;
 mod create_room;
 mod cross_signing;
 mod device;
@@ -17,19 +18,22 @@ mod head;
 mod keys;
 mod membership;
 mod notify;
+mod persist;
 mod profile;
 mod push_rules;
 mod pusher;
 mod receipt;
+mod receive;
 mod redaction;
 mod relation;
+mod removals;
 mod session;
 mod to_device;
 mod upgrade;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
 
-pub(crate) use self::head::LaneState;
+pub(crate) use self::head::{Growth, LaneState, PendingHead};
 use crate::{change_set::ChangeSet, error::CommandError, lanes::LaneKey, leader::Leader};
 
 /// What a Command changes, and its answer.
@@ -89,7 +93,13 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::ForgetRoom(c) => room_lane(&c.room_id)?,
         Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
         Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
+        Kind::ReceiveEvents(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
+        Kind::PurgeHistory(c) => room_lane(&c.room_id)?,
+        Kind::DeleteRoom(c) => room_lane(&c.room_id)?,
+        Kind::RemovalStep(c) => room_lane(&c.room_id)?,
+        Kind::CollectNodes(c) => room_lane(&c.room_id)?,
+        Kind::BlockRoom(c) => room_lane(&c.room_id)?,
         Kind::SetTyping(_) | Kind::SetPresence(_) => return Ok(None),
         Kind::UploadKeys(c) => user_lane(&c.user_id)?,
         Kind::ClaimKeys(c) => user_lane(&c.user_id)?,
@@ -165,9 +175,15 @@ pub(crate) async fn decide(
             let decided = forget::forget_room(leader, head, c).await;
             head.conceal(leader, &c.user_id, decided).await?
         }
+        Kind::ReceiveEvents(c) => receive::receive_events(leader, state, c).await?,
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::PurgeHistory(c) => removals::purge_history(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::DeleteRoom(c) => removals::delete_room(leader, c).await?,
+        Kind::RemovalStep(c) => removals::go_on(leader, state, c).await?,
+        Kind::CollectNodes(c) => collect::collect_nodes(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::BlockRoom(c) => removals::block_room(leader, c).await?,
         Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),
         Kind::SetPresence(_) => return Err(CommandError::Malformed("presence has no lane")),
         Kind::UploadKeys(c) => keys::upload_keys(leader, c).await?,

@@ -29,6 +29,7 @@ use crate::{
     lanes::Lanes,
     prune,
     recent::{Recent, Seen},
+    resolve::Resolver,
     sequencer::{Sequencer, SequencerHandle},
     tasks,
 };
@@ -57,6 +58,7 @@ pub(crate) struct Leader {
     pub(crate) sequencer: SequencerHandle,
     pub(crate) lanes: Lanes,
     pub(crate) ephemeral: Ephemeral,
+    pub(crate) resolver: Resolver,
     /// What runs for the whole term: the lanes, the sequencer, the sweepers.
     pub(crate) tasks: TaskTracker,
     /// The Commands under way.
@@ -91,6 +93,7 @@ impl Leader {
             interner: Interner::new(store.clone(), next),
             sequencer,
             lanes: Lanes::default(),
+            resolver: Resolver::default(),
             ephemeral,
             tasks: TaskTracker::new(),
             commands: TaskTracker::new(),
@@ -199,6 +202,11 @@ impl Leader {
 
     /// A follow-up Command, to be written to `tasks` with the change that asks for it.
     pub(crate) fn new_task(&self, kind: Kind) -> Task {
+        self.new_task_after(kind, 0)
+    }
+
+    /// The same, not to be done before `wait_ms` have passed.
+    pub(crate) fn new_task_after(&self, kind: Kind, wait_ms: i64) -> Task {
         let id = self.next_task.fetch_add(1, Ordering::Relaxed);
         let command = Command {
             id: random_id(),
@@ -207,7 +215,7 @@ impl Leader {
         };
         Task {
             id,
-            due_ms: self.clock.now_ms(),
+            due_ms: self.clock.now_ms() + wait_ms,
             command: command.encode_to_vec().into(),
         }
     }

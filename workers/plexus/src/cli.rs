@@ -24,6 +24,11 @@ pub(crate) enum Command {
     RegisterUser(RegisterUser),
     /// Makes the key the server signs events with, where there is none yet.
     GenerateSigningKey(Configured),
+    /// Makes a new signing key. The one in use is published as an old one from the next start on, so that what it signed stays good.
+    RotateSigningKey(Configured),
+    /// Looks at federation with other servers.
+    #[command(subcommand)]
+    Federation(Federation),
     /// Shows and checks configurations.
     #[command(subcommand)]
     Config(Config),
@@ -96,6 +101,17 @@ pub(crate) struct RegisterUser {
     /// A file with the password. Without it, the password is the first line of standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Federation {
+    /// Says what another server would see of a server, and what is wrong.
+    Check {
+        #[command(flatten)]
+        configured: Configured,
+        /// The server's name. Without one: the configuration's `server_name`.
+        server: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,8 +7,10 @@ use crate::cli::{Cli, Command};
 mod config;
 mod db;
 mod errors;
+mod federation;
 mod generate_signing_key;
 mod register_user;
+mod rotate_signing_key;
 mod routes;
 mod serve;
 
@@ -21,6 +23,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Db(command) => db::run(command),
         Command::RegisterUser(arguments) => register_user::run(arguments),
         Command::GenerateSigningKey(configured) => generate_signing_key::run(configured),
+        Command::RotateSigningKey(configured) => rotate_signing_key::run(configured),
+        Command::Federation(command) => federation::run(command),
         Command::Config(command) => config::run(command),
         Command::Routes { format } => routes::run(format),
         Command::Errors => errors::run(),

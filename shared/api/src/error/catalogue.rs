@@ -35,6 +35,7 @@ pub static CATALOGUE: &[Code] = &[
     THREEPID_DENIED,
     TOO_LARGE,
     TOO_SLOW,
+    UNAUTHORIZED,
     UNAVAILABLE,
     UNKNOWN,
     UNKNOWN_LOGIN_TYPE,
@@ -131,6 +132,11 @@ pub(super) const THREEPID_DENIED: Code = code(
 );
 pub(super) const TOO_LARGE: Code = code("M_TOO_LARGE", 413, "the body, or the event made of it, is too large");
 pub(super) const TOO_SLOW: Code = code("M_UNKNOWN", 408, "the body arrives too slowly");
+pub(super) const UNAUTHORIZED: Code = code(
+    "M_UNAUTHORIZED",
+    401,
+    "another server's request is not signed as it should be, or with a key that cannot be found",
+);
 pub(super) const UNAVAILABLE: Code = code(
     "M_UNKNOWN",
     503,

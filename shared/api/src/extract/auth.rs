@@ -75,12 +75,13 @@ pub(crate) async fn authenticate(
     request: &HttpRequest,
 ) -> Result<Option<(Requester, [u8; 32])>, Error> {
     let ctx = &app.ctx;
-    if route.auth == Auth::None {
+    // Servers sign the whole request, which has not been read yet.
+    if matches!(route.auth, Auth::None | Auth::Server) {
         return Ok(None);
     }
     let Some(token) = access_token(request).filter(|token| !token.is_empty()) else {
         return match route.auth {
-            Auth::None | Auth::Optional => Ok(None),
+            Auth::None | Auth::Optional | Auth::Server => Ok(None),
             Auth::Guest | Auth::User => Err(Error::missing_token()),
         };
     };

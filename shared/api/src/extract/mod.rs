@@ -6,3 +6,4 @@ pub mod json;
 pub mod page;
 pub mod query;
 pub mod request;
+pub(crate) mod server;

@@ -140,6 +140,15 @@ impl ParsedEvent {
         ids
     }
 
+    /// When those keys have to be valid, in milliseconds since 1970; 0 in versions where that does not matter.
+    pub fn keys_valid_at(&self) -> u64 {
+        if self.rules.enforce_key_validity {
+            self.body.origin_server_ts()
+        } else {
+            0
+        }
+    }
+
     /// Checks the signatures the event needs; `keys` gives what is known of a server's key.
     pub fn verify(self, keys: &dyn Fn(&ServerName, &str) -> Option<PublicKey>) -> Result<EventBody, EventError> {
         let signatures = json::get(self.body.json(), "signatures").unwrap_or("{}");

@@ -18,12 +18,13 @@ use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
 };
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower::Service;
 
-use super::AddressRules;
+use super::{AddressRules, tls::Tls};
+use crate::address::Host;
 
 /// How long one address may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,7 +49,9 @@ pub(super) fn system_resolver() -> Resolver {
 pub(super) struct Connector {
     addresses: Arc<AddressRules>,
     resolver: Resolver,
-    tls: TlsConnector,
+    tls: Tls,
+    /// Whether the part of an address before `@` says where to connect, and the host only whose certificate is wanted.
+    is_routed: bool,
 }
 
 impl fmt::Debug for Connector {
@@ -60,11 +63,20 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(addresses: AddressRules, resolver: Resolver, tls: Arc<ClientConfig>) -> Self {
+    pub(super) fn new(addresses: AddressRules, resolver: Resolver, tls: Tls) -> Self {
         Self {
             addresses: Arc::new(addresses),
             resolver,
-            tls: TlsConnector::from(tls),
+            tls,
+            is_routed: false,
+        }
+    }
+
+    /// For addresses that [`routed`] made.
+    pub(super) fn for_routes(self) -> Self {
+        Self {
+            is_routed: true,
+            ..self
         }
     }
 
@@ -75,23 +87,34 @@ impl Connector {
             Some("http") => false,
             _ => return Err(refuse("neither http nor https")),
         };
-        let host = to.host().ok_or_else(|| refuse("no host"))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = Host::parse(to.host().ok_or_else(|| refuse("no host"))?);
         let port = to.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let tcp = self.connect_tcp(host, port).await?;
+        let (target, port) = if self.is_routed {
+            route_of(&to).unwrap_or_else(|| (host.clone(), port))
+        } else {
+            (host.clone(), port)
+        };
+        let tcp = self.connect_tcp(&target, port).await?;
         if !secure {
             return Ok(Stream::Plain(TokioIo::new(tcp)));
         }
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| refuse("the host has no certificate name"))?;
-        let tls = timeout(CONNECT_TIMEOUT, self.tls.connect(name, tcp)).await??;
+        // An address has no server name indication, and its certificate names the address.
+        let name = match &host {
+            Host::Ip(address) => ServerName::from(*address),
+            Host::Name(name) => {
+                ServerName::try_from(name.clone()).map_err(|_| refuse("the host has no certificate name"))?
+            }
+        };
+        let tls = TlsConnector::from(self.tls.config(&host));
+        let tls = timeout(CONNECT_TIMEOUT, tls.connect(name, tcp)).await??;
         Ok(Stream::Tls(TokioIo::new(Box::new(tls))))
     }
 
     /// The first permitted address of the host that takes a connection.
-    async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let found = match host.parse::<IpAddr>() {
-            Ok(address) => vec![address],
-            Err(_) => (self.resolver)(host.to_owned()).await?,
+    async fn connect_tcp(&self, host: &Host, port: u16) -> io::Result<TcpStream> {
+        let found = match host {
+            Host::Ip(address) => vec![*address],
+            Host::Name(name) => (self.resolver)(name.clone()).await?,
         };
         let permitted = found.into_iter().filter(|address| self.addresses.permit(*address));
         let mut last = io::Error::new(io::ErrorKind::PermissionDenied, "no address that may be connected to");
@@ -108,6 +131,24 @@ impl Connector {
         }
         Err(last)
     }
+}
+
+/// The address of requests to a server that is found elsewhere than its certificate says. Connections are kept by their address, so that what leads
+/// elsewhere later gets other connections.
+pub(super) fn routed(certificate: &Host, target: &Host, port: u16, path_and_query: &str) -> Result<Uri, http::Error> {
+    let authority = format!("{target}:{port}@{certificate}");
+    Uri::builder()
+        .scheme("https")
+        .authority(authority.as_str())
+        .path_and_query(path_and_query)
+        .build()
+}
+
+/// Where [`routed`] leads, if the address is of its form.
+fn route_of(address: &Uri) -> Option<(Host, u16)> {
+    let (route, _) = address.authority()?.as_str().rsplit_once('@')?;
+    let (host, port) = route.rsplit_once(':')?;
+    Some((Host::parse(host), port.parse().ok()?))
 }
 
 impl Service<Uri> for Connector {

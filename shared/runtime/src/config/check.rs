@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ConfigError, load::Places, sections::Config};
+use super::{ConfigError, federation, load::Places, sections::Config};
 use crate::telemetry;
 
 /// The lease may not be shorter, or a busy database costs the master its lease; nor longer, or nobody notices that it is gone.
@@ -69,6 +69,10 @@ pub(super) fn check(config: &Config, places: &Places, topology: Topology) -> Res
     check_registration(config, &mut broken);
     check_accounts(config, &mut broken);
     check_internal(config, topology, &mut broken);
+    check_tls(config, &mut broken);
+    for (key, sentence) in federation::broken(&config.federation) {
+        broken.note(&[key], &sentence);
+    }
     if topology == Topology::Split {
         check_split(config, &mut broken);
     }
@@ -192,6 +196,24 @@ fn check_registration(config: &Config, broken: &mut Broken<'_>) {
             config.listen.address
         );
         broken.note(&["registration.open", "listen.address"], &sentence);
+    }
+}
+
+fn check_tls(config: &Config, broken: &mut Broken<'_>) {
+    let listen = &config.listen;
+    let without_files = listen.tls_certificate_file == PathBuf::new() || listen.tls_key_file == PathBuf::new();
+    match config.tls_address() {
+        Err(error) => broken.note(&["listen.tls_address"], &error.to_string()),
+        Ok(Some(_)) if without_files => {
+            let sentence = "listen.tls_address needs listen.tls_certificate_file and listen.tls_key_file";
+            broken.note(&["listen.tls_address"], sentence);
+        }
+        Ok(_) => {}
+    }
+    let server = &config.discovery.federation_server;
+    if !server.is_empty() && ruma::ServerName::parse(server).is_err() {
+        let sentence = "discovery.federation_server has to be a server name: a host, or a host and a port";
+        broken.note(&["discovery.federation_server"], sentence);
     }
 }
 

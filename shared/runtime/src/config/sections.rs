@@ -3,12 +3,9 @@
 //! The comments on the fields are the reference: `plexus config example` prints them, and an error about a key quotes them. Every key has a default,
 //! so that no file at all is a valid configuration. An empty string stands for "not set".
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::{net::SocketAddr, path::PathBuf};
 
-use ruma::{OwnedServerName, server_name};
+use ruma::OwnedServerName;
 use serde::{Deserialize, Serialize};
 
 use super::secret::{Secret, SecretUrl};
@@ -22,7 +19,7 @@ pub struct Config {
     /// The folder of the embedded database, of the signing key and of the secrets made at the first start.
     pub data_dir: PathBuf,
     /// The file of the server's signing key. Empty: `signing.key` in `data_dir`.
-    /// Every process that can be master needs the same key.
+    /// Every process of the deployment needs the same key.
     pub signing_key_file: PathBuf,
     /// Where clients connect.
     pub listen: Listen,
@@ -52,8 +49,10 @@ pub struct Config {
     pub search: Search,
     /// What syncs tell.
     pub sync: Sync,
-    /// Requests that go out to others: push gateways.
+    /// Requests that go out to others: push gateways, other servers.
     pub outbound: Outbound,
+    /// Other servers, and how far they are trusted.
+    pub federation: Federation,
     /// Who is master, when several processes can be.
     pub lease: Lease,
     /// What is written about what happens.
@@ -70,6 +69,12 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Whether a reverse proxy stands in front, so that the last address in `X-Forwarded-For` is the client's. Without one, clients can write what they like there.
     pub behind_proxy: bool,
+    /// An IP address and a port for the same over TLS, which other servers need: `0.0.0.0:8448`. Empty: a reverse proxy does that.
+    pub tls_address: String,
+    /// A PEM file with the certificate for `tls_address`, and those between it and its authority. Read again on SIGHUP.
+    pub tls_certificate_file: PathBuf,
+    /// A PEM file with the certificate's private key. Read again on SIGHUP.
+    pub tls_key_file: PathBuf,
 }
 
 /// What only the processes of this deployment and its operators reach.
@@ -178,6 +183,8 @@ pub struct Turn {
 pub struct Discovery {
     /// Where clients connect, for `/.well-known/matrix/client`: `https://matrix.example.org`. Empty: that is not served here.
     pub public_base_url: String,
+    /// Where other servers connect, for `/.well-known/matrix/server`: `matrix.example.org:443`. Empty: that is not served here.
+    pub federation_server: String,
     /// Whom users write to for help, for `/.well-known/matrix/support`.
     pub support_email: String,
     /// Whom users talk to for help: a Matrix user id.
@@ -259,6 +266,30 @@ pub struct Outbound {
     pub extra_ca_file: PathBuf,
 }
 
+/// Other servers, and how far they are trusted.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Federation {
+    /// Whether other servers have to show a certificate of an authority that is trusted. Only a test network goes without.
+    pub verify_certificates: bool,
+    /// Servers that need not: host names and addresses, in which `*` stands for any characters and `?` for one: `["*.onion"]`.
+    pub unverified_servers: Vec<String>,
+    /// PEM files with the authorities that are trusted, instead of the system's. Empty: the system's.
+    pub custom_ca_list: Vec<PathBuf>,
+    /// Servers that are asked for the keys of others, besides those others: a name, or a name, a key's id and the public key that has to have signed
+    /// what it says: `["matrix.org", "example.org ed25519:abc Noi6WqcDj0QmPxCNQqgezwTlBKrfqehY1u2FyWP9uYw"]`.
+    pub trusted_key_servers: Vec<String>,
+    /// The former name of `trusted_key_servers`; the servers of both are asked.
+    pub perspectives: Vec<String>,
+    /// Confirms that a trusted key server without a key is meant although `verify_certificates` is false: whoever is on the way can forge every key.
+    pub accept_keys_insecurely: bool,
+    /// How long the keys count that this server publishes, in seconds: 3600 to 604800.
+    pub key_validity_s: i64,
+    /// Public keys that this server signed with, besides those that `plexus rotate-signing-key` has noted: a key's id, the key, and when it was last used,
+    /// in milliseconds since 1970: `["ed25519:old Noi6WqcDj0QmPxCNQqgezwTlBKrfqehY1u2FyWP9uYw 1576767829750"]`.
+    pub old_signing_keys: Vec<String>,
+}
+
 /// Who is master, when several processes can be.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -294,164 +325,4 @@ pub enum LogFormat {
 pub struct Metrics {
     /// An IP address and a port for `/metrics`, besides the internal one. Empty: only there.
     pub address: String,
-}
-
-const fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            server_name: server_name!("localhost").to_owned(),
-            data_dir: PathBuf::from("./plexus-data"),
-            signing_key_file: PathBuf::new(),
-            listen: Listen::default(),
-            internal: Internal::default(),
-            database: Database::default(),
-            redis: Redis::default(),
-            registration: Registration::default(),
-            accounts: Accounts::default(),
-            turn: Turn::default(),
-            discovery: Discovery::default(),
-            rooms: Rooms::default(),
-            media: Media::default(),
-            presence: Presence::default(),
-            user_directory: UserDirectory::default(),
-            search: Search::default(),
-            sync: Sync::default(),
-            outbound: Outbound::default(),
-            lease: Lease::default(),
-            log: Log::default(),
-            metrics: Metrics::default(),
-        }
-    }
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self {
-            address: loopback(8008),
-            behind_proxy: false,
-        }
-    }
-}
-
-impl Default for Internal {
-    fn default() -> Self {
-        Self {
-            address: loopback(0),
-            grpc_address: loopback(0),
-            advertise_host: String::new(),
-            secret_file: PathBuf::new(),
-            secret: Secret::default(),
-        }
-    }
-}
-
-impl Default for Database {
-    fn default() -> Self {
-        Self {
-            url: SecretUrl::default(),
-            pool_max: 8,
-        }
-    }
-}
-
-impl Default for Registration {
-    fn default() -> Self {
-        Self {
-            open: true,
-            allow_open_without_verification: false,
-            shared_secret_file: PathBuf::new(),
-            shared_secret: Secret::default(),
-            guests: false,
-            tokens_file: PathBuf::new(),
-            tokens: Secret::default(),
-            terms_url: String::new(),
-            terms_name: "Terms of use".to_owned(),
-            terms_version: "1".to_owned(),
-        }
-    }
-}
-
-impl Default for Accounts {
-    fn default() -> Self {
-        Self {
-            access_token_lifetime_s: 3600,
-            login_tokens: false,
-            profiles_need_token: false,
-        }
-    }
-}
-
-impl Default for Turn {
-    fn default() -> Self {
-        Self {
-            uris: Vec::new(),
-            secret_file: PathBuf::new(),
-            secret: Secret::default(),
-            username: String::new(),
-            password_file: PathBuf::new(),
-            password: Secret::default(),
-            lifetime_s: 86_400,
-        }
-    }
-}
-
-impl Default for Rooms {
-    fn default() -> Self {
-        Self {
-            default_version: "12".to_owned(),
-            aliases_need_membership: true,
-            directory_needs_token: false,
-        }
-    }
-}
-
-impl Default for Media {
-    fn default() -> Self {
-        Self {
-            dir: PathBuf::new(),
-            max_upload_bytes: 100 << 20,
-            max_image_pixels: 50_000_000,
-            require_token: false,
-        }
-    }
-}
-
-impl Default for Presence {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
-impl Default for Search {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
-impl Default for Sync {
-    fn default() -> Self {
-        Self {
-            timeline_limit_max: 100,
-            invite_state_types: Vec::new(),
-        }
-    }
-}
-
-impl Default for Lease {
-    fn default() -> Self {
-        Self { ttl_ms: 3000 }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::default(),
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use plexus_federation::request::{Outgoing, encode};
 use plexus_proto::{self as proto, command::Kind};
 use plexus_storage::profiles::Profile;
 use ruma::UserId;
@@ -18,7 +19,7 @@ const AVATAR_URL_CHARS_MAX: usize = 1000;
 /// Most bytes of a field's name.
 const FIELD_NAME_BYTES_MAX: usize = 255;
 
-/// A user's whole profile. Users of other servers are not known here yet.
+/// A user's whole profile; that of another server's user as his server has it.
 pub async fn get_profile(
     ctx: &Ctx,
     requester: Option<&Requester>,
@@ -30,6 +31,37 @@ pub async fn get_profile(
             "profiles are shown to users only",
         ));
     }
+    if user_id.server_name() != ctx.config.server_name {
+        return get_profile_elsewhere(ctx, user_id).await.map(Arc::new);
+    }
+    get_profile_here(ctx, user_id).await
+}
+
+/// The profile of a user of this server, or one field of it, for another server.
+pub async fn get_profile_for_server(ctx: &Ctx, user_id: &UserId, field: Option<&str>) -> Result<Profile, ServiceError> {
+    if user_id.server_name() != ctx.config.server_name {
+        return Err(ServiceError::invalid_param("the user is not of this server"));
+    }
+    let profile = get_profile_here(ctx, user_id).await?;
+    let wanted = profile
+        .iter()
+        .filter(|(name, _)| field.is_none_or(|field| field == *name));
+    Ok(wanted.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+async fn get_profile_elsewhere(ctx: &Ctx, user_id: &UserId) -> Result<Profile, ServiceError> {
+    let target = format!(
+        "/_matrix/federation/v1/query/profile?user_id={}",
+        encode(user_id.as_str())
+    );
+    let mut request = Outgoing::get(user_id.server_name(), target);
+    request.limits.answer_bytes_max = PROFILE_BYTES_MAX;
+    let answer = ctx.federation.send(request).await?;
+    let profile: Result<Profile, _> = serde_json::from_slice(&answer.body);
+    profile.map_err(|_| ServiceError::Unavailable(format!("{} gives no profile", user_id.server_name())))
+}
+
+async fn get_profile_here(ctx: &Ctx, user_id: &UserId) -> Result<Arc<Profile>, ServiceError> {
     let unknown = || ServiceError::not_found("there is no profile of this user");
     let user = ctx.store.user_nid(user_id).await?.ok_or_else(unknown)?;
     let account = ctx.store.account(user).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     event::limits::MAX_AUTH_EVENTS,
     ids::{EventNid, RoomNid},
+    room_version::RoomVersion,
     varint,
 };
 use ruma::EventId;
@@ -57,6 +58,16 @@ impl Store {
             Some(row) => self.event(EventNid(row.int(0)?)).await,
             None => Ok(None),
         }
+    }
+
+    /// Whether there is an event with this id, in whichever room.
+    pub async fn is_event_id_taken(&self, version: RoomVersion, event_id: &EventId) -> Result<bool, StoreError> {
+        let Some(id) = event_id_bytes(version, event_id) else {
+            return Ok(false);
+        };
+        let sql = "-- events::is_event_id_taken
+            SELECT event_nid FROM events WHERE event_id = $1";
+        Ok(self.db().query_opt(sql, &[Value::Bytes(id)]).await?.is_some())
     }
 
     /// The numbers of the events that allow each of some state events.

@@ -7,6 +7,7 @@
 
 mod account_data;
 mod events;
+mod federation;
 mod finding;
 mod model;
 mod plans;

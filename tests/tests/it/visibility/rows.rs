@@ -110,6 +110,9 @@ fn holds_nothing_of_rooms(path: &str) -> bool {
     let others = [
         "/_matrix/media",
         "/_matrix/federation/v1/openid",
+        "/_matrix/federation/v1/query/profile",
+        "/_matrix/federation/v1/version",
+        "/_matrix/key",
         "/_synapse/admin",
         "/.well-known",
     ];

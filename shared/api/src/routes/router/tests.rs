@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::routes::{Auth, BODY_CAP, Family, ROUTES};
+use crate::routes::{Auth, BODY_CAP, BodyKind, Family, ROUTES};
 
 fn find(router: &Router, method: &Method, path: &str) -> Result<(&'static str, Vec<String>), &'static str> {
     match router.find(method, path) {
@@ -120,6 +120,22 @@ fn families_and_authentication_are_as_intended() {
         "legacy_thumbnail",
         "admin_register_nonce",
         "admin_register",
+        "federation_version",
+        "well_known_server",
+        "server_keys",
+        "query_server_keys",
+        "query_many_server_keys",
     ];
-    assert_eq!(open, expected, "everything else needs a token");
+    assert_eq!(open, expected, "everything else needs a token or a signature");
+    let signed = ROUTES.iter().filter(|route| route.auth == Auth::Server);
+    assert!(signed.clone().count() > 0);
+    for route in signed {
+        assert_eq!(route.family, Family::Federation, "{}", route.name);
+        assert_eq!(
+            route.body,
+            BodyKind::Whole,
+            "{}: a signature covers the body",
+            route.name
+        );
+    }
 }

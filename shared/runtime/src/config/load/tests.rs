@@ -45,7 +45,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
 #[test]
 fn an_unknown_section_is_named_with_its_line_and_the_nearest_section() {
     let known = "Sections: listen, internal, database, redis, registration, accounts, turn, discovery, rooms, \
-        media, presence, user_directory, search, sync, outbound, lease, log, metrics";
+        media, presence, user_directory, search, sync, outbound, federation, lease, log, metrics";
     for (text, line) in [
         ("\n[lisen]\naddress = \"127.0.0.1:1\"\n", 2),
         ("lisen.address = \"127.0.0.1:1\"\n", 1),

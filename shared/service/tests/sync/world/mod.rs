@@ -17,6 +17,7 @@ use plexus_core::{
     row::{Frame, Row},
     state::Node,
 };
+use plexus_federation::{Federation, FederationParts};
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks};
 use plexus_service::{
     Ctx, Registration, Requester, ServiceConfig, ServiceError,
@@ -106,7 +107,14 @@ impl World {
             generation: GENERATION.to_owned(),
             sync: plexus_service::SyncConfig::default(),
         };
+        let key = SigningKey::from_seed("1", &[7; 32]).expect("32 bytes make a key");
+        let handle = Handle::current();
+        let spawn: plexus_federation::Spawn = Arc::new(move |task| {
+            handle.spawn(task);
+        });
+        let parts = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| NOW_MS), spawn);
         let ctx = Ctx {
+            federation: Federation::new(parts).expect("the system has certificates"),
             store,
             replica,
             config: Arc::new(config),

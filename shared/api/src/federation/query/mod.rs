@@ -1,0 +1,3 @@
+//! Querying for information.
+
+pub(super) mod profile;

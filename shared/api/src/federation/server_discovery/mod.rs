@@ -1,0 +1,4 @@
+//! Server discovery.
+
+pub(super) mod version;
+pub(super) mod well_known;
