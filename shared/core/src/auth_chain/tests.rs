@@ -64,7 +64,7 @@ fn rooms() -> impl Strategy<Value = Room> {
     (vec(refers, 1..80), vec(entry(), 0..90), vec(vec(entry(), 0..6), 2..5)).prop_map(|(refers, start, branches)| {
         let mut edges: Vec<Arc<[EventNid]>> = vec![Arc::default()];
         for refers in refers {
-            let parents: BTreeSet<_> = refers.iter().map(|index| nid(index, edges.len())).collect();
+            let parents: BTreeSet<_> = refers.iter().map(|index| nid(*index, edges.len())).collect();
             edges.push(parents.into_iter().collect());
         }
         let mut nodes = BTreeMap::new();
@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn the_subgraph_is_all_ways_from_one_conflict_to_another(room in rooms(), picked in vec(any::<Index>(), 0..6)) {
-        let conflicting: BTreeSet<_> = picked.iter().map(|index| nid(index, room.edges.len())).collect();
+        let conflicting: BTreeSet<_> = picked.iter().map(|index| nid(*index, room.edges.len())).collect();
         let found = subgraph(&|event| room.parents(event), &conflicting).unwrap();
         let from_one: BTreeSet<_> = room.chain(conflicting.iter().copied()).union(&conflicting).copied().collect();
         let leads_to_one = |event: &EventNid| {
