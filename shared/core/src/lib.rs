@@ -4,14 +4,17 @@
 //! caller and handed in; what it decides is returned.
 
 pub mod auth;
+pub mod auth_chain;
 pub mod event;
 pub mod filter;
 pub mod ids;
 pub mod position;
 pub mod push_rules;
+pub mod resolve;
 pub mod room_version;
 pub mod row;
 pub mod state;
 pub mod token;
+pub mod varint;
 pub mod visibility;
 pub mod words;

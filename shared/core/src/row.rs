@@ -108,6 +108,15 @@ pub enum Row {
         /// Which device.
         device: OwnedDeviceId,
     },
+    /// The state of a room changed by more than the events of the same frame say: branches of its history were brought together.
+    State(StateRow),
+    /// An event was stored that no timeline shows: an outlier, or one that was rejected or soft-failed.
+    Unlisted {
+        /// Its room.
+        room: RoomNid,
+        /// The event.
+        event: EventNid,
+    },
     /// What is kept of a room besides its events changed: its aliases, its place in the directory.
     Room {
         /// Which room.
@@ -149,18 +158,59 @@ pub struct EventRow {
     pub room_order: i64,
     /// The state it sets, for a state event.
     pub state_key: Option<StateKeyNid>,
-    /// The room's state before the event.
+    /// The state before the event, on its own branch of the room's history.
     pub state_before: NodeId,
-    /// The room's state once the event is in.
+    /// The state after the event, on its own branch.
+    pub state_after: NodeId,
+    /// The room's state once the event is in: that of all branches.
     pub room_root: NodeId,
     /// How many events of the room, up to this one, notify everybody by the rules all users begin with.
     pub notifying: i64,
-    /// Whose membership it changes, for a member event.
+    /// Whose membership it changes, for a member event that is part of the room's state now.
     pub membership: Option<(UserNid, Membership)>,
     /// The client transaction that sent it, which sync tells the sending device.
     pub transaction: Option<Arc<Transaction>>,
+    /// For a state event, the events that allow it. Published with the body, not stored with the log.
+    pub auth_parents: Option<Arc<[EventNid]>>,
     /// The event itself. Published with the row so that readers need not fetch it; the stored log does not have it.
     pub body: Option<Arc<EventBody>>,
+}
+
+/// What became of an event. The discriminants are what the database holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EventStatus {
+    /// Part of the room's history.
+    #[default]
+    Accepted = 0,
+    /// The authorization rules refuse it: it changes nothing, and what names it as allowing it is rejected as well.
+    Rejected = 1,
+    /// Allowed where it stands, but not by the room's state when it came: part of the graph, shown to nobody.
+    SoftFailed = 2,
+    /// Known by itself, allowed by its auth events, without a place in the history that this server has.
+    Outlier = 3,
+}
+
+impl EventStatus {
+    /// The number the database holds.
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// Reads the number the database holds.
+    pub fn from_code(code: i64) -> Option<Self> {
+        [Self::Accepted, Self::Rejected, Self::SoftFailed, Self::Outlier]
+            .into_iter()
+            .find(|status| status.code() == code)
+    }
+}
+
+/// The state of a room was resolved anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRow {
+    /// The room.
+    pub room: RoomNid,
+    /// Who is something else to the room by it, and the member event that says so.
+    pub memberships: Vec<(UserNid, Membership, EventNid)>,
 }
 
 /// What a user is doing.

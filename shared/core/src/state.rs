@@ -9,6 +9,7 @@
 //! level and not node by node.
 
 mod change;
+mod compare;
 mod diff;
 mod node;
 mod shape;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use self::{
     change::{Changed, change},
+    compare::{Compared, Conflict, StateSet, compare},
     diff::{Difference, diff},
     node::{Child, CorruptNode, ENTRIES_MAX, Node},
     shape::{SLOTS_MAX, Shape},

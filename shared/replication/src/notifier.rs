@@ -16,7 +16,7 @@ use std::{
 use ::metrics::gauge;
 use plexus_core::{
     ids::{RoomNid, UserNid},
-    row::{EventRow, Membership, Row},
+    row::{EventRow, Membership, Row, StateRow},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -146,6 +146,7 @@ impl Notifier {
         for row in rows {
             match row {
                 Row::Event(event) => inner.event(event, &mut rung),
+                Row::State(row) => inner.state(row, &mut rung),
                 Row::Redaction { room, .. } | Row::Typing { room, .. } => inner.ring_room(*room, &mut rung),
                 Row::Receipt(receipt) => inner.ring_room(receipt.room, &mut rung),
                 Row::Account { user }
@@ -159,7 +160,7 @@ impl Notifier {
                 Row::DeviceList { user } => inner.ring_sharers(*user, rooms_of, &mut rung),
                 Row::Presence(presence) => inner.ring_peers(presence.user, rooms_of, &mut rung),
                 // Nobody waits for these.
-                Row::Room { .. } | Row::Pusher { .. } => {}
+                Row::Room { .. } | Row::Pusher { .. } | Row::Unlisted { .. } => {}
             }
         }
         for user in &inner.restless {
@@ -242,6 +243,14 @@ impl Inner {
         if let Some((user, membership)) = event.membership {
             self.ring_user(user);
             self.follow(user, event.room, membership == Membership::Join);
+        }
+    }
+
+    fn state(&mut self, row: &StateRow, rung: &mut Vec<RoomNid>) {
+        self.ring_room(row.room, rung);
+        for (user, membership, _) in &row.memberships {
+            self.ring_user(*user);
+            self.follow(*user, row.room, *membership == Membership::Join);
         }
     }
 

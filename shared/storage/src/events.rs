@@ -3,6 +3,7 @@
 //! What is read here may be newer than the position the reader has fixed: who answers at a position looks at [`StoredEvent::position`].
 
 mod cache;
+mod graph;
 mod id;
 mod read;
 #[cfg(test)]
@@ -16,15 +17,16 @@ use plexus_core::{
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Sequence,
     room_version::RoomVersion,
-    row::{EventRow, Transaction},
+    row::{EventRow, EventStatus, Membership, Transaction},
 };
 
 use crate::{
     db::{Statement, Value},
-    sql::{Int as _, bytes, one_row, opt_int, opt_text},
+    sql::{Int as _, bytes, one_row, opt_bytes, opt_int, opt_text},
 };
 
 pub(crate) use self::cache::Events;
+use self::graph::encode_nids;
 pub use self::{
     id::event_id_bytes,
     read::{Direction, EVENTS_PER_PAGE_MAX},
@@ -48,10 +50,16 @@ pub struct StoredEvent {
     pub room_order: Option<i64>,
     /// The state it sets, for a state event.
     pub state_key: Option<StateKeyNid>,
-    /// The room's state before it.
+    /// What became of it.
+    pub status: EventStatus,
+    /// The state before it, on its own branch of the room's history.
     pub state_before: NodeId,
-    /// The room's state once it is in.
+    /// The state after it, on its own branch.
+    pub state_after: NodeId,
+    /// The room's state once it is in: that of all branches.
     pub room_root: NodeId,
+    /// For a state event, the events that allow it. A row of an older build does not say.
+    pub auth_parents: Option<Arc<[EventNid]>>,
     /// How many events of the room, up to this one, notify everybody by the rules all users begin with.
     pub notifying: i64,
     /// The redaction that took its content.
@@ -72,8 +80,11 @@ impl StoredEvent {
             position,
             room_order: Some(row.room_order),
             state_key: row.state_key,
+            status: EventStatus::Accepted,
             state_before: row.state_before,
+            state_after: row.state_after,
             room_root: row.room_root,
+            auth_parents: row.auth_parents.clone(),
             notifying: row.notifying,
             redacted_by: None,
             transaction: row.transaction.clone(),
@@ -112,16 +123,45 @@ pub struct NewEventRow {
     pub room_order: Option<i64>,
     /// The state it sets, for a state event.
     pub state_key: Option<StateKeyNid>,
-    /// The room's state before it.
+    /// What became of it.
+    pub status: EventStatus,
+    /// The state before it, on its own branch of the room's history.
     pub state_before: NodeId,
-    /// The room's state once it is in.
+    /// The state after it, on its own branch.
+    pub state_after: NodeId,
+    /// The room's state once it is in: that of all branches.
     pub room_root: NodeId,
+    /// For a state event, the events that allow it. A row of an older build does not say.
+    pub auth_parents: Option<Arc<[EventNid]>>,
     /// How many events of the room, up to this one, notify everybody by the rules all users begin with.
     pub notifying: i64,
     /// The client transaction that sent it.
     pub transaction: Option<Arc<Transaction>>,
+    /// Why it was rejected, if it was.
+    pub rejected_for: Option<String>,
     /// The event itself.
     pub body: Arc<EventBody>,
+}
+
+impl NewEventRow {
+    /// The row of the log that tells of it, if it has a place in the timeline.
+    pub fn log_row(&self, membership: Option<(UserNid, Membership)>) -> Option<EventRow> {
+        Some(EventRow {
+            event: self.nid,
+            room: self.room,
+            sender: self.sender,
+            room_order: self.room_order?,
+            state_key: self.state_key,
+            state_before: self.state_before,
+            state_after: self.state_after,
+            room_root: self.room_root,
+            notifying: self.notifying,
+            membership,
+            transaction: self.transaction.clone(),
+            auth_parents: self.auth_parents.clone(),
+            body: Some(Arc::clone(&self.body)),
+        })
+    }
 }
 
 /// Stores an event.
@@ -132,8 +172,8 @@ pub fn insert(event: &NewEventRow, position: Value) -> Statement {
     one_row(
         "-- events::insert
         INSERT INTO events (event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before,
-            room_root, transaction_device, transaction_id, json, notifying)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            room_root, transaction_device, transaction_id, json, notifying, status, state_after, auth_parents, rejected_for)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         [
             event.nid.int(),
             Value::Bytes(id),
@@ -148,6 +188,30 @@ pub fn insert(event: &NewEventRow, position: Value) -> Statement {
             opt_text(transaction.map(|transaction| transaction.id.as_str())),
             bytes(event.body.json().as_bytes()),
             event.notifying.int(),
+            event.status.code().int(),
+            opt_int((event.state_after != event.room_root).then_some(event.state_after.0)),
+            opt_bytes(event.auth_parents.as_deref().map(encode_nids).as_deref()),
+            opt_text(event.rejected_for.as_deref()),
+        ],
+    )
+}
+
+/// Gives an outlier its place.
+pub fn give_place(event: &NewEventRow, position: Value) -> Statement {
+    one_row(
+        "-- events::give_place
+        UPDATE events SET position = $2, room_order = $3, status = $4, state_before = $5, state_after = $6, room_root = $7,
+            notifying = $8, rejected_for = $9 WHERE event_nid = $1 AND status = 3",
+        [
+            event.nid.int(),
+            position,
+            opt_int(event.room_order),
+            event.status.code().int(),
+            event.state_before.int(),
+            opt_int((event.state_after != event.room_root).then_some(event.state_after.0)),
+            event.room_root.int(),
+            event.notifying.int(),
+            opt_text(event.rejected_for.as_deref()),
         ],
     )
 }

@@ -37,6 +37,7 @@ pub mod memberships;
 pub mod metrics;
 pub mod nids;
 pub mod one_time_keys;
+pub mod pending_redactions;
 mod presence;
 pub mod processes;
 pub mod profiles;

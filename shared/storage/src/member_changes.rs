@@ -43,8 +43,23 @@ impl MemberChange {
             room: row.room,
             user,
             membership,
-            before: row.state_key.map(|key| (row.state_before, key)),
+            // On a branch of its own, the state before the event is not what the room's was.
+            before: row
+                .state_key
+                .filter(|_| row.state_after == row.room_root)
+                .map(|key| (row.state_before, key)),
         })
+    }
+
+    /// A change that came of bringing branches together.
+    pub(crate) fn by_resolution(room: RoomNid, user: UserNid, membership: Membership, position: Sequence) -> Self {
+        Self {
+            position,
+            room,
+            user,
+            membership,
+            before: None,
+        }
     }
 }
 

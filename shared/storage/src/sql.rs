@@ -37,6 +37,11 @@ pub(crate) fn bytes(value: &[u8]) -> Value {
     Value::Bytes(Bytes::copy_from_slice(value))
 }
 
+/// BYTEA, or NULL.
+pub(crate) fn opt_bytes(value: Option<&[u8]>) -> Value {
+    value.map_or(Value::Null, bytes)
+}
+
 /// BIGINT, or NULL.
 pub(crate) fn opt_int(value: Option<i64>) -> Value {
     value.map_or(Value::Null, Value::Int)

@@ -121,6 +121,18 @@ impl Store {
         self.with_loaded(room, Loaded::new(), operation).await
     }
 
+    /// A node of a room's state, if it is in memory.
+    pub fn kept_node(&self, room: RoomNid, id: NodeId) -> Option<Arc<Node>> {
+        self.caches().state_nodes.get(&(room, id))
+    }
+
+    /// Nodes of a room's state.
+    pub async fn nodes(&self, room: RoomNid, ids: &[NodeId]) -> Result<HashMap<NodeId, Arc<Node>>, StoreError> {
+        let mut loaded = Loaded::new();
+        self.load_nodes(room, ids, &mut loaded).await?;
+        Ok(loaded)
+    }
+
     /// Keeps nodes that the caller made and that have been committed, so that they need not be read.
     pub fn remember_nodes(&self, room: RoomNid, nodes: &[(NodeId, Arc<Node>)]) {
         for (id, node) in nodes {

@@ -1,9 +1,11 @@
-//! What the tests of several crates share: databases to throw away, and doubles of other servers.
+//! What the tests of several crates share: databases to throw away, rooms with a forked history, and doubles of other servers.
 //!
-//! It knows how to make empty, migrated databases on both engines, and nothing of what is put into them.
+//! It knows how to make empty, migrated databases on both engines, and nothing of what is put into them; and how to make events that are valid in all they
+//! are, or in all but one thing.
 
 mod authority;
 mod cluster;
+pub mod dag;
 mod database;
 mod remote;
 

@@ -17,10 +17,12 @@ mod head;
 mod keys;
 mod membership;
 mod notify;
+mod persist;
 mod profile;
 mod push_rules;
 mod pusher;
 mod receipt;
+mod receive;
 mod redaction;
 mod relation;
 mod session;
@@ -29,7 +31,7 @@ mod upgrade;
 
 use plexus_proto::{Command, CommandResult, command::Kind};
 
-pub(crate) use self::head::LaneState;
+pub(crate) use self::head::{Growth, LaneState, PendingHead};
 use crate::{change_set::ChangeSet, error::CommandError, lanes::LaneKey, leader::Leader};
 
 /// What a Command changes, and its answer.
@@ -89,6 +91,7 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::ForgetRoom(c) => room_lane(&c.room_id)?,
         Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
         Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
+        Kind::ReceiveEvents(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::SetTyping(_) | Kind::SetPresence(_) => return Ok(None),
         Kind::UploadKeys(c) => user_lane(&c.user_id)?,
@@ -165,6 +168,7 @@ pub(crate) async fn decide(
             let decided = forget::forget_room(leader, head, c).await;
             head.conceal(leader, &c.user_id, decided).await?
         }
+        Kind::ReceiveEvents(c) => receive::receive_events(leader, state, c).await?,
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,

@@ -29,6 +29,7 @@ use crate::{
     lanes::Lanes,
     prune,
     recent::{Recent, Seen},
+    resolve::Resolver,
     sequencer::{Sequencer, SequencerHandle},
     tasks,
 };
@@ -57,6 +58,7 @@ pub(crate) struct Leader {
     pub(crate) sequencer: SequencerHandle,
     pub(crate) lanes: Lanes,
     pub(crate) ephemeral: Ephemeral,
+    pub(crate) resolver: Resolver,
     /// What runs for the whole term: the lanes, the sequencer, the sweepers.
     pub(crate) tasks: TaskTracker,
     /// The Commands under way.
@@ -91,6 +93,7 @@ impl Leader {
             interner: Interner::new(store.clone(), next),
             sequencer,
             lanes: Lanes::default(),
+            resolver: Resolver::default(),
             ephemeral,
             tasks: TaskTracker::new(),
             commands: TaskTracker::new(),

@@ -16,6 +16,7 @@ pub mod metrics;
 mod presence;
 mod prune;
 mod recent;
+mod resolve;
 mod sequencer;
 mod service;
 mod tasks;

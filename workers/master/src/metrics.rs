@@ -16,6 +16,10 @@ pub const LANES: &str = "plexus_lanes";
 pub const COMMANDS_TOTAL: &str = "plexus_master_commands_total";
 /// Seconds a Command took in the master, by kind.
 pub const COMMAND_SECONDS: &str = "plexus_master_command_seconds";
+/// Seconds a state resolution took, with the loading of what it needed.
+pub const RESOLUTION_SECONDS: &str = "plexus_resolution_seconds";
+/// Events in question in a state resolution.
+pub const RESOLUTION_CONFLICTED: &str = "plexus_resolution_conflicted";
 /// Whether this process leads (1) or stands by (0).
 pub const LEADING: &str = "plexus_master_leading";
 
@@ -32,6 +36,11 @@ pub(crate) fn lanes(count: usize) {
 pub(crate) fn command(kind: &'static str, outcome: &'static str, took: Duration) {
     counter!(COMMANDS_TOTAL, "kind" => kind, "outcome" => outcome).increment(1);
     histogram!(COMMAND_SECONDS, "kind" => kind).record(took);
+}
+
+pub(crate) fn resolution(conflicted: usize, took: Duration) {
+    histogram!(RESOLUTION_SECONDS).record(took);
+    histogram!(RESOLUTION_CONFLICTED).record(as_f64(conflicted));
 }
 
 pub(crate) fn leading(leads: bool) {

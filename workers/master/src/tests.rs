@@ -4,6 +4,7 @@ mod accounts;
 mod bench_room;
 mod costs;
 mod faults;
+mod graph;
 mod keys;
 mod relations;
 mod room_life;

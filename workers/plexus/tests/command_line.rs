@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
@@ -224,12 +225,12 @@ fn another_or_a_damaged_signing_key_is_refused() {
     let folder = folder();
     Server::start(folder.path(), &[]).stop();
     let key = folder.path().join("plexus-data").join("signing.key");
-    std::fs::write(&key, "no key\n").expect("written");
+    fs::write(&key, "no key\n").expect("written");
     let serve = ["serve", "--set", "listen.address=127.0.0.1:0"];
     let error = refusal(folder.path(), &serve);
     assert!(error.contains("signing.key: a signing key is written"), "{error}");
 
-    std::fs::remove_file(&key).expect("removed");
+    fs::remove_file(&key).expect("removed");
     let error = refusal(folder.path(), &serve);
     assert!(
         error.contains("the database's events are signed with ed25519:"),
@@ -240,7 +241,7 @@ fn another_or_a_damaged_signing_key_is_refused() {
 #[test]
 fn a_wrong_configuration_is_refused_with_the_key_and_its_place() {
     let folder = folder();
-    std::fs::write(
+    fs::write(
         folder.path().join("plexus.toml"),
         "[listen]\nadress = \"127.0.0.1:1\"\n",
     )
@@ -250,7 +251,7 @@ fn a_wrong_configuration_is_refused_with_the_key_and_its_place() {
         error.contains("plexus.toml line 2: unknown key \"listen.adress\"; did you mean \"listen.address\"?"),
         "{error}"
     );
-    std::fs::write(
+    fs::write(
         folder.path().join("plexus.toml"),
         "[lease]\n\nttl_ms = 5\n[log]\nlevel = \"plexus=loud\"\n",
     )
@@ -279,7 +280,7 @@ fn a_wrong_configuration_is_refused_with_the_key_and_its_place() {
 fn the_printed_example_is_a_right_configuration() {
     let folder = folder();
     let example = run(folder.path(), &["config", "example"]);
-    std::fs::write(folder.path().join("plexus.toml"), example.stdout).expect("written");
+    fs::write(folder.path().join("plexus.toml"), example.stdout).expect("written");
     let checked = run(folder.path(), &["config", "check", "--config", "plexus.toml"]);
     assert!(checked.status.success(), "{}", said(&checked));
 }
@@ -303,9 +304,21 @@ fn routes_and_errors_are_printed() {
 }
 
 #[test]
-fn a_signing_key_is_made_once() {
+fn seed_5361_a_signing_key_is_made_once_and_loads() {
     let folder = folder();
-    assert!(said(&run(folder.path(), &["generate-signing-key"])).contains("ed25519:a_"));
+    let said = said(&run(folder.path(), &["generate-signing-key"]));
+    let (id, path) = said.trim().split_once(" written to ").expect("the id and the file");
+    let line = fs::read_to_string(folder.path().join(path)).expect("the file is there");
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert!(id.starts_with("ed25519:a_"), "{id}");
+    assert_eq!(
+        (words.len(), words[0], format!("ed25519:{}", words[1])),
+        (3, "ed25519", id.to_owned())
+    );
+    let key = plexus_runtime::keys::read(&folder.path().join(path)).expect("it loads");
+    assert_eq!(key.expect("it is there").key_id(), id);
     let error = refusal(folder.path(), &["generate-signing-key"]);
     assert!(error.contains("the file exists"), "{error}");
+    let unchanged = fs::read_to_string(folder.path().join(path)).expect("the file is there");
+    assert_eq!(unchanged, line);
 }

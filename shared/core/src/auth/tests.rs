@@ -11,6 +11,7 @@ use crate::{
 
 mod oracle;
 mod rules;
+mod spec;
 
 /// What someone wants to do in a [`Room`].
 #[derive(Clone, Debug)]

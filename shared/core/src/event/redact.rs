@@ -85,16 +85,23 @@ fn write_content(out: &mut Vec<u8>, content: &str, kind: &str, rules: RedactionR
         if !keep(rules, member.raw_key) {
             continue;
         }
-        let is_partly_kept = kind == "m.room.member" && member.raw_key == "third_party_invite";
-        if is_partly_kept && json::is_object(member.value) {
-            write_member(out, r#""third_party_invite":{"#);
-            if let Some(signed) = json::members(member.value).find(|inner| inner.raw_key == "signed") {
-                write_member(out, &member.value[signed.span]);
-            }
-            out.push(b'}');
+        if kind == "m.room.member" && member.raw_key == "third_party_invite" {
+            write_third_party_invite(out, member.value);
         } else {
             write_member(out, &content[member.span]);
         }
+    }
+    out.push(b'}');
+}
+
+/// Of a `third_party_invite`, only `signed` is kept; of one that is no object, nothing.
+fn write_third_party_invite(out: &mut Vec<u8>, invite: &str) {
+    if !json::is_object(invite) {
+        return;
+    }
+    write_member(out, r#""third_party_invite":{"#);
+    if let Some(signed) = json::members(invite).find(|member| member.raw_key == "signed") {
+        write_member(out, &invite[signed.span]);
     }
     out.push(b'}');
 }

@@ -6,6 +6,7 @@ use crate::room_version::RoomVersion;
 
 mod bounds;
 mod oracle;
+mod spec;
 
 fn key() -> SigningKey {
     SigningKey::from_seed("1", &[7; 32]).unwrap()

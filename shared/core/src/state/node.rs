@@ -6,7 +6,10 @@
 use sha2::{Digest, Sha256};
 
 use super::SLOTS_MAX;
-use crate::ids::{EventNid, NodeId, StateKeyNid};
+use crate::{
+    ids::{EventNid, NodeId, StateKeyNid},
+    varint::{NoVarint, put, take},
+};
 
 /// Most entries a leaf can have, whatever the shape: bounds what damaged bytes can make us allocate.
 pub const ENTRIES_MAX: usize = 256;
@@ -38,6 +41,12 @@ pub struct Child {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a state node: {0}")]
 pub struct CorruptNode(&'static str);
+
+impl From<NoVarint> for CorruptNode {
+    fn from(error: NoVarint) -> Self {
+        Self(error.0)
+    }
+}
 
 impl Node {
     /// The number of entries in it and below it.
@@ -71,11 +80,11 @@ impl Node {
             Self::Leaf(entries) => {
                 let mut out = Vec::with_capacity(2 + 6 * entries.len());
                 out.push(TAG_LEAF);
-                put_varint(&mut out, entries.len() as u64);
+                put(&mut out, entries.len() as u64);
                 let mut before = 0_i64;
                 for (key, event) in entries {
-                    put_varint(&mut out, key.0.wrapping_sub(before).cast_unsigned());
-                    put_varint(&mut out, event.0.cast_unsigned());
+                    put(&mut out, key.0.wrapping_sub(before).cast_unsigned());
+                    put(&mut out, event.0.cast_unsigned());
                     before = key.0;
                 }
                 out
@@ -84,10 +93,10 @@ impl Node {
                 let mut out = Vec::with_capacity(4 + 5 * children.len());
                 out.push(TAG_INNER);
                 let bitmap = children.iter().fold(0_u64, |bitmap, child| bitmap | 1 << child.slot);
-                put_varint(&mut out, bitmap);
+                put(&mut out, bitmap);
                 for child in children {
-                    put_varint(&mut out, child.node.0.cast_unsigned());
-                    put_varint(&mut out, child.entries);
+                    put(&mut out, child.node.0.cast_unsigned());
+                    put(&mut out, child.entries);
                 }
                 out
             }
@@ -116,13 +125,13 @@ impl Node {
 }
 
 fn decode_leaf(rest: &mut &[u8]) -> Result<Node, CorruptNode> {
-    let count = usize::try_from(take_varint(rest)?).unwrap_or(usize::MAX);
+    let count = usize::try_from(take(rest)?).unwrap_or(usize::MAX);
     if count == 0 || count > ENTRIES_MAX {
         return Err(CorruptNode("a leaf with too few or too many entries"));
     }
     let mut entries: Vec<(StateKeyNid, EventNid)> = Vec::with_capacity(count);
     for _ in 0..count {
-        let distance = take_varint(rest)?;
+        let distance = take(rest)?;
         let key = match entries.last() {
             None => distance.cast_signed(),
             Some((before, _)) => match (distance, before.0.checked_add_unsigned(distance)) {
@@ -130,13 +139,13 @@ fn decode_leaf(rest: &mut &[u8]) -> Result<Node, CorruptNode> {
                 _ => return Err(CorruptNode("keys out of order")),
             },
         };
-        entries.push((StateKeyNid(key), EventNid(take_varint(rest)?.cast_signed())));
+        entries.push((StateKeyNid(key), EventNid(take(rest)?.cast_signed())));
     }
     Ok(Node::Leaf(entries.into()))
 }
 
 fn decode_inner(rest: &mut &[u8]) -> Result<Node, CorruptNode> {
-    let bitmap = take_varint(rest)?;
+    let bitmap = take(rest)?;
     if bitmap == 0 || bitmap >> SLOTS_MAX != 0 {
         return Err(CorruptNode(
             "an inner node with no children or with children it cannot have",
@@ -144,43 +153,12 @@ fn decode_inner(rest: &mut &[u8]) -> Result<Node, CorruptNode> {
     }
     let mut children = Vec::with_capacity(bitmap.count_ones() as usize);
     for slot in (0..SLOTS_MAX).filter(|slot| bitmap & 1 << slot != 0) {
-        let node = NodeId(take_varint(rest)?.cast_signed());
-        let entries = take_varint(rest)?;
+        let node = NodeId(take(rest)?.cast_signed());
+        let entries = take(rest)?;
         if node == NodeId::EMPTY || entries == 0 {
             return Err(CorruptNode("an empty child"));
         }
         children.push(Child { slot, node, entries });
     }
     Ok(Node::Inner(children.into()))
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let group = value.to_le_bytes()[0] & 0x7F;
-        value >>= 7;
-        if value == 0 {
-            return out.push(group);
-        }
-        out.push(group | 0x80);
-    }
-}
-
-fn take_varint(rest: &mut &[u8]) -> Result<u64, CorruptNode> {
-    let mut value = 0_u64;
-    for shift in (0..u64::BITS).step_by(7) {
-        let (&byte, after) = rest.split_first().ok_or(CorruptNode("cut short"))?;
-        *rest = after;
-        let group = u64::from(byte & 0x7F);
-        if shift == 63 && group > 1 {
-            break;
-        }
-        value |= group << shift;
-        if byte & 0x80 == 0 {
-            if byte == 0 && shift > 0 {
-                return Err(CorruptNode("a number with a needless zero"));
-            }
-            return Ok(value);
-        }
-    }
-    Err(CorruptNode("a number above 64 bits"))
 }

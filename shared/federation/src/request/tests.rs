@@ -143,7 +143,7 @@ async fn a_request_goes_out_signed_for_its_destination() {
         .await
         .expect("answered");
     assert_eq!(answer.body, "{\"a\":1}");
-    let body = Outgoing::with_body(&server, http::Method::PUT, target.to_owned(), "{\"b\":2}");
+    let body = Outgoing::with_body(&server, Method::PUT, target.to_owned(), "{\"b\":2}");
     world.federation.send(body).await.expect("answered");
     let own = signing("own", 1).verify_key();
     for (received, content) in remote.received().iter().zip([None, Some(&b"{\"b\":2}"[..])]) {

@@ -45,8 +45,7 @@ fn picture(header: Header<'_>, target: (u32, u32)) -> Result<Made, MediaError> {
     };
     let mut small = resize(in_eight_bits(pixels), lying)?;
     small.apply_orientation(orientation);
-    let failed = |error: image::ImageError| MediaError::NoPicture(error.to_string());
-    let (file, content_type) = encode(&small, format, icc_profile).map_err(failed)?;
+    let (file, content_type) = encode(&small, format, icc_profile)?;
     Ok(Made::Picture { file, content_type })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Sequence,
-    row::{EventRow, Membership, PresenceRow, PresenceState, ReceiptKind, ReceiptRow, Row, Transaction},
+    row::{EventRow, Membership, PresenceRow, PresenceState, ReceiptKind, ReceiptRow, Row, StateRow, Transaction},
 };
 use plexus_proto::{self as proto, row::Kind};
 use ruma::EventId;
@@ -73,6 +73,11 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             user: user.0,
             device: device.as_str().into(),
         }),
+        Row::State(row) => Kind::State(state_to_proto(row)),
+        Row::Unlisted { room, event } => Kind::Unlisted(proto::UnlistedRow {
+            room: room.0,
+            event: event.0,
+        }),
         Row::Room { room } => Kind::Room(proto::RoomRow { room: room.0 }),
         Row::Forgotten { user, room } => Kind::Forgotten(proto::ForgottenRow {
             user: user.0,
@@ -114,14 +119,7 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
         Kind::Profile(row) => Row::Profile {
             user: UserNid(row.user),
         },
-        Kind::Receipt(row) => Row::Receipt(ReceiptRow {
-            room: RoomNid(row.room),
-            user: UserNid(row.user),
-            kind: ReceiptKind::from_code(row.kind).ok_or(RowError::Unknown)?,
-            thread: row.thread,
-            event_id: EventId::parse(row.event_id).map_err(|_| RowError::Invalid("a receipt's event id"))?,
-            ts_ms: row.ts_ms,
-        }),
+        Kind::Receipt(row) => Row::Receipt(receipt_from_proto(row)?),
         Kind::AccountData(row) => Row::AccountData {
             user: UserNid(row.user),
             room: row.room.map(RoomNid),
@@ -141,6 +139,11 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
         Kind::ToDevice(row) => Row::ToDevice {
             user: UserNid(row.user),
             device: row.device.into(),
+        },
+        Kind::State(row) => Row::State(state_from_proto(row)?),
+        Kind::Unlisted(row) => Row::Unlisted {
+            room: RoomNid(row.room),
+            event: EventNid(row.event),
         },
         Kind::Room(row) => Row::Room {
             room: RoomNid(row.room),
@@ -174,7 +177,14 @@ fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
         room_order: row.room_order,
         state_key: row.state_key.map(|nid| nid.0),
         state_before: row.state_before.0,
+        state_after: (row.state_after != row.room_root).then_some(row.state_after.0),
         room_root: row.room_root.0,
+        auth_parents: row
+            .auth_parents
+            .iter()
+            .filter(|_| bodies)
+            .flat_map(|parents| parents.iter().map(|parent| parent.0))
+            .collect(),
         notifying: row.notifying,
         membership: row.membership.map(|(user, membership)| proto::MembershipChange {
             user: user.0,
@@ -203,7 +213,9 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
         room_order: row.room_order,
         state_key: row.state_key.map(StateKeyNid),
         state_before: NodeId(row.state_before),
+        state_after: NodeId(row.state_after.unwrap_or(row.room_root)),
         room_root: NodeId(row.room_root),
+        auth_parents: (!row.auth_parents.is_empty()).then(|| row.auth_parents.into_iter().map(EventNid).collect()),
         notifying: row.notifying,
         membership,
         transaction: row.transaction.map(|transaction| {
@@ -213,5 +225,41 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
             })
         }),
         body: row.body.and_then(body::from_proto).map(Arc::new),
+    })
+}
+
+fn state_to_proto(row: &StateRow) -> proto::StateRow {
+    let memberships = row.memberships.iter();
+    proto::StateRow {
+        room: row.room.0,
+        memberships: memberships
+            .map(|(user, membership, event)| proto::StateMembership {
+                user: user.0,
+                membership: membership.code(),
+                event: event.0,
+            })
+            .collect(),
+    }
+}
+
+fn state_from_proto(row: proto::StateRow) -> Result<StateRow, RowError> {
+    let memberships = row.memberships.into_iter().map(|change| {
+        let membership = Membership::from_code(change.membership).ok_or(RowError::Unknown)?;
+        Ok((UserNid(change.user), membership, EventNid(change.event)))
+    });
+    Ok(StateRow {
+        room: RoomNid(row.room),
+        memberships: memberships.collect::<Result<_, _>>()?,
+    })
+}
+
+fn receipt_from_proto(row: proto::ReceiptRow) -> Result<ReceiptRow, RowError> {
+    Ok(ReceiptRow {
+        room: RoomNid(row.room),
+        user: UserNid(row.user),
+        kind: ReceiptKind::from_code(row.kind).ok_or(RowError::Unknown)?,
+        thread: row.thread,
+        event_id: EventId::parse(row.event_id).map_err(|_| RowError::Invalid("a receipt's event id"))?,
+        ts_ms: row.ts_ms,
     })
 }

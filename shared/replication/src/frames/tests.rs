@@ -3,7 +3,7 @@ use plexus_core::{
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Epoch,
     room_version::{ReferenceFormat, RoomVersion},
-    row::{EventRow, Membership, PresenceRow, PresenceState, ReceiptKind, ReceiptRow, Row, Transaction},
+    row::{EventRow, Membership, PresenceRow, PresenceState, ReceiptKind, ReceiptRow, Row, StateRow, Transaction},
 };
 use ruma::{event_id, owned_device_id, owned_event_id};
 
@@ -37,6 +37,8 @@ fn event(body: Option<Arc<EventBody>>) -> Row {
         state_key: Some(StateKeyNid(5)),
         state_before: NodeId(6),
         room_root: NodeId(7),
+        state_after: NodeId(10),
+        auth_parents: body.as_ref().map(|_| vec![EventNid(3), EventNid(5)].into()),
         notifying: 9,
         membership: Some((UserNid(8), Membership::Knock)),
         transaction: Some(Arc::new(Transaction {
@@ -69,7 +71,8 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
             ts_ms: 12,
         })
     };
-    vec![
+    let mut rows = graph_kinds();
+    rows.extend([
         event(body),
         Row::Redaction {
             room: RoomNid(1),
@@ -124,6 +127,23 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
         Row::Typing {
             room: RoomNid(1),
             users: vec![UserNid(1), UserNid(2)],
+        },
+    ]);
+    rows
+}
+
+fn graph_kinds() -> Vec<Row> {
+    vec![
+        Row::State(StateRow {
+            room: RoomNid(1),
+            memberships: vec![
+                (UserNid(2), Membership::Ban, EventNid(3)),
+                (UserNid(4), Membership::Join, EventNid(5)),
+            ],
+        }),
+        Row::Unlisted {
+            room: RoomNid(1),
+            event: EventNid(2),
         },
     ]
 }

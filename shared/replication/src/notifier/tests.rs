@@ -22,6 +22,8 @@ fn event(room: RoomNid, membership: Option<(UserNid, Membership)>) -> Row {
         state_key: None,
         state_before: NodeId(0),
         room_root: NodeId(0),
+        state_after: NodeId(0),
+        auth_parents: None,
         notifying: 0,
         membership,
         transaction: None,

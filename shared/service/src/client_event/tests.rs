@@ -4,6 +4,7 @@ use plexus_core::{
     event::EventBody,
     ids::{EventNid, NodeId, RoomNid, UserNid},
     room_version::RoomVersion,
+    row::EventStatus,
 };
 use ruma::owned_event_id;
 use serde_json::{Value, json};
@@ -29,6 +30,9 @@ fn event(version: RoomVersion, more: &Value) -> StoredEvent {
         state_key: None,
         state_before: NodeId::default(),
         room_root: NodeId::default(),
+        status: EventStatus::Accepted,
+        state_after: NodeId::default(),
+        auth_parents: None,
         notifying: 0,
         redacted_by: None,
         transaction: None,

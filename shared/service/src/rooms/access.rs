@@ -187,7 +187,7 @@ impl<'a> Sights<'a> {
         let body = &event.body;
         let is_own_member = body.is_state("m.room.member", self.requester.user_id.as_str());
         let after = if is_own_member || body.is_state("m.room.history_visibility", "") {
-            Some(self.sight(event.room_root).await?)
+            Some(self.sight(event.state_after).await?)
         } else {
             None
         };

@@ -74,6 +74,14 @@ pub enum DbError {
         /// The newest version this program knows.
         known: i64,
     },
+    /// A migration was altered after the database went through it.
+    #[error(
+        "the database went through another form of migration {version} than this program has: it is of a version that was never released, or was altered"
+    )]
+    SchemaAltered {
+        /// Which one.
+        version: i64,
+    },
 }
 
 /// Why a statement was refused.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use self::checksums::Checksums;
 use super::{
     Database, DbError, Inner, dialect,
     postgres::{Connector, Session},
 };
+
+mod checksums;
 
 struct Migration {
     version: i64,
@@ -39,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(7, include_str!("../../../../migrations/0007_media.sql")),
     Migration::needed(8, include_str!("../../../../migrations/0008_search.sql")),
     Migration::needed(9, include_str!("../../../../migrations/0009_pushers.sql")),
+    Migration::needed(10, include_str!("../../../../migrations/0010_graph.sql")),
     Migration::needed(12, include_str!("../../../../migrations/0012_federation.sql")),
 ];
 
@@ -73,15 +77,11 @@ pub async fn migrate(db: &Database) -> Result<Migrated, DbError> {
 
 /// Refuses a schema this program cannot work on, older or newer.
 pub async fn require_schema(db: &Database) -> Result<(), DbError> {
-    let exists = match &*db.0 {
-        Inner::Sqlite(_) => "-- migrate::exists\nSELECT count(*) > 0 FROM sqlite_schema WHERE name = 'schema_version'",
-        Inner::Postgres(_) => "-- migrate::exists\nSELECT to_regclass('schema_version') IS NOT NULL",
+    let row = if exists(db, "schema_version").await? {
+        db.query_opt(FOUND, &[]).await?
+    } else {
+        None
     };
-    let exists = match db.query_opt(exists, &[]).await? {
-        Some(row) => row.bool(0)?,
-        None => false,
-    };
-    let row = if exists { db.query_opt(FOUND, &[]).await? } else { None };
     let found = match row {
         Some(row) => Schema {
             version: row.int(0)?,
@@ -89,13 +89,29 @@ pub async fn require_schema(db: &Database) -> Result<(), DbError> {
         },
         None => Schema::default(),
     };
-    if plan(found)?.is_empty() {
-        Ok(())
-    } else {
-        Err(DbError::SchemaOlder {
+    if !plan(found)?.is_empty() {
+        return Err(DbError::SchemaOlder {
             found: found.version,
             needed: KNOWN,
-        })
+        });
+    }
+    let mut applied = Checksums::new();
+    if exists(db, checksums::TABLE).await? {
+        for row in db.query(checksums::FOUND, &[]).await? {
+            applied.insert(row.int(0)?, row.bytes(1)?.to_vec());
+        }
+    }
+    checksums::check(&applied)
+}
+
+async fn exists(db: &Database, table: &str) -> Result<bool, DbError> {
+    let sql = match &*db.0 {
+        Inner::Sqlite(_) => "-- migrate::exists\nSELECT count(*) > 0 FROM sqlite_schema WHERE name = $1",
+        Inner::Postgres(_) => "-- migrate::exists\nSELECT to_regclass(CAST($1 AS TEXT)) IS NOT NULL",
+    };
+    match db.query_opt(sql, &[table.into()]).await? {
+        Some(row) => row.bool(0),
+        None => Ok(false),
     }
 }
 
@@ -132,8 +148,10 @@ fn migrate_sqlite(connection: &Connection) -> Result<Migrated, DbError> {
 
 fn apply_sqlite(connection: &Connection) -> Result<Migrated, DbError> {
     let run = |sql: &str| connection.execute_batch(sql).map_err(sqlite_failed);
-    for statement in dialect::migration_for_sqlite(CREATE) {
-        run(&statement)?;
+    for create in [CREATE, checksums::CREATE] {
+        for statement in dialect::migration_for_sqlite(create) {
+            run(&statement)?;
+        }
     }
     let found = connection.query_row(FOUND, [], |row| {
         Ok(Schema {
@@ -146,6 +164,8 @@ fn apply_sqlite(connection: &Connection) -> Result<Migrated, DbError> {
         Err(rusqlite::Error::QueryReturnedNoRows) => Schema::default(),
         Err(error) => return Err(sqlite_failed(error)),
     };
+    let applied = sqlite_checksums(connection).map_err(sqlite_failed)?;
+    checksums::check(&applied)?;
     for migration in plan(found)? {
         for statement in dialect::migration_for_sqlite(&dialect::only_for(migration.sql, "sqlite")) {
             run(&statement)?;
@@ -154,10 +174,21 @@ fn apply_sqlite(connection: &Connection) -> Result<Migrated, DbError> {
             .execute(&dialect::for_sqlite(RECORD), (migration.version, migration.runs_with))
             .map_err(sqlite_failed)?;
     }
+    for (version, checksum) in checksums::unrecorded(&applied) {
+        connection
+            .execute(&dialect::for_sqlite(checksums::RECORD), (version, checksum))
+            .map_err(sqlite_failed)?;
+    }
     Ok(Migrated {
         from: found.version,
         to: found.version.max(KNOWN),
     })
+}
+
+fn sqlite_checksums(connection: &Connection) -> rusqlite::Result<Checksums> {
+    let mut statement = connection.prepare(checksums::FOUND)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 async fn migrate_postgres(connector: &Connector) -> Result<Migrated, DbError> {
@@ -167,6 +198,7 @@ async fn migrate_postgres(connector: &Connector) -> Result<Migrated, DbError> {
     run("BEGIN").await?;
     run(LOCK).await?;
     run(CREATE).await?;
+    run(checksums::CREATE).await?;
     let found = match client.query_opt(FOUND, &[]).await.map_err(postgres_failed)? {
         Some(row) => Schema {
             version: row.get(0),
@@ -174,11 +206,20 @@ async fn migrate_postgres(connector: &Connector) -> Result<Migrated, DbError> {
         },
         None => Schema::default(),
     };
+    let applied = client.query(checksums::FOUND, &[]).await.map_err(postgres_failed)?;
+    let applied: Checksums = applied.iter().map(|row| (row.get(0), row.get(1))).collect();
+    checksums::check(&applied)?;
     for migration in plan(found)? {
         run(&dialect::only_for(migration.sql, "postgres")).await?;
         let record = dialect::for_postgres(RECORD);
         client
             .execute(record.as_ref(), &[&migration.version, &migration.runs_with])
+            .await
+            .map_err(postgres_failed)?;
+    }
+    for (version, checksum) in checksums::unrecorded(&applied) {
+        client
+            .execute(checksums::RECORD, &[&version, &checksum.as_slice()])
             .await
             .map_err(postgres_failed)?;
     }

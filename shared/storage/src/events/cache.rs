@@ -35,6 +35,11 @@ impl Events {
         self.kept.insert(event.nid, event);
     }
 
+    /// What is kept of an event is not as it is any more: one that had no place in the timeline has one now.
+    pub(crate) fn forget(&self, event: EventNid) {
+        self.redact(event, |_| None);
+    }
+
     /// To be called before a load, for [`keep`](Self::keep).
     pub(crate) fn redactions(&self) -> u64 {
         *self.lock()

@@ -6,12 +6,13 @@ use plexus_core::{
     event::EventBody,
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::Sequence,
-    row::Transaction,
+    row::{EventStatus, Transaction},
 };
 use ruma::EventId;
 
 use super::{
     StoredEvent, event_id_bytes,
+    graph::decode_nids,
     id::{possible_event_id_bytes, read_event_id},
 };
 use crate::{
@@ -66,7 +67,7 @@ impl Store {
             for chunk in missing.chunks(EVENTS_PER_QUERY_MAX) {
                 let sql = "-- events::events
                     SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                        transaction_device, transaction_id, json, notifying
+                        transaction_device, transaction_id, json, notifying, status, state_after, auth_parents
                     FROM events WHERE event_nid = ANY($1)";
                 let events = self.load_events(sql, &[Value::Ints(chunk.to_vec())]).await?;
                 loaded.extend(events.into_iter().map(|event| (event.nid, event)));
@@ -81,7 +82,7 @@ impl Store {
             .collect()
     }
 
-    /// The number of the event with this id, if it is in this room.
+    /// The number of the event with this id, if it is part of this room's history.
     pub async fn event_nid(&self, room: RoomNid, event_id: &EventId) -> Result<Option<EventNid>, StoreError> {
         let Some(info) = self.room_by_nid(room).await? else {
             return Ok(None);
@@ -90,18 +91,16 @@ impl Store {
             return Ok(None);
         };
         let sql = "-- events::event_nid
-            SELECT event_nid, room_nid FROM events WHERE event_id = $1";
-        let Some(row) = self.db().query_opt(sql, &[Value::Bytes(id)]).await? else {
-            return Ok(None);
-        };
-        Ok((row.int(1)? == room.0).then_some(EventNid(row.int(0)?)))
+            SELECT event_nid FROM events WHERE event_id = $1 AND room_nid = $2 AND status = 0";
+        let row = self.db().query_opt(sql, &[Value::Bytes(id), room.int()]).await?;
+        Ok(row.map(|row| row.int(0)).transpose()?.map(EventNid))
     }
 
-    /// The event with this id, in whichever room.
+    /// The event with this id, in whichever room's history it is.
     pub async fn find_event(&self, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, StoreError> {
         for id in possible_event_id_bytes(event_id) {
             let sql = "-- events::find_event
-                SELECT event_nid FROM events WHERE event_id = $1";
+                SELECT event_nid FROM events WHERE event_id = $1 AND status = 0";
             let Some(row) = self.db().query_opt(sql, &[Value::Bytes(id)]).await? else {
                 continue;
             };
@@ -129,13 +128,13 @@ impl Store {
             Direction::Backward => {
                 "-- events::page_backward
                 SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                    transaction_device, transaction_id, json, notifying
+                    transaction_device, transaction_id, json, notifying, status, state_after, auth_parents
                 FROM events WHERE room_nid = $1 AND room_order <= $2 ORDER BY room_order DESC LIMIT $3"
             }
             Direction::Forward => {
                 "-- events::page_forward
                 SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                    transaction_device, transaction_id, json, notifying
+                    transaction_device, transaction_id, json, notifying, status, state_after, auth_parents
                 FROM events WHERE room_nid = $1 AND room_order > $2 ORDER BY room_order LIMIT $3"
             }
         };
@@ -153,7 +152,7 @@ impl Store {
     ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let sql = "-- events::events_between
             SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                transaction_device, transaction_id, json, notifying
+                transaction_device, transaction_id, json, notifying, status, state_after, auth_parents
             FROM events WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
             ORDER BY position DESC LIMIT $4";
         self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)])
@@ -170,7 +169,7 @@ impl Store {
     ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let sql = "-- events::events_after
             SELECT event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before, room_root, redacted_by,
-                transaction_device, transaction_id, json, notifying
+                transaction_device, transaction_id, json, notifying, status, state_after, auth_parents
             FROM events WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
             ORDER BY position LIMIT $4";
         self.load_events(sql, &[room.int(), after.int(), up_to.int(), limit_value(limit)])
@@ -197,7 +196,8 @@ impl Store {
     ) -> Result<Option<(Sequence, i64)>, StoreError> {
         let sql = "-- events::last_sent
             SELECT position, notifying FROM (SELECT position, sender_nid, state_key_nid, notifying FROM events
-                WHERE room_nid = $1 AND position > $2 AND position <= $3 ORDER BY position DESC LIMIT $5) AS recent
+                WHERE room_nid = $1 AND position > $2 AND position <= $3 AND room_order IS NOT NULL
+                ORDER BY position DESC LIMIT $5) AS recent
             WHERE sender_nid = $4 AND state_key_nid IS NULL ORDER BY position DESC LIMIT 1";
         let params = [room.int(), after.int(), up_to.int(), sender.int(), looked_back.int()];
         let row = self.db().query_opt(sql, &params).await?;
@@ -237,6 +237,8 @@ fn read(row: &DbRow, room: &RoomInfo) -> Result<StoredEvent, StoreError> {
     };
     let body = EventBody::load(event_id, room.version.rules(), row.bytes(12)?.into())
         .map_err(|source| StoreError::Event { event: nid, source })?;
+    let status = row.int(14)?;
+    let room_root = row.int(8)?;
     Ok(StoredEvent {
         nid,
         room: room.nid,
@@ -244,8 +246,12 @@ fn read(row: &DbRow, room: &RoomInfo) -> Result<StoredEvent, StoreError> {
         room_order: row.opt_int(4)?,
         sender: UserNid(row.int(5)?),
         state_key: row.opt_int(6)?.map(StateKeyNid),
+        status: EventStatus::from_code(status)
+            .ok_or_else(|| StoreError::corrupt("events", format!("status {status}")))?,
         state_before: NodeId(row.int(7)?),
-        room_root: NodeId(row.int(8)?),
+        state_after: NodeId(row.opt_int(15)?.unwrap_or(room_root)),
+        room_root: NodeId(room_root),
+        auth_parents: row.opt_bytes(16)?.map(|nids| decode_nids(&nids)).transpose()?,
         notifying: row.int(13)?,
         redacted_by: row.opt_int(9)?.map(EventNid),
         transaction,

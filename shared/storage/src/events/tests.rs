@@ -1,4 +1,4 @@
-use plexus_core::{event::hash::encode_url_safe_base64, ids::RoomNid};
+use plexus_core::{event::hash::encode_url_safe_base64, ids::RoomNid, row::EventStatus};
 use ruma::EventId;
 
 use super::{id::read_event_id, *};
@@ -23,6 +23,9 @@ pub(crate) fn message(position: Sequence) -> Arc<StoredEvent> {
         state_key: None,
         state_before: NodeId(position - 1),
         room_root: NodeId(position),
+        status: EventStatus::Accepted,
+        state_after: NodeId(position),
+        auth_parents: None,
         notifying: 0,
         redacted_by: None,
         transaction: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     ids::{EventNid, RoomNid, UserNid},
     position::{Epoch, Sequence, WriterId},
-    row::{EventRow, Row},
+    row::{EventRow, Row, StateRow},
 };
 use ruma::DeviceId;
 
@@ -49,8 +49,9 @@ impl Store {
                 caches.changes.change(receipt.room, sequence);
             }
             Row::AccountData { user, room, kind } => caches.account_data.change(*user, *room, kind, sequence),
-            // Nothing is kept of it.
-            Row::Room { .. } => {}
+            Row::State(row) => caches.apply_state(sequence, row),
+            // Nothing is kept of these.
+            Row::Room { .. } | Row::Unlisted { .. } => {}
             Row::Forgotten { user, room } => caches.memberships.forget(*user, *room),
             Row::Pusher { .. } => {
                 caches.pushers_changed.send_replace(sequence);
@@ -106,6 +107,7 @@ impl Caches {
             if row.state_key.is_some() {
                 self.state_keys.forget_all();
             }
+            self.events.forget(row.event);
             self.timelines.forget(&row.room);
         }
         if let Some((user, membership)) = row.membership {
@@ -124,6 +126,21 @@ impl Caches {
             self.member_changes.push(position, change);
         }
         // Last: who sees that the room has changed must find the change.
+        self.changes.change(row.room, position);
+    }
+
+    fn apply_state(&self, position: Sequence, row: &StateRow) {
+        for (user, membership, event) in &row.memberships {
+            let entry = RoomMembership {
+                membership: *membership,
+                event: *event,
+                position,
+                forgotten: false,
+            };
+            self.memberships.change(*user, row.room, entry);
+            let change = MemberChange::by_resolution(row.room, *user, *membership, position);
+            self.member_changes.push(position, change);
+        }
         self.changes.change(row.room, position);
     }
 

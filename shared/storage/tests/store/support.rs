@@ -11,7 +11,7 @@ use plexus_core::{
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     position::{Sequence, WriterId},
     room_version::{EventIdFormat, RoomVersion},
-    row::{EventRow, Membership, Row},
+    row::{EventRow, EventStatus, Membership, Row},
 };
 use plexus_storage::{
     Store,
@@ -150,6 +150,10 @@ fn event(room: &RoomInfo, nid: i64, kind: &str, state_key: Option<&str>, content
         state_key: None,
         state_before: NodeId(nid - 1),
         room_root: NodeId(nid),
+        status: EventStatus::Accepted,
+        state_after: NodeId(nid),
+        auth_parents: None,
+        rejected_for: None,
         notifying: nid,
         transaction: None,
         body: Arc::new(body.expect("an event")),
@@ -169,19 +173,7 @@ pub(crate) fn event_id(version: RoomVersion, nid: i64) -> OwnedEventId {
 
 /// The row that is published when an event is persisted.
 pub(crate) fn event_row(event: &NewEventRow) -> EventRow {
-    EventRow {
-        event: event.nid,
-        room: event.room,
-        sender: event.sender,
-        room_order: event.room_order.expect("a live event"),
-        state_key: event.state_key,
-        state_before: event.state_before,
-        room_root: event.room_root,
-        notifying: event.notifying,
-        membership: None,
-        transaction: event.transaction.clone(),
-        body: Some(Arc::clone(&event.body)),
-    }
+    event.log_row(None).expect("a live event")
 }
 
 /// Where events stand in the log.

@@ -1,23 +1,23 @@
 //! Sending an event: the path every event of this server takes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use plexus_core::{
     auth,
     event::{EventBody, EventError, Legacy, NewEvent, canonical::canonicalize},
-    ids::{EventNid, NodeId, StateKeyNid},
-    row::{EventRow, Membership, Row, Transaction},
-    state::Inserted,
+    ids::NodeId,
+    row::Transaction,
 };
 use plexus_proto::SendEvent;
-use plexus_storage::{
-    events::{self, NewEventRow},
-    memberships, state_nodes,
-};
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::value::RawValue;
 
-use super::{Decision, guests, head::PendingHead, notify::Notice, redaction, relation};
+use super::{
+    Decision, guests,
+    head::{Growth, Known, PendingHead},
+    persist::{self, Place},
+    redaction, relation,
+};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, bad_json, too_large},
@@ -90,55 +90,77 @@ pub(super) async fn append(
     draft: Draft<'_>,
     now_ms: i64,
 ) -> Result<Decision, CommandError> {
-    let (body, auth_state) = seal(leader, head, &draft, now_ms).await?;
-    let state = |kind: &str, key: &str| auth_state.get(&(kind.to_owned(), key.to_owned())).cloned();
-    let create = state(CREATE, "");
-    auth::check(head.info.version.rules(), &body, create.as_deref(), &state)?;
+    let mut growth = head.growth(leader);
+    let branches = head.choose_branches();
+    let before = if branches.len() == head.tips.len() {
+        head.root
+    } else {
+        head.state_of(leader, &branches, &mut growth).await?
+    };
+    let auth = auth_events(leader, head, &draft, (before, &growth)).await?;
+    let body = seal(leader, head, &draft, (&branches, &auth), now_ms)?;
+    let create = head.create.as_ref().map(|create| &*create.body);
+    auth::check(head.info.version.rules(), &body, create, &|kind, key| {
+        find(&auth, kind, key)
+    })?;
     let body = Arc::new(body);
     let redaction = redaction::effect(leader, head, &body).await?;
+    let place = Place {
+        state_before: before,
+        auth_parents: auth.iter().map(|event| event.nid).collect(),
+        transaction: draft.transaction.clone(),
+        ..Place::accepted(Arc::clone(&body))
+    };
     let mut change = ChangeSet::default();
-    persist(leader, head, &draft, &body, &mut change).await?;
+    let nid = persist::persist(leader, head, place, growth, &mut change).await?;
     if let Some(redaction) = redaction {
-        redaction.persist(head, &mut change);
+        redaction.persist(head, nid, &mut change);
     }
     Ok(Decision::event(change, body.event_id()))
 }
 
-/// A place in the state: type and state key.
-type StateKey = (String, String);
-
-const CREATE: &str = "m.room.create";
-
-/// Makes the event; returns with it the state that authorizes it.
-async fn seal(
+/// The events that allow what is to be said, from the state before it.
+async fn auth_events(
     leader: &Leader,
     head: &mut PendingHead,
     draft: &Draft<'_>,
-    now_ms: i64,
-) -> Result<(EventBody, HashMap<StateKey, Arc<EventBody>>), CommandError> {
+    (before, growth): (NodeId, &Growth),
+) -> Result<Vec<Known>, CommandError> {
     let rules = head.info.version.rules();
-    let mut state = HashMap::new();
-    let mut auth_events = Vec::new();
-    for (kind, key) in auth::auth_types(
-        rules,
-        draft.kind,
-        draft.sender.as_str(),
-        draft.state_key,
-        draft.content.get(),
-    ) {
-        if let Some(event) = head.state_event(leader, kind, &key).await? {
-            auth_events.push(event.event_id().to_owned());
-            state.insert((kind.to_owned(), key), event);
-        }
+    let (sender, content) = (draft.sender.as_str(), draft.content.get());
+    let mut events = Vec::new();
+    for (kind, key) in auth::auth_types(rules, draft.kind, sender, draft.state_key, content) {
+        events.extend(head.state_event_at(leader, before, growth, (kind, &key)).await?);
     }
-    if let Some(create) = head.state_event(leader, CREATE, "").await? {
-        state.insert((CREATE.to_owned(), String::new()), create);
-    }
-    let prev_events: Vec<OwnedEventId> = head.tips.iter().map(|tip| tip.body.event_id().to_owned()).collect();
+    Ok(events)
+}
+
+/// The state event of a type and key among some events.
+pub(super) fn find(events: &[Known], kind: &str, key: &str) -> Option<Arc<EventBody>> {
+    let event = events.iter().find(|event| event.body.is_state(kind, key))?;
+    Some(Arc::clone(&event.body))
+}
+
+/// Makes the event.
+fn seal(
+    leader: &Leader,
+    head: &PendingHead,
+    draft: &Draft<'_>,
+    (branches, auth): (&[Known], &[Known]),
+    now_ms: i64,
+) -> Result<EventBody, CommandError> {
+    let rules = head.info.version.rules();
+    let ids = |events: &[Known]| -> Vec<OwnedEventId> {
+        events.iter().map(|event| event.body.event_id().to_owned()).collect()
+    };
+    let depth = branches
+        .iter()
+        .map(|branch| branch.body.depth())
+        .max()
+        .unwrap_or_default();
     let hashes = |id: &EventId| {
-        let tips = head.tips.iter().map(|tip| &tip.body);
-        let event = tips.chain(state.values()).find(|event| event.event_id() == id)?;
-        Some(event.reference_hash(rules))
+        let event = branches.iter().chain(auth).find(|event| event.body.event_id() == id)?;
+        Some(event.body.reference_hash(rules))
     };
     let localpart = leader.new_event_localpart();
     let new_event = NewEvent {
@@ -147,9 +169,9 @@ async fn seal(
         kind: draft.kind,
         state_key: draft.state_key,
         content: draft.content,
-        prev_events: &prev_events,
-        auth_events: &auth_events,
-        depth: head.depth.saturating_add(1),
+        prev_events: &ids(branches),
+        auth_events: &ids(auth),
+        depth: depth.saturating_add(1),
         origin_server_ts: u64::try_from(now_ms).unwrap_or_default(),
         redacts: draft.redacts,
         legacy: Some(Legacy {
@@ -157,10 +179,9 @@ async fn seal(
             hashes: &hashes,
         }),
     };
-    let body = new_event
+    new_event
         .seal(rules, &leader.signing_key, &leader.server_name)
-        .map_err(|error| sealing_error(&error))?;
-    Ok((body, state))
+        .map_err(|error| sealing_error(&error))
 }
 
 pub(super) fn sealing_error(error: &EventError) -> CommandError {
@@ -172,103 +193,6 @@ pub(super) fn sealing_error(error: &EventError) -> CommandError {
         | EventError::TooManyReferences { .. }
         | EventError::Signature(_) => CommandError::Event(error.to_string()),
     }
-}
-
-/// Writes the event and what follows from it, and moves the head past it.
-async fn persist(
-    leader: &Leader,
-    head: &mut PendingHead,
-    draft: &Draft<'_>,
-    body: &Arc<EventBody>,
-    change: &mut ChangeSet,
-) -> Result<(), CommandError> {
-    let notice = Notice::of(leader, head, body).await?;
-    let nid = leader.interner.new_event();
-    let sender = leader.interner.user(draft.sender).await?.with(&mut change.statements);
-    let state_before = head.root;
-    let was = match member_of(body) {
-        None => None,
-        Some((target, _)) => {
-            let member = head.state_event(leader, "m.room.member", target.as_str()).await?;
-            member.and_then(|member| member.membership())
-        }
-    };
-    let state = match draft.state_key {
-        None => None,
-        Some(key) => Some(write_state(leader, head, nid, (draft.kind, key), change).await?),
-    };
-    let membership = match member_of(body) {
-        None => None,
-        Some((target, membership)) => {
-            let target = leader.interner.user(target).await?.with(&mut change.statements);
-            change.statements.push(memberships::insert(
-                target,
-                head.info.nid,
-                change.next_sequence(),
-                membership,
-                nid,
-            ));
-            Some((target, membership))
-        }
-    };
-    let state_key = state.as_ref().map(|(key, ..)| *key);
-    head.advance(nid, body, state.map(|(_, inserted, next)| (inserted, next)));
-    head.notifying += i64::from(notice.notifies);
-    notice.persist(head, change);
-    if let Some((_, membership)) = membership {
-        head.count(was, membership);
-    }
-    let row = NewEventRow {
-        nid,
-        room: head.info.nid,
-        version: head.info.version,
-        room_order: Some(head.room_order),
-        sender,
-        state_key,
-        state_before,
-        room_root: head.root,
-        notifying: head.notifying,
-        transaction: draft.transaction.clone(),
-        body: Arc::clone(body),
-    };
-    change.statements.push(events::insert(&row, change.next_sequence()));
-    relation::persist(head, nid, sender, body, change);
-    change.rows.push(Row::Event(EventRow {
-        event: nid,
-        room: head.info.nid,
-        sender,
-        room_order: head.room_order,
-        state_key,
-        state_before,
-        room_root: head.root,
-        notifying: head.notifying,
-        membership,
-        transaction: draft.transaction.clone(),
-        body: Some(Arc::clone(body)),
-    }));
-    Ok(())
-}
-
-async fn write_state(
-    leader: &Leader,
-    head: &mut PendingHead,
-    event: EventNid,
-    (kind, key): (&str, &str),
-    change: &mut ChangeSet,
-) -> Result<(StateKeyNid, Inserted, NodeId), CommandError> {
-    let key = leader.interner.state_key(kind, key).await?.with(&mut change.statements);
-    let (inserted, next) = head.insert_state(leader, key, event).await?;
-    for (id, node) in &inserted.new_nodes {
-        change.statements.push(state_nodes::insert(head.info.nid, *id, node));
-    }
-    Ok((key, inserted, next))
-}
-
-/// The user and membership of a member event.
-fn member_of(body: &EventBody) -> Option<(&UserId, Membership)> {
-    let membership = body.membership()?;
-    let target = body.state_key()?.try_into().ok()?;
-    Some((target, membership))
 }
 
 /// The current state event, if this one would say the same again: then it is not sent.

@@ -1,5 +1,9 @@
 //! A room's pending head: where its next event goes, ahead of the store.
 
+mod branches;
+mod growth;
+mod lookup;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -7,17 +11,20 @@ use std::{
 
 use plexus_core::{
     event::{EventBody, hash::Hash},
-    ids::{EventNid, NodeId, StateKeyNid, UserNid},
+    ids::{EventNid, NodeId, UserNid},
     room_version::RoomIdFormat,
-    row::{Membership, ReceiptKind},
-    state::{self, Inserted, Node},
+    row::{EventStatus, Membership, ReceiptKind},
+    state::Node,
 };
 use plexus_proto::MatrixError;
 use plexus_storage::{
+    events::StoredEvent,
     room_heads::{self, RoomHead},
     rooms::RoomInfo,
 };
-use ruma::RoomId;
+use ruma::{OwnedEventId, RoomId};
+
+pub(crate) use self::growth::Growth;
 
 use super::Decision;
 use crate::{
@@ -28,6 +35,9 @@ use crate::{
 
 /// State nodes, events and receipts a head keeps in memory once they are committed.
 const OVERLAY_MAX: usize = 4096;
+
+/// Sets of states whose resolution a head keeps in memory.
+const RESOLVED_MAX: usize = 64;
 
 /// What a lane remembers between turns.
 #[derive(Debug, Default)]
@@ -42,11 +52,25 @@ pub(crate) struct LaneState {
 impl LaneState {
     /// The room's head, loaded when this is the lane's first Command.
     pub(super) async fn head(&mut self, leader: &Leader, room_id: &str) -> Result<&mut PendingHead, CommandError> {
+        let room_id = <&RoomId>::try_from(room_id).map_err(|_| CommandError::Malformed("room_id"))?;
+        self.find_head(leader, room_id).await?.ok_or_else(outsider)
+    }
+
+    /// The room's head, if the room has a history here.
+    pub(super) async fn find_head(
+        &mut self,
+        leader: &Leader,
+        room_id: &RoomId,
+    ) -> Result<Option<&mut PendingHead>, CommandError> {
         if self.head.is_none() {
-            let room_id = <&RoomId>::try_from(room_id).map_err(|_| CommandError::Malformed("room_id"))?;
-            self.head = Some(PendingHead::load(leader, room_id).await?);
+            self.head = PendingHead::load(leader, room_id).await?;
         }
-        Ok(self.head.as_mut().expect("it was loaded above"))
+        Ok(self.head.as_mut())
+    }
+
+    /// Moves the lane to a head that a decision has led to.
+    pub(super) fn set_head(&mut self, head: PendingHead) {
+        self.head = Some(head);
     }
 
     /// Adds to a turn's change set where the head has come to. Once for the turn, however many events it has.
@@ -66,30 +90,55 @@ impl LaneState {
     }
 }
 
-/// An event nothing follows yet.
+/// An event of the room as deciding needs it.
 #[derive(Clone, Debug)]
-pub(super) struct Tip {
-    pub(super) nid: EventNid,
-    pub(super) body: Arc<EventBody>,
+pub(crate) struct Known {
+    pub(crate) nid: EventNid,
+    pub(crate) status: EventStatus,
+    /// The state after it, on its own branch.
+    pub(crate) state_after: NodeId,
+    /// For a state event, the events that allow it.
+    pub(crate) auth_parents: Option<Arc<[EventNid]>>,
+    pub(crate) body: Arc<EventBody>,
+}
+
+impl From<&StoredEvent> for Known {
+    fn from(event: &StoredEvent) -> Self {
+        Self {
+            nid: event.nid,
+            status: event.status,
+            state_after: event.state_after,
+            auth_parents: event.auth_parents.clone(),
+            body: Arc::clone(&event.body),
+        }
+    }
 }
 
 /// Where a room's history ends, counting what is decided but not yet committed.
 #[derive(Clone, Debug)]
-pub(super) struct PendingHead {
-    pub(super) info: Arc<RoomInfo>,
-    pub(super) tips: Vec<Tip>,
-    pub(super) depth: i64,
+pub(crate) struct PendingHead {
+    pub(crate) info: Arc<RoomInfo>,
+    /// The ends of the room's branches: events that no event follows.
+    pub(super) tips: Vec<Known>,
     pub(super) room_order: i64,
     /// How many events notify everybody by the rules all users begin with.
     pub(super) notifying: i64,
+    /// The event that made the room, the same in all of its states.
+    pub(crate) create: Option<Known>,
+    /// The state that all branches come to together.
     pub(super) root: NodeId,
-    pub(super) next_node: NodeId,
+    next_node: NodeId,
     joined: i64,
     invited: i64,
     /// Whether the stored head is behind this one.
     moved: bool,
     nodes: HashMap<NodeId, Arc<Node>>,
-    events: HashMap<EventNid, Arc<EventBody>>,
+    /// State events, and events that are decided and not yet committed.
+    events: HashMap<EventNid, Known>,
+    /// The numbers of events that are decided and not yet committed.
+    uncommitted: HashMap<OwnedEventId, EventNid>,
+    /// What sets of states have come to.
+    resolved: HashMap<Vec<NodeId>, NodeId>,
     /// How far each reader has come, in room order.
     receipts: HashMap<Reader, i64>,
     /// Annotations that are decided and not yet committed.
@@ -105,7 +154,7 @@ impl PendingHead {
         Self {
             info,
             tips: Vec::new(),
-            depth: 0,
+            create: None,
             room_order: 0,
             notifying: 0,
             root: NodeId(0),
@@ -115,18 +164,21 @@ impl PendingHead {
             moved: false,
             nodes: HashMap::new(),
             events: HashMap::new(),
+            uncommitted: HashMap::new(),
+            resolved: HashMap::new(),
             receipts: HashMap::new(),
             annotations: HashSet::new(),
         }
     }
 
-    async fn load(leader: &Leader, room_id: &RoomId) -> Result<Self, CommandError> {
-        let info = leader.store.room(room_id).await?.ok_or_else(outsider)?;
-        let stored = room_heads::load(leader.store.db(), info.nid)
-            .await?
-            .ok_or_else(outsider)?;
+    async fn load(leader: &Leader, room_id: &RoomId) -> Result<Option<Self>, CommandError> {
+        let Some(info) = leader.store.room(room_id).await? else {
+            return Ok(None);
+        };
+        let Some(stored) = room_heads::load(leader.store.db(), info.nid).await? else {
+            return Ok(None);
+        };
         let mut head = Self {
-            depth: stored.depth,
             room_order: stored.room_order,
             root: stored.room_root,
             next_node: stored.next_node,
@@ -136,12 +188,14 @@ impl PendingHead {
         };
         for event in leader.store.events(&stored.extremities).await? {
             head.notifying = head.notifying.max(event.notifying);
-            head.tips.push(Tip {
-                nid: event.nid,
-                body: Arc::clone(&event.body),
-            });
+            head.tips.push(Known::from(&*event));
         }
-        Ok(head)
+        let create = leader
+            .store
+            .state_event(head.info.nid, head.root, "m.room.create", "")
+            .await?;
+        head.create = create.map(|create| Known::from(&*create));
+        Ok(Some(head))
     }
 
     /// Tells why something is refused only to those who have had to do with the room; to others it is as if there were none.
@@ -158,81 +212,6 @@ impl PendingHead {
             return Err(outsider());
         }
         decided
-    }
-
-    /// The event that holds a piece of the room's state.
-    pub(super) async fn state_event(
-        &mut self,
-        leader: &Leader,
-        kind: &str,
-        key: &str,
-    ) -> Result<Option<Arc<EventBody>>, CommandError> {
-        let Some(key) = leader.interner.find_state_key(kind, key).await? else {
-            return Ok(None);
-        };
-        let Some(nid) = self.state_nid(leader, key).await? else {
-            return Ok(None);
-        };
-        self.event(leader, nid).await.map(Some)
-    }
-
-    async fn state_nid(&self, leader: &Leader, key: StateKeyNid) -> Result<Option<EventNid>, CommandError> {
-        let found = leader
-            .store
-            .with_nodes(self.info.nid, |nodes| {
-                state::get(self.root, key, &|id| self.nodes.get(&id).cloned().or_else(|| nodes(id)))
-            })
-            .await?;
-        Ok(found)
-    }
-
-    /// The state with one more entry. The head itself does not move.
-    pub(super) async fn insert_state(
-        &self,
-        leader: &Leader,
-        key: StateKeyNid,
-        event: EventNid,
-    ) -> Result<(Inserted, NodeId), CommandError> {
-        let inserted = leader
-            .store
-            .with_nodes(self.info.nid, |nodes| {
-                let mut next = self.next_node;
-                let nodes = |id| self.nodes.get(&id).cloned().or_else(|| nodes(id));
-                state::insert(self.root, &[(key, event)], &nodes, &mut next).map(|inserted| (inserted, next))
-            })
-            .await?;
-        Ok(inserted)
-    }
-
-    async fn event(&mut self, leader: &Leader, nid: EventNid) -> Result<Arc<EventBody>, CommandError> {
-        if let Some(body) = self.events.get(&nid) {
-            return Ok(Arc::clone(body));
-        }
-        let event = leader
-            .store
-            .event(nid)
-            .await?
-            .ok_or(CommandError::Damaged("the state names an event that is not stored"))?;
-        self.events.insert(nid, Arc::clone(&event.body));
-        Ok(Arc::clone(&event.body))
-    }
-
-    /// Moves past a new event.
-    pub(super) fn advance(&mut self, nid: EventNid, body: &Arc<EventBody>, state: Option<(Inserted, NodeId)>) {
-        self.tips.clear();
-        self.tips.push(Tip {
-            nid,
-            body: Arc::clone(body),
-        });
-        self.moved = true;
-        self.depth = body.depth();
-        self.room_order += 1;
-        if let Some((inserted, next_node)) = state {
-            self.root = inserted.root;
-            self.next_node = next_node;
-            self.nodes.extend(inserted.new_nodes);
-            self.events.insert(nid, Arc::clone(body));
-        }
     }
 
     /// Counts a change of somebody's membership.
@@ -257,7 +236,7 @@ impl PendingHead {
                 &RoomHead {
                     extremities: self.tips.iter().map(|tip| tip.nid).collect(),
                     room_order: self.room_order,
-                    depth: self.depth,
+                    depth: self.tips.iter().map(|tip| tip.body.depth()).max().unwrap_or_default(),
                     room_root: self.root,
                     next_node: self.next_node,
                     joined: self.joined,
@@ -295,6 +274,7 @@ impl PendingHead {
 
     fn trim(&mut self) {
         self.annotations.clear();
+        self.uncommitted.clear();
         if self.receipts.len() > OVERLAY_MAX {
             self.receipts.clear();
         }
@@ -303,6 +283,9 @@ impl PendingHead {
         }
         if self.events.len() > OVERLAY_MAX {
             self.events.clear();
+        }
+        if self.resolved.len() > RESOLVED_MAX {
+            self.resolved.clear();
         }
     }
 }

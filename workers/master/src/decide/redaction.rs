@@ -1,15 +1,15 @@
 //! What a redaction does to the event it names.
 
 use plexus_core::{
-    auth::{Level, PowerLevels},
+    auth::{Level, PowerLevels, redaction_allowed},
     event::EventBody,
     ids::EventNid,
     row::Row,
 };
-use plexus_storage::{events, relations};
+use plexus_storage::{events, pending_redactions, relations};
 use ruma::UserId;
 
-use super::head::PendingHead;
+use super::head::{Growth, Known, PendingHead};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, forbidden, invalid_param},
@@ -57,6 +57,76 @@ pub(super) async fn effect(
     }))
 }
 
+/// Does what a new event of another server asks for as a redaction, or what redactions ask for that came before it.
+pub(super) async fn take_effect(
+    leader: &Leader,
+    head: &mut PendingHead,
+    nid: EventNid,
+    change: &mut ChangeSet,
+) -> Result<(), CommandError> {
+    let event = head.event(leader, nid).await?;
+    if event.body.kind() == "m.room.redaction" {
+        return apply_redaction(leader, head, &event, change).await;
+    }
+    let redactions = pending_redactions::of(leader.store.db(), head.info.nid, event.body.event_id()).await?;
+    for redaction in &redactions {
+        let redaction = head.event(leader, *redaction).await?;
+        if let Some(effect) = remote_effect(leader, head, &redaction, &event).await? {
+            effect.persist(head, redaction.nid, change);
+            break;
+        }
+    }
+    if !redactions.is_empty() {
+        let statement = pending_redactions::delete(head.info.nid, event.body.event_id());
+        change.statements.push(statement);
+    }
+    Ok(())
+}
+
+async fn apply_redaction(
+    leader: &Leader,
+    head: &mut PendingHead,
+    redaction: &Known,
+    change: &mut ChangeSet,
+) -> Result<(), CommandError> {
+    let Some(target) = redaction.body.redacts() else {
+        return Ok(());
+    };
+    let Some(event) = head.find_event(leader, target).await? else {
+        let statement = pending_redactions::insert(head.info.nid, target, redaction.nid);
+        change.statements.push(statement);
+        return Ok(());
+    };
+    if let Some(effect) = remote_effect(leader, head, redaction, &event).await? {
+        effect.persist(head, redaction.nid, change);
+    }
+    Ok(())
+}
+
+/// What a redaction of another server does to an event, if the rules let it: by the state after the redaction, which changes nothing of it.
+async fn remote_effect(
+    leader: &Leader,
+    head: &mut PendingHead,
+    redaction: &Known,
+    event: &Known,
+) -> Result<Option<Redaction>, CommandError> {
+    let Some(create) = head.create.clone() else {
+        return Ok(None);
+    };
+    let rules = head.info.version.rules();
+    let at = redaction.state_after;
+    let levels = head
+        .state_event_at(leader, at, &Growth::none(), ("m.room.power_levels", ""))
+        .await?;
+    let levels = levels.as_ref().map(|levels| &*levels.body);
+    let is_allowed = redaction_allowed(rules, &redaction.body, &event.body, &create.body, levels);
+    Ok(is_allowed.unwrap_or(false).then(|| Redaction {
+        target: event.nid,
+        redacted: event.body.redacted(rules),
+        is_related: event.body.relation().is_some(),
+    }))
+}
+
 /// Whether a user may redact what others have sent. The authorization rules ask for less: to them all users of a server are one.
 async fn has_redact_power(leader: &Leader, head: &mut PendingHead, user: &UserId) -> Result<bool, CommandError> {
     let Some(create) = head.state_event(leader, "m.room.create", "").await? else {
@@ -68,9 +138,8 @@ async fn has_redact_power(leader: &Leader, head: &mut PendingHead, user: &UserId
 }
 
 impl Redaction {
-    /// Writes it behind the redaction itself, which is the head's newest event.
-    pub(super) fn persist(self, head: &PendingHead, change: &mut ChangeSet) {
-        let redacted_by = head.tips[0].nid;
+    /// Writes it behind the redaction itself.
+    pub(super) fn persist(self, head: &PendingHead, redacted_by: EventNid, change: &mut ChangeSet) {
         change
             .statements
             .push(events::redact(self.target, redacted_by, &self.redacted));

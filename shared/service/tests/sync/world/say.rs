@@ -6,7 +6,7 @@ use plexus_core::{
     event::{EventBody, NewEvent, SigningKey},
     ids::{EventNid, NodeId, RoomNid, StateKeyNid, UserNid},
     push_rules::Effect,
-    row::{EventRow, Frame, Membership, ReceiptKind, ReceiptRow, Row, Transaction},
+    row::{EventStatus, Frame, Membership, ReceiptKind, ReceiptRow, Row, Transaction},
     state::{self, Node},
 };
 use plexus_replication::EPHEMERAL;
@@ -172,28 +172,23 @@ impl World {
             state_key,
             state_before,
             room_root,
+            status: EventStatus::Accepted,
+            state_after: room_root,
+            auth_parents: None,
+            rejected_for: None,
             notifying,
-            transaction: transaction.clone(),
-            body: Arc::clone(&body),
+            transaction,
+            body,
         };
         statements.push(events::insert(&row, Value::Int(position)));
         if let Some((user, membership)) = membership {
             statements.push(memberships::insert(user, room, Value::Int(position), membership, nid));
         }
-        let row = EventRow {
-            event: nid,
-            room,
-            sender: sender.user,
-            room_order: order,
-            state_key,
-            state_before,
-            room_root,
-            notifying,
-            membership,
-            transaction,
-            body: Some(body),
-        };
-        self.commit(vec![Row::Event(row)], statements).await;
+        self.commit(
+            row.log_row(membership).map(Row::Event).into_iter().collect(),
+            statements,
+        )
+        .await;
         nid
     }
 

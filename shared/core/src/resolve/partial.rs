@@ -1,0 +1,225 @@
+//! The state that a resolution builds up, and whether it allows an event.
+//!
+//! Keys are numbered by [`Slots`] before anything is tried, so that trying an event compares strings with those of the event itself and looks nothing up.
+
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+
+use super::{
+    Known, Missing, Room,
+    candidates::{Candidate, Candidates},
+};
+use crate::{
+    auth::{AuthError, check},
+    event::EventBody,
+    ids::{EventNid, StateKeyNid},
+};
+
+/// What a resolution starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// What all states agree on.
+    Agreed,
+    /// Nothing.
+    Empty,
+    /// What no two states disagree on, though some may lack it.
+    Undisputed,
+}
+
+/// An event and its number.
+type Entry = (EventNid, Known);
+
+/// A key of the state that is built up.
+#[derive(Debug)]
+struct Slot {
+    key: Option<StateKeyNid>,
+    /// Whether all states have the same event for it.
+    is_agreed: bool,
+    /// Which of the conflicts it is, if it is one.
+    conflict: Option<usize>,
+    value: Option<Entry>,
+}
+
+/// Where an event's keys are among the slots.
+#[derive(Clone, Copy, Debug)]
+struct Keys {
+    own: usize,
+    sender: usize,
+}
+
+/// The state that is built up.
+pub(super) struct Partial<'a> {
+    room: &'a Room<'a>,
+    candidates: &'a Candidates,
+    start: Start,
+    slots: Vec<Slot>,
+    by_key: BTreeMap<(&'a str, &'a str), usize>,
+    power_levels: usize,
+    join_rules: usize,
+    /// By candidate.
+    keys: Vec<Keys>,
+}
+
+impl<'a> Partial<'a> {
+    /// The state to start from, with everything loaded that trying the candidates will usually need.
+    pub(super) fn new(room: &'a Room<'a>, candidates: &'a Candidates, start: Start) -> Result<Self, Missing> {
+        let mut slots = Slots {
+            room,
+            start,
+            by_key: BTreeMap::new(),
+            all: Vec::new(),
+            missing: Missing::default(),
+        };
+        let power_levels = slots.number("m.room.power_levels", "");
+        let join_rules = slots.number("m.room.join_rules", "");
+        let keys = candidates
+            .all()
+            .iter()
+            .map(|candidate| Keys {
+                own: slots.number(candidate.body.kind(), candidate.state_key()),
+                sender: slots.number("m.room.member", candidate.body.sender().as_str()),
+            })
+            .collect();
+        slots.missing.or(Self {
+            room,
+            candidates,
+            start,
+            slots: slots.all,
+            by_key: slots.by_key,
+            power_levels,
+            join_rules,
+            keys,
+        })
+    }
+
+    /// Tries candidates one after the other, and takes those that are allowed.
+    pub(super) fn try_all(&mut self, order: &[usize]) -> Result<(), Missing> {
+        for at in order {
+            if self.allows(*at)?.is_ok() {
+                self.set(*at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the state as it is allows a candidate.
+    pub(super) fn allows(&self, at: usize) -> Result<Result<(), AuthError>, Missing> {
+        let candidate = &self.candidates.all()[at];
+        let missing = RefCell::new(Missing::default());
+        let state = |kind: &str, state_key: &str| self.lookup(at, kind, state_key, &missing);
+        let verdict = check(self.room.rules, &candidate.body, Some(&self.room.create), &state);
+        missing.into_inner().or(verdict)
+    }
+
+    /// Takes a candidate into the state.
+    pub(super) fn set(&mut self, at: usize) {
+        let candidate = &self.candidates.all()[at];
+        self.slots[self.keys[at].own].value = Some((candidate.event, candidate.known()));
+    }
+
+    /// Takes a candidate, or whatever has its key, out of the state.
+    pub(super) fn unset(&mut self, at: usize) {
+        self.slots[self.keys[at].own].value = None;
+    }
+
+    /// The conflict that a candidate's key is, if it is one.
+    pub(super) fn conflict(&self, at: usize) -> Option<usize> {
+        self.slots[self.keys[at].own].conflict
+    }
+
+    /// The room's power levels.
+    pub(super) fn power_levels(&self) -> Option<EventNid> {
+        self.slots[self.power_levels].value.as_ref().map(|(event, _)| *event)
+    }
+
+    /// What has become of the keys that the states do not agree on.
+    ///
+    /// They may be more than the conflicts: a key that no state has may come from an auth chain.
+    pub(super) fn outcome(&self) -> impl Iterator<Item = (StateKeyNid, Option<EventNid>)> {
+        let value = |slot: &Slot| slot.value.as_ref().map(|(event, _)| *event);
+        let open = self.slots.iter().filter(|slot| !slot.is_agreed);
+        open.filter_map(move |slot| Some((slot.key?, value(slot))))
+    }
+
+    /// The event that a candidate is to be judged by: the state's, or else its own auth event; never a rejected one.
+    fn lookup(&self, at: usize, kind: &str, state_key: &str, missing: &RefCell<Missing>) -> Option<Arc<EventBody>> {
+        let candidate = &self.candidates.all()[at];
+        let elsewhere;
+        let value = if let Some(slot) = self.slot_of(candidate, self.keys[at], kind, state_key) {
+            &self.slots[slot].value
+        } else {
+            elsewhere = initial(self.room, self.start, kind, state_key, &mut missing.borrow_mut()).value;
+            &elsewhere
+        };
+        let accepted = |entry: &&Entry| !entry.1.is_rejected;
+        let of_event = || candidate.auth_event(kind, state_key).filter(accepted);
+        let (_, known) = value.as_ref().filter(accepted).or_else(of_event)?;
+        Some(known.body.clone())
+    }
+}
+
+impl Partial<'_> {
+    /// The slot of a key, if it has one. What rules ask for is nearly always one of the first four.
+    fn slot_of(&self, candidate: &Candidate, keys: Keys, kind: &str, state_key: &str) -> Option<usize> {
+        match kind {
+            "m.room.power_levels" if state_key.is_empty() => Some(self.power_levels),
+            "m.room.join_rules" if state_key.is_empty() => Some(self.join_rules),
+            "m.room.member" if candidate.body.sender() == state_key => Some(keys.sender),
+            "m.room.member" if candidate.body.is_state(kind, state_key) => Some(keys.own),
+            _ => self.by_key.get(&(kind, state_key)).copied(),
+        }
+    }
+}
+
+/// Numbers keys.
+struct Slots<'a> {
+    room: &'a Room<'a>,
+    start: Start,
+    by_key: BTreeMap<(&'a str, &'a str), usize>,
+    all: Vec<Slot>,
+    missing: Missing,
+}
+
+impl<'a> Slots<'a> {
+    fn number(&mut self, kind: &'a str, state_key: &'a str) -> usize {
+        if let Some(slot) = self.by_key.get(&(kind, state_key)) {
+            return *slot;
+        }
+        let slot = initial(self.room, self.start, kind, state_key, &mut self.missing);
+        self.all.push(slot);
+        self.by_key.insert((kind, state_key), self.all.len() - 1);
+        self.all.len() - 1
+    }
+}
+
+/// A key as it is before anything is tried.
+fn initial(room: &Room<'_>, start: Start, kind: &str, state_key: &str, missing: &mut Missing) -> Slot {
+    let key = room.state_key(kind, state_key, missing);
+    let conflict = key.and_then(|key| room.conflict(key));
+    let agreed = key.and_then(|key| room.agreed(key, missing));
+    let event = match start {
+        Start::Empty => None,
+        Start::Agreed => agreed,
+        Start::Undisputed => agreed.or_else(|| undisputed(room, conflict?)),
+    };
+    let value = event.and_then(|event| {
+        let known = room.facts.event(event);
+        if known.is_none() {
+            missing.events.push(event);
+        }
+        Some((event, known?))
+    });
+    Slot {
+        key,
+        is_agreed: agreed.is_some(),
+        conflict,
+        value,
+    }
+}
+
+/// The one event that any state has for a key.
+fn undisputed(room: &Room<'_>, conflict: usize) -> Option<EventNid> {
+    match &room.compared.conflicts[conflict].events[..] {
+        [(event, _)] => Some(*event),
+        _ => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! What the graph of a room's events is made of: which events allow which, and what is known by id whatever became of it.
+
+use std::sync::Arc;
+
+use plexus_core::{
+    event::limits::MAX_AUTH_EVENTS,
+    ids::{EventNid, RoomNid},
+    room_version::RoomVersion,
+    varint,
+};
+use ruma::EventId;
+
+use super::{StoredEvent, event_id_bytes};
+use crate::{Store, StoreError, db::Value, sql::Int as _};
+
+/// Numbers as the column holds them: ascending, each as the distance from the one before.
+pub(super) fn encode_nids(nids: &[EventNid]) -> Vec<u8> {
+    let mut sorted: Vec<u64> = nids.iter().map(|nid| nid.0.cast_unsigned()).collect();
+    sorted.sort_unstable();
+    let mut out = Vec::with_capacity(sorted.len() * 4);
+    let mut before = 0;
+    for nid in sorted {
+        varint::put(&mut out, nid - before);
+        before = nid;
+    }
+    out
+}
+
+/// Reads what [`encode_nids`] wrote.
+pub(super) fn decode_nids(mut bytes: &[u8]) -> Result<Arc<[EventNid]>, StoreError> {
+    let corrupt = || StoreError::corrupt("events", "auth_parents".to_owned());
+    let mut nids = Vec::new();
+    let mut before = 0_u64;
+    while !bytes.is_empty() && nids.len() < MAX_AUTH_EVENTS {
+        let distance = varint::take(&mut bytes).map_err(|_| corrupt())?;
+        before = before.checked_add(distance).ok_or_else(corrupt)?;
+        nids.push(EventNid(before.cast_signed()));
+    }
+    if bytes.is_empty() {
+        Ok(nids.into())
+    } else {
+        Err(corrupt())
+    }
+}
+
+impl Store {
+    /// The event of a room with this id, whatever became of it. For whoever decides, and not for whoever shows.
+    pub async fn known_event(&self, room: RoomNid, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, StoreError> {
+        let Some(info) = self.room_by_nid(room).await? else {
+            return Ok(None);
+        };
+        let Some(id) = event_id_bytes(info.version, event_id) else {
+            return Ok(None);
+        };
+        let sql = "-- events::known_event
+            SELECT event_nid FROM events WHERE event_id = $1 AND room_nid = $2";
+        match self.db().query_opt(sql, &[Value::Bytes(id), room.int()]).await? {
+            Some(row) => self.event(EventNid(row.int(0)?)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether there is an event with this id, in whichever room.
+    pub async fn is_event_id_taken(&self, version: RoomVersion, event_id: &EventId) -> Result<bool, StoreError> {
+        let Some(id) = event_id_bytes(version, event_id) else {
+            return Ok(false);
+        };
+        let sql = "-- events::is_event_id_taken
+            SELECT event_nid FROM events WHERE event_id = $1";
+        Ok(self.db().query_opt(sql, &[Value::Bytes(id)]).await?.is_some())
+    }
+
+    /// The numbers of the events that allow each of some state events.
+    ///
+    /// Rows of an older build do not have them; they are found by the ids in the event.
+    pub async fn auth_parents(&self, room: RoomNid, nids: &[EventNid]) -> Result<Vec<Arc<[EventNid]>>, StoreError> {
+        let mut found = Vec::with_capacity(nids.len());
+        for event in self.events(nids).await? {
+            found.push(match &event.auth_parents {
+                Some(parents) => Arc::clone(parents),
+                None => self.find_auth_parents(room, &event).await?,
+            });
+        }
+        Ok(found)
+    }
+
+    async fn find_auth_parents(&self, room: RoomNid, event: &StoredEvent) -> Result<Arc<[EventNid]>, StoreError> {
+        let mut parents = Vec::new();
+        for id in event.body.auth_events() {
+            parents.extend(self.known_event(room, id).await?.map(|parent| parent.nid));
+        }
+        Ok(parents.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        for nids in [vec![], vec![1], vec![1, 2, 127, 128, 1 << 40], vec![i64::MAX]] {
+            let nids: Vec<EventNid> = nids.into_iter().map(EventNid).collect();
+            assert_eq!(*decode_nids(&encode_nids(&nids)).unwrap(), *nids);
+        }
+        let unsorted = [EventNid(9), EventNid(4)];
+        assert_eq!(
+            *decode_nids(&encode_nids(&unsorted)).unwrap(),
+            [EventNid(4), EventNid(9)]
+        );
+        for damaged in [&[0x80][..], &[0xFF; 11], &[1; 11]] {
+            assert!(decode_nids(damaged).is_err());
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The branches of a room's history: where they end, which of them a new event continues, and the state they come to together.
+
+use std::{collections::HashSet, sync::Arc};
+
+use plexus_core::{
+    event::EventBody,
+    ids::NodeId,
+    row::EventStatus,
+    state::{self, Shape},
+};
+use ruma::OwnedEventId;
+
+use super::{Growth, Known, PendingHead};
+use crate::{error::CommandError, leader::Leader, resolve};
+
+/// Branches that an event of ours continues. Other servers take up to 20; this many are merged by each event that is sent.
+const PREV_EVENTS_MAX: usize = 10;
+
+/// Rejected and soft-failed events that are walked through from one event to its accepted predecessors.
+const PREDECESSORS_MAX: usize = 1_000;
+
+impl PendingHead {
+    /// The branches that an event of ours continues: those with states of their own first, the newest first among them.
+    pub(in crate::decide) fn choose_branches(&self) -> Vec<Known> {
+        if self.tips.len() <= PREV_EVENTS_MAX {
+            return self.tips.clone();
+        }
+        let mut newest_first: Vec<&Known> = self.tips.iter().collect();
+        newest_first.sort_unstable_by_key(|tip| std::cmp::Reverse((tip.body.depth(), tip.nid)));
+        let mut seen = HashSet::new();
+        // The sort is stable: among those with a state nobody newer has, and among the others, the order stays.
+        newest_first.sort_by_key(|tip| !seen.insert(tip.state_after));
+        newest_first.into_iter().take(PREV_EVENTS_MAX).cloned().collect()
+    }
+
+    /// The state that some events of the room come to together.
+    pub(in crate::decide) async fn state_of<'a>(
+        &self,
+        leader: &Leader,
+        branches: impl IntoIterator<Item = &'a Known>,
+        growth: &mut Growth,
+    ) -> Result<NodeId, CommandError> {
+        let mut roots: Vec<NodeId> = branches.into_iter().map(|branch| branch.state_after).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        match *roots {
+            [] => return Ok(NodeId::EMPTY),
+            [root] => return Ok(root),
+            _ => {}
+        }
+        let decided = growth.resolved.iter().find(|(of, _)| *of == roots);
+        if let Some(root) = decided.map(|(_, root)| root).or_else(|| self.resolved.get(&roots)) {
+            return Ok(*root);
+        }
+        let resolved = resolve::resolve(leader, self, &roots, growth).await?;
+        let (changed, next) = leader
+            .store
+            .with_nodes(self.info.nid, |nodes| {
+                let mut next = growth.next();
+                let nodes = |id| self.node(id, growth).or_else(|| nodes(id));
+                state::change(Shape::ROOM, resolved.base, &resolved.changes, &nodes, &mut next)
+                    .map(|changed| (changed, next))
+            })
+            .await?;
+        let root = growth.add(changed, next);
+        growth.resolved.push((roots, root));
+        Ok(root)
+    }
+
+    /// The ends of the branches once `event` is in. Where it follows events that changed nothing, it takes the place of the last ones before them that
+    /// did: so the ends do not pile up under a stream of soft-failed events.
+    pub(in crate::decide) async fn tips_after(
+        &mut self,
+        leader: &Leader,
+        event: Known,
+    ) -> Result<Vec<Known>, CommandError> {
+        let mut followed: HashSet<OwnedEventId> = event.body.prev_events().iter().cloned().collect();
+        let mut open: Vec<OwnedEventId> = followed.iter().cloned().collect();
+        let mut walked = 0;
+        while let Some(id) = open.pop() {
+            if self.tips.iter().any(|tip| *tip.body.event_id() == *id) || walked == PREDECESSORS_MAX {
+                continue;
+            }
+            let Some(known) = self.find_event(leader, &id).await? else {
+                continue;
+            };
+            if matches!(known.status, EventStatus::Rejected | EventStatus::SoftFailed) {
+                walked += 1;
+                open.extend(unseen(&known.body, &mut followed));
+            }
+        }
+        let mut tips: Vec<Known> = self.tips.clone();
+        tips.retain(|tip| !followed.contains(tip.body.event_id()));
+        tips.push(event);
+        Ok(tips)
+    }
+
+    /// Moves past an event that is part of the room's history, to the ends that [`tips_after`](Self::tips_after) found and the state they come to.
+    pub(in crate::decide) fn advance(&mut self, tips: Vec<Known>, root: NodeId) {
+        self.tips = tips;
+        self.root = root;
+        self.room_order += 1;
+        self.moved = true;
+    }
+
+    /// Remembers an event until it is committed, and a state event beyond that.
+    pub(super) fn remember(&mut self, event: Known) {
+        let id = event.body.event_id().to_owned();
+        if event.status == EventStatus::Accepted && event.body.is_state("m.room.create", "") {
+            self.create = Some(event.clone());
+        }
+        self.uncommitted.insert(id, event.nid);
+        self.events.insert(event.nid, event);
+    }
+}
+
+/// The events before one that have not been met yet.
+fn unseen(body: &Arc<EventBody>, met: &mut HashSet<OwnedEventId>) -> Vec<OwnedEventId> {
+    let ids = body.prev_events().iter();
+    ids.filter(|id| met.insert((*id).clone())).cloned().collect()
+}
