@@ -8,3 +8,11 @@ ALTER TABLE events ADD COLUMN state_after BIGINT;
 ALTER TABLE events ADD COLUMN auth_parents BYTEA;
 -- Why a rejected event was rejected.
 ALTER TABLE events ADD COLUMN rejected_for TEXT;
+
+-- ordered: redactions of events that are not known yet, by the id they name. They take effect when the event comes.
+CREATE TABLE pending_redactions (
+    room_nid BIGINT NOT NULL,
+    redacts TEXT NOT NULL,
+    redaction_nid BIGINT NOT NULL,
+    PRIMARY KEY (room_nid, redacts, redaction_nid)
+);

@@ -181,3 +181,6 @@ pub fn subgraph(edges: Edges<'_>, conflicting: &BTreeSet<EventNid>) -> Result<BT
     }
     missing.or(leading)
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,15 @@ pub fn delete(id: i64) -> Statement {
     )
 }
 
+/// The Command is to be done later.
+pub fn postpone(id: i64, due_ms: i64) -> Statement {
+    statement(
+        "-- tasks::postpone
+        UPDATE tasks SET due_ms = $2 WHERE id = $1",
+        [id.int(), due_ms.int()],
+    )
+}
+
 /// What is due, the longest overdue first, at most `limit`.
 pub async fn due(db: &Database, now_ms: i64, limit: i64) -> Result<Vec<Task>, StoreError> {
     let sql = "-- tasks::due

@@ -10,6 +10,8 @@ use crate::{error::CommandError, leader::Leader};
 
 /// Tasks taken up at once.
 const BATCH_MAX: i64 = 100;
+/// How long a task waits that failed for a reason that may pass.
+const RETRY_MS: i64 = 5_000;
 /// How often the table is looked at when nothing tells of a new task: bounds the delay after a failover.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -42,6 +44,11 @@ async fn run_due(leader: &Arc<Leader>) -> Result<(), CommandError> {
                     return Ok(());
                 }
                 tracing::warn!(task.id, %error, "a task was refused");
+                if error.may_pass() {
+                    let due_ms = leader.clock.now_ms() + RETRY_MS;
+                    leader.store.db().execute(tasks::postpone(task.id, due_ms)).await?;
+                    continue;
+                }
             }
             leader.store.db().execute(tasks::delete(task.id)).await?;
         }

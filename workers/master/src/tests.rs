@@ -7,6 +7,7 @@ mod faults;
 mod graph;
 mod keys;
 mod relations;
+mod removals;
 mod room_life;
 mod rooms;
 mod unknown_commit;

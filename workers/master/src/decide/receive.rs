@@ -262,12 +262,9 @@ impl Arrival<'_> {
             let place = self.place(before, EventStatus::SoftFailed, Some(error.to_string()));
             return self.store(leader, head, (place, growth), change).await;
         }
-        let redaction = redaction::remote_effect(leader, head, &self.body, &allowing).await?;
         let place = self.place(before, EventStatus::Accepted, None);
         let nid = persist(leader, head, place, growth, change).await?;
-        if let Some(redaction) = redaction {
-            redaction.persist(head, nid, change);
-        }
+        redaction::take_effect(leader, head, nid, change).await?;
         Ok(Verdict::Stored(EventStatus::Accepted, None))
     }
 

@@ -6,13 +6,10 @@ use plexus_core::{
     ids::EventNid,
     row::Row,
 };
-use plexus_storage::{events, relations};
+use plexus_storage::{events, pending_redactions, relations};
 use ruma::UserId;
 
-use super::{
-    event::find,
-    head::{Known, PendingHead},
-};
+use super::head::{Growth, Known, PendingHead};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, forbidden, invalid_param},
@@ -60,29 +57,73 @@ pub(super) async fn effect(
     }))
 }
 
-/// What a redaction of another server redacts: what it names, if that is known and the rules let it.
-pub(super) async fn remote_effect(
+/// Does what a new event of another server asks for as a redaction, or what redactions ask for that came before it.
+pub(super) async fn take_effect(
     leader: &Leader,
     head: &mut PendingHead,
-    redaction: &EventBody,
-    state: &[Known],
-) -> Result<Option<Redaction>, CommandError> {
-    let Some(target) = redaction.redacts().filter(|_| redaction.kind() == "m.room.redaction") else {
-        return Ok(None);
-    };
-    let Some(known) = head.find_event(leader, target).await? else {
-        return Ok(None);
-    };
-    let Some(create) = &head.create else { return Ok(None) };
-    let levels = find(state, "m.room.power_levels", "");
-    let rules = head.info.version.rules();
-    if !redaction_allowed(rules, redaction, &known.body, &create.body, levels.as_deref()).unwrap_or(false) {
-        return Ok(None);
+    nid: EventNid,
+    change: &mut ChangeSet,
+) -> Result<(), CommandError> {
+    let event = head.event(leader, nid).await?;
+    if event.body.kind() == "m.room.redaction" {
+        return apply_redaction(leader, head, &event, change).await;
     }
-    Ok(Some(Redaction {
-        target: known.nid,
-        redacted: known.body.redacted(rules),
-        is_related: known.body.relation().is_some(),
+    let redactions = pending_redactions::of(leader.store.db(), head.info.nid, event.body.event_id()).await?;
+    for redaction in &redactions {
+        let redaction = head.event(leader, *redaction).await?;
+        if let Some(effect) = remote_effect(leader, head, &redaction, &event).await? {
+            effect.persist(head, redaction.nid, change);
+            break;
+        }
+    }
+    if !redactions.is_empty() {
+        let statement = pending_redactions::delete(head.info.nid, event.body.event_id());
+        change.statements.push(statement);
+    }
+    Ok(())
+}
+
+async fn apply_redaction(
+    leader: &Leader,
+    head: &mut PendingHead,
+    redaction: &Known,
+    change: &mut ChangeSet,
+) -> Result<(), CommandError> {
+    let Some(target) = redaction.body.redacts() else {
+        return Ok(());
+    };
+    let Some(event) = head.find_event(leader, target).await? else {
+        let statement = pending_redactions::insert(head.info.nid, target, redaction.nid);
+        change.statements.push(statement);
+        return Ok(());
+    };
+    if let Some(effect) = remote_effect(leader, head, redaction, &event).await? {
+        effect.persist(head, redaction.nid, change);
+    }
+    Ok(())
+}
+
+/// What a redaction of another server does to an event, if the rules let it: by the state after the redaction, which changes nothing of it.
+async fn remote_effect(
+    leader: &Leader,
+    head: &mut PendingHead,
+    redaction: &Known,
+    event: &Known,
+) -> Result<Option<Redaction>, CommandError> {
+    let Some(create) = head.create.clone() else {
+        return Ok(None);
+    };
+    let rules = head.info.version.rules();
+    let at = redaction.state_after;
+    let levels = head
+        .state_event_at(leader, at, &Growth::none(), ("m.room.power_levels", ""))
+        .await?;
+    let levels = levels.as_ref().map(|levels| &*levels.body);
+    let is_allowed = redaction_allowed(rules, &redaction.body, &event.body, &create.body, levels);
+    Ok(is_allowed.unwrap_or(false).then(|| Redaction {
+        target: event.nid,
+        redacted: event.body.redacted(rules),
+        is_related: event.body.relation().is_some(),
     }))
 }
 

@@ -155,10 +155,13 @@ impl<'a> Visitor<'a> {
         // Who came on a branch that did not hold has left.
         in_history.retain(|user, membership| in_state.contains_key(user) || *membership != Membership::Leave);
         assert_eq!(in_history, in_state);
-        let count = |wanted| in_state.values().filter(|membership| **membership == wanted).count();
+        let count = |wanted| {
+            let count = in_state.values().filter(|membership| **membership == wanted).count();
+            i64::try_from(count).expect("far fewer")
+        };
         assert_eq!(
             (head.joined, head.invited),
-            (count(Membership::Join) as i64, count(Membership::Invite) as i64)
+            (count(Membership::Join), count(Membership::Invite))
         );
     }
 }
@@ -252,6 +255,42 @@ async fn an_event_comes_once_and_only_after_what_it_refers_to() {
     }
 }
 
+/// A redaction counts whenever it comes, if its sender has the power.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redaction_waits_for_its_event() {
+    let bob = "@bob:two.example";
+    for database in databases().await {
+        let server = Server::start(&database, "one").await;
+        let mut dag = Dag::new(RoomVersion::V11, 1);
+        let base = dag.add(&[dag.last()], &Attempt::member(bob, bob, "join"));
+        let early = dag.add(&[base], &Attempt::message(CREATOR, "early"));
+        let late = dag.add(&[base], &Attempt::message(CREATOR, "late"));
+        let kept = dag.add(&[base], &Attempt::message(CREATOR, "kept"));
+        let mut redact = |sender: &str, target: Index| {
+            let redacts = dag.events[target].body.event_id().to_string();
+            let mut attempt = Attempt::message(sender, "");
+            attempt.kind = "m.room.redaction".to_owned();
+            attempt.content = json!({ "redacts": redacts });
+            dag.add(&[base], &attempt)
+        };
+        let (redact_early, redact_late) = (redact(CREATOR, early), redact(CREATOR, late));
+        let powerless = redact(bob, kept);
+        let mut visitor = Visitor::new(&server, dag);
+        visitor.tell(&(0..=early).collect::<Vec<_>>()).await;
+        visitor.tell(&[redact_early, redact_late, powerless]).await;
+        visitor.tell(&[late, kept]).await;
+        let content = async |at| visitor.stored(at).await.body.content().to_owned();
+        assert_eq!(
+            (content(early).await, content(late).await),
+            ("{}".to_owned(), "{}".to_owned())
+        );
+        assert!(content(kept).await.contains("kept"));
+        let redacted = visitor.stored(late).await.redacted_by;
+        assert_eq!(redacted, Some(visitor.stored(redact_late).await.nid));
+        server.stop().await;
+    }
+}
+
 /// The attempts of somebody who was banned on another branch: allowed where they stand, and not by the room's state.
 fn banned_speaks(dag: &mut Dag) -> (Vec<Index>, Index) {
     let bob = "@bob:two.example";
@@ -336,18 +375,14 @@ async fn history_of(server: &Server, user: &str) -> Vec<Membership> {
     let user = server.replica.store().user_nid(user.try_into().unwrap()).await.unwrap();
     let mut history = Vec::new();
     for row in server.log().await.into_iter().flat_map(|frame| frame.rows) {
-        match row {
-            Row::Event(event) => {
-                history.extend(event.membership.filter(|(who, _)| Some(*who) == user).map(|(_, is)| is))
-            }
-            Row::State(state) => {
-                let own = state.memberships.into_iter().filter(|(who, ..)| Some(*who) == user);
-                history.extend(own.map(|(_, is, _)| is));
-            }
-            _ => {}
+        if let Row::Event(event) = row {
+            history.extend(event.membership);
+        } else if let Row::State(state) = row {
+            history.extend(state.memberships.into_iter().map(|(who, is, _)| (who, is)));
         }
     }
-    history
+    history.retain(|(who, _)| Some(*who) == user);
+    history.into_iter().map(|(_, is)| is).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
