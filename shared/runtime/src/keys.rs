@@ -120,6 +120,11 @@ fn write(path: &Path, key: &SigningKey) -> Result<bool, KeyFileError> {
     })
 }
 
+/// A new key as it stands in a file, for whoever keeps it himself.
+pub fn new_line() -> String {
+    new_key().to_line()
+}
+
 fn new_key() -> SigningKey {
     let seed: [u8; 32] = rand::random();
     // Told apart from an older key of the same server by its version.

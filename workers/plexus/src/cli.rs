@@ -26,7 +26,13 @@ pub(crate) enum Command {
     /// Makes an account, whether the server is running or not.
     RegisterUser(RegisterUser),
     /// Makes the key the server signs events with, where there is none yet.
-    GenerateSigningKey(Configured),
+    GenerateSigningKey {
+        #[command(flatten)]
+        configured: Configured,
+        /// The file to make instead of the one that the configuration names; `-` prints the key.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Makes a new signing key. The one in use is published as an old one from the next start on, so that what it signed stays good.
     RotateSigningKey(Configured),
     /// Looks at federation with other servers.

@@ -24,7 +24,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Db(command) => db::run(command),
         Command::Room(command) => room::run(command),
         Command::RegisterUser(arguments) => register_user::run(arguments),
-        Command::GenerateSigningKey(configured) => generate_signing_key::run(configured),
+        Command::GenerateSigningKey { configured, output } => generate_signing_key::run(configured, output),
         Command::RotateSigningKey(configured) => rotate_signing_key::run(configured),
         Command::Federation(command) => federation::run(command),
         Command::Config(command) => config::run(command),

@@ -322,3 +322,25 @@ fn seed_5361_a_signing_key_is_made_once_and_loads() {
     let unchanged = fs::read_to_string(folder.path().join(path)).expect("the file is there");
     assert_eq!(unchanged, line);
 }
+
+#[test]
+fn seed_5361_a_signing_key_is_printed_or_written_where_it_is_asked_for() {
+    let folder = folder();
+    let printed = run(folder.path(), &["generate-signing-key", "--output", "-"]);
+    assert!(
+        printed.status.success() && said(&printed).starts_with("ed25519 a_"),
+        "{printed:?}"
+    );
+    assert!(said(&run(folder.path(), &["generate-signing-key", "-o", "other.key"])).contains("other.key"));
+    let path = folder.path().join("printed.key");
+    fs::write(&path, &printed.stdout).expect("written");
+    for path in [path, folder.path().join("other.key")] {
+        let key = plexus_runtime::keys::read(&path).expect("it loads");
+        assert!(
+            key.is_some_and(|key| key.key_id().starts_with("ed25519:a_")),
+            "{}",
+            path.display()
+        );
+    }
+    assert!(!folder.path().join("plexus-data").exists(), "nothing else was made");
+}
