@@ -46,6 +46,11 @@ impl Command {
             Some(Kind::AddSignatures(_)) => "add_signatures",
             Some(Kind::SendToDevice(_)) => "send_to_device",
             Some(Kind::AcknowledgeToDevice(_)) => "acknowledge_to_device",
+            Some(Kind::PurgeHistory(_)) => "purge_history",
+            Some(Kind::DeleteRoom(_)) => "delete_room",
+            Some(Kind::RemovalStep(_)) => "removal_step",
+            Some(Kind::CollectNodes(_)) => "collect_nodes",
+            Some(Kind::BlockRoom(_)) => "block_room",
         }
     }
 }

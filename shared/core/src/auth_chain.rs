@@ -73,6 +73,9 @@ pub fn difference(
     for (event, _) in compared.conflicts.iter().flat_map(|conflict| &conflict.events) {
         candidates.remove(event);
     }
+    if candidates.is_empty() {
+        return Ok(candidates);
+    }
     common::remove(graph, compared, &candidates)
 }
 
@@ -181,3 +184,6 @@ pub fn subgraph(edges: Edges<'_>, conflicting: &BTreeSet<EventNid>) -> Result<BT
     }
     missing.or(leading)
 }
+
+#[cfg(test)]
+mod tests;

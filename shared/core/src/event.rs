@@ -260,7 +260,8 @@ impl EventBody {
         if &*self.kind != "m.room.member" {
             return None;
         }
-        Membership::parse(&self.content_string("membership")?)
+        let membership = json::string(json::get(self.content(), "membership")?)?;
+        Membership::parse(&membership)
     }
 
     /// A string among the members of `content`.

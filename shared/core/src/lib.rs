@@ -3,6 +3,7 @@
 //! Everything here is a function of its arguments: no I/O, no clock, no randomness, no logging, no async. What a decision needs is loaded by the
 //! caller and handed in; what it decides is returned.
 
+pub mod acl;
 pub mod auth;
 pub mod auth_chain;
 pub mod event;

@@ -10,7 +10,7 @@ mod change;
 mod condition;
 mod default;
 mod evaluate;
-mod glob;
+pub(crate) mod glob;
 #[cfg(test)]
 mod tests;
 

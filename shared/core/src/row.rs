@@ -129,6 +129,15 @@ pub enum Row {
         /// Which room.
         room: RoomNid,
     },
+    /// Events of a room are gone, or are no longer in its timeline: of some its history was purged, of all the room was deleted.
+    Purged {
+        /// Which room.
+        room: RoomNid,
+        /// Which events, as far as this row tells; a deletion tells them in the rows before its last.
+        events: Vec<EventNid>,
+        /// Whether the room is deleted, and this the end of it: nothing that was kept of it holds any more.
+        whole: bool,
+    },
     /// A user's pushers changed.
     Pusher {
         /// Whose.

@@ -83,6 +83,14 @@ pub async fn new_generation(config: &Config) -> Result<(), RunError> {
     Ok(facts::set(&db, facts::GENERATION, &random_generation()).await?)
 }
 
+/// Opens this server's database for a tool that works on it beside the server, or instead of it.
+pub async fn open_database(config: &Config) -> Result<Database, RunError> {
+    let db = connect(config).await?;
+    require_schema(&db).await?;
+    check_owner(&db, config).await?;
+    Ok(db)
+}
+
 /// Empties the user directory, so that the server makes it anew. It may run meanwhile, unless its database is the embedded one.
 pub async fn rebuild_user_directory(config: &Config) -> Result<(), RunError> {
     let db = connect(config).await?;

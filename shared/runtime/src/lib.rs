@@ -25,7 +25,7 @@ pub mod telemetry;
 mod tls;
 
 pub use self::{
-    data::{Rotated, migrate_database, new_generation, rebuild_user_directory, rotate_signing_key},
+    data::{Rotated, migrate_database, new_generation, open_database, rebuild_user_directory, rotate_signing_key},
     error::RunError,
     federation::check_federation,
     register::{NewUser, RegisterError, register_user},

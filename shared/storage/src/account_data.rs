@@ -108,6 +108,11 @@ impl AccountData {
         }
     }
 
+    /// Account data may be gone, which nobody is told as a change.
+    pub(crate) fn forget_entries(&self) {
+        self.entries.forget_all();
+    }
+
     pub(crate) fn forget_all(&self) {
         self.entries.forget_all();
         let mut last = self.lock();

@@ -216,6 +216,41 @@ pub fn give_place(event: &NewEventRow, position: Value) -> Statement {
     )
 }
 
+/// The states that an event names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct States {
+    /// The state before it, on its own branch.
+    pub before: NodeId,
+    /// The state after it, on its own branch.
+    pub after: NodeId,
+    /// The room's state once it is in.
+    pub room_root: NodeId,
+}
+
+/// Sets right what became of an event and where it leads; and what allows it, if that is given.
+pub fn set_right(
+    event: EventNid,
+    status: EventStatus,
+    room_order: Option<i64>,
+    states: States,
+    auth_parents: Option<&[EventNid]>,
+) -> Statement {
+    one_row(
+        "-- events::set_right
+        UPDATE events SET status = $2, room_order = $3, state_before = $4, state_after = $5, room_root = $6,
+            auth_parents = COALESCE($7, auth_parents) WHERE event_nid = $1",
+        [
+            event.int(),
+            status.code().int(),
+            opt_int(room_order),
+            states.before.int(),
+            opt_int((states.after != states.room_root).then_some(states.after.0)),
+            states.room_root.int(),
+            opt_bytes(auth_parents.map(encode_nids).as_deref()),
+        ],
+    )
+}
+
 /// Takes the content of an event; `redacted` is what is left of it.
 pub fn redact(event: EventNid, redacted_by: EventNid, redacted: &EventBody) -> Statement {
     one_row(

@@ -98,18 +98,29 @@ impl Store {
 
     /// What a member was to the room before a change. The state before it is at hand more often than the database's history of memberships.
     pub async fn membership_before(&self, change: &MemberChange) -> Result<Option<Membership>, StoreError> {
-        let Some((state, key)) = change.before else {
-            let before = self
-                .membership_at(change.user, change.room, change.position - 1)
-                .await?;
-            return Ok(before.map(|before| before.membership));
+        let member = match change.before {
+            Some((state, key)) => self.state_get(change.room, state, key).await,
+            None => return self.past_membership(change).await,
         };
-        let Some(event) = self.state_get(change.room, state, key).await? else {
-            return Ok(None);
+        let event = match member {
+            Ok(Some(event)) => self.event(event).await?,
+            Ok(None) => return Ok(None),
+            // The nodes of a state that nobody refers to any more go away, as events do that are purged.
+            Err(StoreError::Node { .. }) => None,
+            Err(error) => return Err(error),
         };
-        let event = self.event(event).await?.ok_or(StoreError::MissingEvent(event))?;
+        let Some(event) = event else {
+            return self.past_membership(change).await;
+        };
         let word = event.body.content_string("membership");
         Ok(word.and_then(|word| Membership::parse(&word)))
+    }
+
+    async fn past_membership(&self, change: &MemberChange) -> Result<Option<Membership>, StoreError> {
+        let before = self
+            .membership_at(change.user, change.room, change.position - 1)
+            .await?;
+        Ok(before.map(|before| before.membership))
     }
 }
 

@@ -197,6 +197,12 @@ impl Views {
         self.rooms.change(&user, |rooms| Arc::make_mut(rooms).forget(room));
     }
 
+    /// A room is gone. Who was in it is not at hand, and rooms go seldom: the rooms of every user are read again.
+    pub(crate) fn forget_room(&self, room: RoomNid) {
+        self.rooms.forget_all();
+        self.members.forget(&room);
+    }
+
     pub(crate) fn forget_all(&self) {
         self.rooms.forget_all();
         self.members.forget_all();

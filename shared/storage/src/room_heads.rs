@@ -73,7 +73,16 @@ pub fn upsert(room: RoomNid, head: &RoomHead) -> Statement {
     )
 }
 
-/// Where a room stands; none if it has no events.
+/// Says that no new node of a room's states may have a number before this one.
+pub fn reserve_nodes(room: RoomNid, next: NodeId) -> Statement {
+    one_row(
+        "-- room_heads::reserve_nodes
+        UPDATE room_heads SET next_node = $2 WHERE room_nid = $1",
+        [room.int(), next.int()],
+    )
+}
+
+/// Where a room stands; none if it has no events. That of a deleted room has no extremities.
 pub async fn load(db: &Database, room: RoomNid) -> Result<Option<RoomHead>, StoreError> {
     let sql = "-- room_heads::load
         SELECT extremities, room_order, depth, room_root, next_node, joined, invited FROM room_heads WHERE room_nid = $1";

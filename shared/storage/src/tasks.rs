@@ -1,6 +1,7 @@
 //! Table `tasks`: follow-up Commands, written with the change that asks for them and removed with the change that does them. Only the master reads it.
 
 use bytes::Bytes;
+use plexus_core::position::{Epoch, WriterId};
 
 use crate::{
     StoreError,
@@ -34,6 +35,24 @@ pub fn delete(id: i64) -> Statement {
         "-- tasks::delete
         DELETE FROM tasks WHERE id = $1",
         [id.int()],
+    )
+}
+
+/// The Command is not to be done, so says who leads in this epoch.
+pub fn end(id: i64, epoch: Epoch) -> Statement {
+    statement(
+        "-- tasks::end
+        DELETE FROM tasks WHERE id = $1 AND EXISTS (SELECT 1 FROM log_head WHERE writer = $2 AND epoch = $3)",
+        [id.int(), i64::from(WriterId::MASTER.0).int(), epoch.int()],
+    )
+}
+
+/// The Command is to be done later, so says who leads in this epoch.
+pub fn postpone(id: i64, due_ms: i64, epoch: Epoch) -> Statement {
+    statement(
+        "-- tasks::postpone
+        UPDATE tasks SET due_ms = $2 WHERE id = $1 AND EXISTS (SELECT 1 FROM log_head WHERE writer = $3 AND epoch = $4)",
+        [id.int(), due_ms.int(), i64::from(WriterId::MASTER.0).int(), epoch.int()],
     )
 }
 

@@ -20,6 +20,7 @@ mod proxy;
 mod push;
 mod relations;
 mod room_life;
+mod rooms_admin;
 mod rules;
 mod social;
 mod sync_shapes;

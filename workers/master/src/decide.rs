@@ -6,6 +6,7 @@ mod account;
 mod account_data;
 mod alias;
 mod carry_over;
+mod collect;
 mod create_room;
 mod cross_signing;
 mod device;
@@ -25,6 +26,7 @@ mod receipt;
 mod receive;
 mod redaction;
 mod relation;
+mod removals;
 mod session;
 mod to_device;
 mod upgrade;
@@ -93,6 +95,11 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
         Kind::ReceiveEvents(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
+        Kind::PurgeHistory(c) => room_lane(&c.room_id)?,
+        Kind::DeleteRoom(c) => room_lane(&c.room_id)?,
+        Kind::RemovalStep(c) => room_lane(&c.room_id)?,
+        Kind::CollectNodes(c) => room_lane(&c.room_id)?,
+        Kind::BlockRoom(c) => room_lane(&c.room_id)?,
         Kind::SetTyping(_) | Kind::SetPresence(_) => return Ok(None),
         Kind::UploadKeys(c) => user_lane(&c.user_id)?,
         Kind::ClaimKeys(c) => user_lane(&c.user_id)?,
@@ -172,6 +179,11 @@ pub(crate) async fn decide(
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::PurgeHistory(c) => removals::purge_history(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::DeleteRoom(c) => removals::delete_room(leader, c).await?,
+        Kind::RemovalStep(c) => removals::go_on(leader, state, c).await?,
+        Kind::CollectNodes(c) => collect::collect_nodes(leader, state.head(leader, &c.room_id).await?, c).await?,
+        Kind::BlockRoom(c) => removals::block_room(leader, c).await?,
         Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),
         Kind::SetPresence(_) => return Err(CommandError::Malformed("presence has no lane")),
         Kind::UploadKeys(c) => keys::upload_keys(leader, c).await?,

@@ -47,6 +47,24 @@ impl CommandError {
 }
 
 impl CommandError {
+    /// Whether the same Command may succeed later, without anybody having done anything.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::NotLeader | Self::Busy | Self::Store(StoreError::Database(_)) => true,
+            Self::Refused(_)
+            | Self::Malformed(_)
+            | Self::Damaged(_)
+            | Self::Poison
+            | Self::Store(
+                StoreError::Corrupt { .. }
+                | StoreError::Event { .. }
+                | StoreError::MissingEvent(_)
+                | StoreError::Node { .. },
+            )
+            | Self::Event(_) => false,
+        }
+    }
+
     /// What the rules forbid in a room that is being made is a fault of the request for it: `M_INVALID_ROOM_STATE`.
     pub(crate) fn or_invalid_room_state(self) -> Self {
         match self {

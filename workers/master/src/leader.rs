@@ -202,6 +202,11 @@ impl Leader {
 
     /// A follow-up Command, to be written to `tasks` with the change that asks for it.
     pub(crate) fn new_task(&self, kind: Kind) -> Task {
+        self.new_task_after(kind, 0)
+    }
+
+    /// The same, not to be done before `wait_ms` have passed.
+    pub(crate) fn new_task_after(&self, kind: Kind, wait_ms: i64) -> Task {
         let id = self.next_task.fetch_add(1, Ordering::Relaxed);
         let command = Command {
             id: random_id(),
@@ -210,7 +215,7 @@ impl Leader {
         };
         Task {
             id,
-            due_ms: self.clock.now_ms(),
+            due_ms: self.clock.now_ms() + wait_ms,
             command: command.encode_to_vec().into(),
         }
     }

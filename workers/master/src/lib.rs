@@ -21,6 +21,7 @@ mod sequencer;
 mod service;
 mod tasks;
 mod typing;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -29,4 +30,5 @@ pub use self::{
     leader::Identity,
     master::{Master, MasterConfig},
     service::MasterService,
+    verify::{Verified, VerifyError, verify_room},
 };

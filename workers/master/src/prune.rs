@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use plexus_core::position::WriterId;
-use plexus_storage::{StoreError, commands, log, tickets};
+use plexus_storage::{StoreError, commands, log, removals, tickets};
 
 use crate::leader::Leader;
 
@@ -11,6 +11,8 @@ use crate::leader::Leader;
 const LOG_KEPT_MS: i64 = 24 * 3_600_000;
 /// How long results are kept: a client that repeats a transaction later than this does it anew.
 const RESULTS_KEPT_MS: i64 = 24 * 3_600_000;
+/// How long purges and deletions that have ended can be asked for.
+const REMOVALS_KEPT_MS: i64 = 7 * 24 * 3_600_000;
 /// How often to look.
 const INTERVAL: Duration = Duration::from_secs(600);
 /// Rows removed in one statement, so that no transaction gets long.
@@ -43,6 +45,7 @@ async fn prune(leader: &Leader) -> Result<(), StoreError> {
             break;
         }
     }
+    db.execute(removals::prune(now_ms - REMOVALS_KEPT_MS)).await?;
     while tickets::prune(db, now_ms).await? > 0 {}
     Ok(())
 }

@@ -7,9 +7,12 @@ mod faults;
 mod graph;
 mod keys;
 mod relations;
+mod removals;
 mod room_life;
 mod rooms;
+mod state_size;
 mod unknown_commit;
 mod user_data;
+mod verify;
 
 pub(crate) use self::bench_room::{Server, room_events};

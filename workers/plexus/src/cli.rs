@@ -20,6 +20,9 @@ pub(crate) enum Command {
     /// Works on the database.
     #[command(subcommand)]
     Db(Db),
+    /// Works on rooms.
+    #[command(subcommand)]
+    Room(Room),
     /// Makes an account, whether the server is running or not.
     RegisterUser(RegisterUser),
     /// Makes the key the server signs events with, where there is none yet.
@@ -87,6 +90,21 @@ pub(crate) enum Db {
     Restored(Configured),
     /// Empties the user directory. A server makes it anew from all that is there, in the background; until then people are found as far as it has come.
     RebuildUserDirectory(Configured),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Room {
+    /// Works out anew what follows from a room's events (states, what the rules make of each event, members, counts) and prints every disagreement with
+    /// what is stored. The server may run meanwhile, unless its database is the embedded one.
+    Verify {
+        #[command(flatten)]
+        configured: Configured,
+        /// The room's id.
+        room: String,
+        /// Writes what is right. No master may run.
+        #[arg(long)]
+        rebuild: bool,
+    },
 }
 
 #[derive(Debug, Args)]

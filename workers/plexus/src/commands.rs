@@ -10,6 +10,7 @@ mod errors;
 mod federation;
 mod generate_signing_key;
 mod register_user;
+mod room;
 mod rotate_signing_key;
 mod routes;
 mod serve;
@@ -21,6 +22,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Db(command) => db::run(command),
+        Command::Room(command) => room::run(command),
         Command::RegisterUser(arguments) => register_user::run(arguments),
         Command::GenerateSigningKey(configured) => generate_signing_key::run(configured),
         Command::RotateSigningKey(configured) => rotate_signing_key::run(configured),

@@ -192,4 +192,13 @@ pub(crate) static ROUTES: &[Route] = &[
     server_administration::is_suspended::ROUTE,
     server_administration::suspend::ROUTE,
     server_administration::register::ROUTE,
+    server_administration::purge_history::ROUTE,
+    server_administration::purge_history::STATUS_ROUTE,
+    server_administration::delete_room::ROUTE,
+    server_administration::delete_room::WAITING_ROUTE,
+    server_administration::delete_room::SHUTDOWN_ROUTE,
+    server_administration::delete_room::STATUS_ROUTE,
+    server_administration::delete_room::ROOM_STATUS_ROUTE,
+    server_administration::block_room::ROUTE,
+    server_administration::block_room::GET_ROUTE,
 ];

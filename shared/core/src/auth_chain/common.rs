@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use roaring::RoaringTreemap;
+use smallvec::SmallVec;
 
 use super::{AuthGraph, MissingChains, RoomChains, parents};
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
 /// A subtree of at most this many entries gets its chain by one walk; a larger one, from its children. Walking many small ones would go through the events
 /// that all of them lead to, the power levels above all, again and again.
 const WALK_ENTRIES_MAX: u64 = 512;
+
+/// Up to so many candidates are looked up one by one in a chain.
+const FEW: u64 = 16;
 
 /// More levels than any trie has: its keys have 64 bits.
 const LEVELS_MAX: u32 = 65;
@@ -58,15 +62,36 @@ impl Common<'_> {
         // The largest have most of the candidates in their chains, and what is left then is often too new for all others.
         shared.sort_by_key(|child| std::cmp::Reverse(child.entries));
         for child in shared {
-            let Some(oldest) = self.oldest() else {
+            if self.candidates.is_empty() {
                 return;
+            }
+            let Some(newest) = self.newest_below(chains, child.node, LEVELS_MAX) else {
+                continue;
             };
-            let newest = self.newest_below(chains, child.node, LEVELS_MAX);
-            if newest.is_some_and(|newest| newest > oldest)
+            let older = self.candidates.rank(newest.0.cast_unsigned());
+            if older > 0
                 && let Some(chain) = self.chain_of(chains, child.node, LEVELS_MAX)
             {
-                self.candidates -= &*chain;
+                self.remove_chain(&chain, older);
             }
+        }
+    }
+
+    /// Takes a chain from the candidates, of which only the `older` oldest can be in it.
+    fn remove_chain(&mut self, chain: &RoaringTreemap, older: u64) {
+        if older > FEW {
+            self.candidates -= chain;
+            return;
+        }
+        let few = usize::try_from(older).unwrap_or(usize::MAX);
+        let found: SmallVec<[u64; 8]> = self
+            .candidates
+            .iter()
+            .take(few)
+            .filter(|event| chain.contains(*event))
+            .collect();
+        for event in found {
+            self.candidates.remove(event);
         }
     }
 
@@ -105,7 +130,8 @@ impl Common<'_> {
         if let Some(newest) = chains.newest(at) {
             return Some(newest);
         }
-        let newest = match &*self.node(at, levels)? {
+        match &*self.node(at, levels)? {
+            // As quickly seen as remembered.
             Node::Leaf(entries) => entries.iter().map(|(_, event)| *event).max(),
             Node::Inner(children) => {
                 // All of them, even if one is missing: then all that is missing is known.
@@ -113,11 +139,11 @@ impl Common<'_> {
                     .iter()
                     .map(|child| self.newest_below(chains, child.node, levels - 1))
                     .collect();
-                newest.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max()
+                let newest = newest.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max()?;
+                chains.insert_newest(at, newest);
+                Some(newest)
             }
-        }?;
-        chains.insert_newest(at, newest);
-        Some(newest)
+        }
     }
 
     /// The chains of all events below a node; none if something is missing.

@@ -5,13 +5,13 @@
 
 /// A compiled pattern, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob {
+pub(crate) struct Glob {
     /// What is between the `*`, in order; the first and last are empty if the pattern begins or ends with one.
     pieces: Vec<Vec<char>>,
 }
 
 impl Glob {
-    pub(super) fn compile(pattern: &str) -> Self {
+    pub(crate) fn compile(pattern: &str) -> Self {
         let lower = pattern.to_lowercase();
         let mut pieces: Vec<Vec<char>> = lower.split('*').map(|piece| piece.chars().collect()).collect();
         let last = pieces.len() - 1;
@@ -25,14 +25,14 @@ impl Glob {
     }
 
     /// A pattern in which nothing has a meaning of its own, but for `?`.
-    pub(super) fn literal(text: &str) -> Self {
+    pub(crate) fn literal(text: &str) -> Self {
         Self {
             pieces: vec![text.to_lowercase().chars().collect()],
         }
     }
 
     /// Whether the whole text fits. The text is in lower case.
-    pub(super) fn matches(&self, text: &[char]) -> bool {
+    pub(crate) fn matches(&self, text: &[char]) -> bool {
         let (first, rest) = self.pieces.split_first().expect("splitting gives at least one piece");
         if !fits(first, text, 0) {
             return false;
@@ -48,7 +48,7 @@ impl Glob {
     }
 
     /// Whether some part of the text fits that begins and ends where words do. The text is in lower case.
-    pub(super) fn matches_words(&self, text: &[char]) -> bool {
+    pub(crate) fn matches_words(&self, text: &[char]) -> bool {
         let (first, rest) = self.pieces.split_first().expect("splitting gives at least one piece");
         let starts = (0..=text.len()).filter(|at| is_boundary(text, *at));
         let mut fitting = starts.filter(|at| fits(first, text, *at));

@@ -15,7 +15,7 @@ const AHEAD_MAX: usize = 2_048;
 pub(super) fn mainline_order(
     room: &Room<'_>,
     candidates: &Candidates,
-    mut chosen: Vec<usize>,
+    chosen: impl Iterator<Item = usize>,
     power_levels: Option<EventNid>,
 ) -> Result<Vec<usize>, Missing> {
     let mut line = Mainline {
@@ -24,9 +24,9 @@ pub(super) fn mainline_order(
         is_whole: power_levels.is_none(),
         positions: BTreeMap::new(),
     };
-    let mut ranks = BTreeMap::new();
-    for at in &chosen {
-        let candidate = &candidates.all()[*at];
+    let mut ranked = Vec::new();
+    for at in chosen {
+        let candidate = &candidates.all()[at];
         let under = candidate.auth_event("m.room.power_levels", "");
         let position = match under {
             None => None,
@@ -34,13 +34,11 @@ pub(super) fn mainline_order(
         };
         // Not on the line is before everything that is.
         let place = (position.is_some(), position.map(Reverse));
-        ranks.insert(
-            *at,
-            (place, candidate.body.origin_server_ts(), candidate.body.event_id()),
-        );
+        let body = &candidate.body;
+        ranked.push((place, body.origin_server_ts(), body.event_id(), at));
     }
-    chosen.sort_by_key(|at| ranks[at]);
-    Ok(chosen)
+    ranked.sort_unstable();
+    Ok(ranked.into_iter().map(|(.., at)| at).collect())
 }
 
 /// The power-levels events that one came from, newest first; as long as it was needed yet.

@@ -52,7 +52,7 @@ pub(super) struct Partial<'a> {
     candidates: &'a Candidates,
     start: Start,
     slots: Vec<Slot>,
-    by_key: BTreeMap<(&'a str, &'a str), usize>,
+    numbered: Numbered<'a>,
     power_levels: usize,
     join_rules: usize,
     /// By candidate.
@@ -65,7 +65,7 @@ impl<'a> Partial<'a> {
         let mut slots = Slots {
             room,
             start,
-            by_key: BTreeMap::new(),
+            numbered: Numbered::default(),
             all: Vec::new(),
             missing: Missing::default(),
         };
@@ -84,7 +84,7 @@ impl<'a> Partial<'a> {
             candidates,
             start,
             slots: slots.all,
-            by_key: slots.by_key,
+            numbered: slots.numbered,
             power_levels,
             join_rules,
             keys,
@@ -147,7 +147,9 @@ impl<'a> Partial<'a> {
         let value = if let Some(slot) = self.slot_of(candidate, self.keys[at], kind, state_key) {
             &self.slots[slot].value
         } else {
-            elsewhere = initial(self.room, self.start, kind, state_key, &mut missing.borrow_mut()).value;
+            let mut missing = missing.borrow_mut();
+            let key = self.room.state_key(kind, state_key, &mut missing);
+            elsewhere = initial(self.room, self.start, key, &mut missing).value;
             &elsewhere
         };
         let accepted = |entry: &&Entry| !entry.1.is_rejected;
@@ -165,7 +167,7 @@ impl Partial<'_> {
             "m.room.join_rules" if state_key.is_empty() => Some(self.join_rules),
             "m.room.member" if candidate.body.sender() == state_key => Some(keys.sender),
             "m.room.member" if candidate.body.is_state(kind, state_key) => Some(keys.own),
-            _ => self.by_key.get(&(kind, state_key)).copied(),
+            _ => self.numbered.find(self.room, kind, state_key),
         }
     }
 }
@@ -174,26 +176,44 @@ impl Partial<'_> {
 struct Slots<'a> {
     room: &'a Room<'a>,
     start: Start,
-    by_key: BTreeMap<(&'a str, &'a str), usize>,
+    numbered: Numbered<'a>,
     all: Vec<Slot>,
     missing: Missing,
 }
 
 impl<'a> Slots<'a> {
     fn number(&mut self, kind: &'a str, state_key: &'a str) -> usize {
-        if let Some(slot) = self.by_key.get(&(kind, state_key)) {
-            return *slot;
+        let key = self.room.state_key(kind, state_key, &mut self.missing);
+        let (next, numbered) = (self.all.len(), &mut self.numbered);
+        let slot = match key {
+            Some(key) => *numbered.by_key.entry(key).or_insert(next),
+            None => *numbered.by_name.entry((kind, state_key)).or_insert(next),
+        };
+        if slot == next {
+            self.all.push(initial(self.room, self.start, key, &mut self.missing));
         }
-        let slot = initial(self.room, self.start, kind, state_key, &mut self.missing);
-        self.all.push(slot);
-        self.by_key.insert((kind, state_key), self.all.len() - 1);
-        self.all.len() - 1
+        slot
+    }
+}
+
+/// Where keys are among the slots.
+#[derive(Default)]
+struct Numbered<'a> {
+    by_key: BTreeMap<StateKeyNid, usize>,
+    /// Those that no state ever had.
+    by_name: BTreeMap<(&'a str, &'a str), usize>,
+}
+
+impl Numbered<'_> {
+    fn find(&self, room: &Room<'_>, kind: &str, state_key: &str) -> Option<usize> {
+        let key = room.facts.state_key(kind, state_key).flatten();
+        let by_key = key.and_then(|key| self.by_key.get(&key));
+        by_key.or_else(|| self.by_name.get(&(kind, state_key))).copied()
     }
 }
 
 /// A key as it is before anything is tried.
-fn initial(room: &Room<'_>, start: Start, kind: &str, state_key: &str, missing: &mut Missing) -> Slot {
-    let key = room.state_key(kind, state_key, missing);
+fn initial(room: &Room<'_>, start: Start, key: Option<StateKeyNid>, missing: &mut Missing) -> Slot {
     let conflict = key.and_then(|key| room.conflict(key));
     let agreed = key.and_then(|key| room.agreed(key, missing));
     let event = match start {

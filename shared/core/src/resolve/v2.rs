@@ -30,9 +30,7 @@ pub(super) fn resolve(room: &Room<'_>, chains: Option<RoomChains<'_>>) -> Result
     state.try_all(&power_events)?;
 
     let power_events: BTreeSet<_> = power_events.into_iter().collect();
-    let others: Vec<_> = (0..candidates.all().len())
-        .filter(|at| !power_events.contains(at))
-        .collect();
+    let others = (0..candidates.all().len()).filter(|at| !power_events.contains(at));
     let others = mainline_order(room, &candidates, others, state.power_levels())?;
     state.try_all(&others)?;
 

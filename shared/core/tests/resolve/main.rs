@@ -5,7 +5,9 @@
 
 mod lazy;
 mod literal;
+mod rules;
 mod ruma;
+mod ruma_event;
 
 use std::collections::{BTreeMap, BTreeSet};
 

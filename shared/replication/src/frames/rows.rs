@@ -83,14 +83,13 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             user: user.0,
             room: room.0,
         }),
-        Row::Pusher { user } => Kind::Pusher(proto::PusherRow { user: user.0 }),
-        Row::Presence(presence) => Kind::Presence(proto::PresenceRow {
-            user: presence.user.0,
-            state: presence.state.code(),
-            status_msg: presence.status_msg.clone(),
-            last_active_ms: presence.last_active_ms,
-            currently_active: presence.currently_active,
+        Row::Purged { room, events, whole } => Kind::Purged(proto::PurgedRow {
+            room: room.0,
+            events: events.iter().map(|event| event.0).collect(),
+            whole: *whole,
         }),
+        Row::Pusher { user } => Kind::Pusher(proto::PusherRow { user: user.0 }),
+        Row::Presence(presence) => Kind::Presence(presence_to_proto(presence)),
         Row::Typing { room, users } => Kind::Typing(proto::TypingRow {
             room: room.0,
             users: users.iter().map(|user| user.0).collect(),
@@ -152,20 +151,39 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
             user: UserNid(row.user),
             room: RoomNid(row.room),
         },
+        Kind::Purged(row) => Row::Purged {
+            room: RoomNid(row.room),
+            events: row.events.into_iter().map(EventNid).collect(),
+            whole: row.whole,
+        },
         Kind::Pusher(row) => Row::Pusher {
             user: UserNid(row.user),
         },
-        Kind::Presence(row) => Row::Presence(PresenceRow {
-            user: UserNid(row.user),
-            state: PresenceState::from_code(row.state).ok_or(RowError::Unknown)?,
-            status_msg: row.status_msg,
-            last_active_ms: row.last_active_ms,
-            currently_active: row.currently_active,
-        }),
+        Kind::Presence(row) => Row::Presence(presence_from_proto(row)?),
         Kind::Typing(row) => Row::Typing {
             room: RoomNid(row.room),
             users: row.users.into_iter().map(UserNid).collect(),
         },
+    })
+}
+
+fn presence_to_proto(row: &PresenceRow) -> proto::PresenceRow {
+    proto::PresenceRow {
+        user: row.user.0,
+        state: row.state.code(),
+        status_msg: row.status_msg.clone(),
+        last_active_ms: row.last_active_ms,
+        currently_active: row.currently_active,
+    }
+}
+
+fn presence_from_proto(row: proto::PresenceRow) -> Result<PresenceRow, RowError> {
+    Ok(PresenceRow {
+        user: UserNid(row.user),
+        state: PresenceState::from_code(row.state).ok_or(RowError::Unknown)?,
+        status_msg: row.status_msg,
+        last_active_ms: row.last_active_ms,
+        currently_active: row.currently_active,
     })
 }
 

@@ -60,17 +60,18 @@ fn frame(rows: Vec<Row>) -> Frame {
     }
 }
 
+fn receipt(kind: ReceiptKind, thread: Option<&str>) -> Row {
+    Row::Receipt(ReceiptRow {
+        room: RoomNid(1),
+        user: UserNid(2),
+        kind,
+        thread: thread.map(Into::into),
+        event_id: owned_event_id!("$read"),
+        ts_ms: 12,
+    })
+}
+
 fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
-    let receipt = |kind, thread: Option<&str>| {
-        Row::Receipt(ReceiptRow {
-            room: RoomNid(1),
-            user: UserNid(2),
-            kind,
-            thread: thread.map(Into::into),
-            event_id: owned_event_id!("$read"),
-            ts_ms: 12,
-        })
-    };
     let mut rows = graph_kinds();
     rows.extend([
         event(body),
@@ -115,6 +116,11 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
         Row::Forgotten {
             user: UserNid(1),
             room: RoomNid(2),
+        },
+        Row::Purged {
+            room: RoomNid(1),
+            events: vec![EventNid(2), EventNid(3)],
+            whole: true,
         },
         Row::Pusher { user: UserNid(1) },
         Row::Presence(PresenceRow {

@@ -9,7 +9,7 @@ use plexus_core::{
     position::Sequence,
     row::Membership,
 };
-use plexus_storage::memberships::RoomMembership;
+use plexus_storage::{events::Direction, memberships::RoomMembership};
 
 use crate::{Ctx, ServiceError};
 
@@ -68,10 +68,13 @@ pub async fn receipts(
         let Some(event) = ctx.store.event(nid).await? else {
             continue;
         };
-        let mark = Mark {
+        let mut mark = Mark {
             position: event.position,
             notifying: event.notifying,
         };
+        if event.room_order.is_none() {
+            mark = mark.max(beginning(ctx, room).await?);
+        }
         let place = match &receipt.thread {
             None => &mut read.all,
             Some(thread) => read.threads.entry(thread.clone()).or_default(),
@@ -107,7 +110,22 @@ pub async fn joined_since(
 /// The newest event at or before a place.
 pub(super) async fn mark_at(ctx: &Ctx, room: RoomNid, position: Sequence) -> Result<Mark, ServiceError> {
     let newest = ctx.store.events_between(room, 0, position, 1).await?;
-    Ok(newest.first().map_or_else(Mark::default, |event| Mark {
+    match newest.first() {
+        Some(event) => Ok(Mark {
+            position: event.position,
+            notifying: event.notifying,
+        }),
+        None => Ok(Mark {
+            position,
+            ..beginning(ctx, room).await?
+        }),
+    }
+}
+
+/// The first event of a room's timeline, whose history before it may have been purged: nobody has that to read.
+async fn beginning(ctx: &Ctx, room: RoomNid) -> Result<Mark, ServiceError> {
+    let first = ctx.store.page(room, i64::MIN, Direction::Forward, 1).await?;
+    Ok(first.first().map_or_else(Mark::default, |event| Mark {
         position: event.position,
         notifying: event.notifying,
     }))

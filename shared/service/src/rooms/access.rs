@@ -183,6 +183,9 @@ impl<'a> Sights<'a> {
 
     /// What the requester was to the room at the event, if he may see it. His own member event he sees as what it makes of him.
     async fn judge(&mut self, event: &StoredEvent) -> Result<Option<Option<Membership>>, ServiceError> {
+        if event.room_order.is_none() && !self.is_in_state(event).await? {
+            return Ok(None);
+        }
         let before = self.sight(event.state_before).await?;
         let body = &event.body;
         let is_own_member = body.is_state("m.room.member", self.requester.user_id.as_str());
@@ -199,6 +202,13 @@ impl<'a> Sights<'a> {
         }
         let at = after.filter(|_| is_own_member).unwrap_or(before);
         Ok(Some(at.membership))
+    }
+
+    /// Whether an event is part of the state that the requester knows: one that is in no timeline is seen as that, or not at all.
+    async fn is_in_state(&self, event: &StoredEvent) -> Result<bool, ServiceError> {
+        let Some(key) = event.state_key else { return Ok(false) };
+        let view = self.view;
+        Ok(self.ctx.store.state_get(view.room.nid, view.root, key).await? == Some(event.nid))
     }
 
     /// Whether a user has asked for what he said to be forgotten.

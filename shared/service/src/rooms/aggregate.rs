@@ -105,9 +105,13 @@ async fn sum_up(
     }
     let found = ctx.store.aggregated(&nids, requester.user, &ignored, up_to).await?;
     let children: Vec<EventNid> = found.iter().map(|relation| relation.child).collect();
-    let children = ctx.store.events(&children).await?;
+    let children = ctx.store.events_there(&children).await?;
+    let by_nid: HashMap<EventNid, &Arc<StoredEvent>> = children.iter().map(|child| (child.nid, child)).collect();
     let mut by_parent: BTreeMap<(EventNid, RelationKind), Vec<Child<'_>>> = BTreeMap::new();
-    for (relation, child) in found.into_iter().zip(&children) {
+    for relation in found {
+        let Some(&child) = by_nid.get(&relation.child) else {
+            continue;
+        };
         let key = (relation.parent, relation.kind);
         by_parent.entry(key).or_default().push((relation, child));
     }

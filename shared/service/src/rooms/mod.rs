@@ -15,6 +15,7 @@ mod page;
 pub mod present;
 pub mod receipts;
 pub mod relations;
+pub mod removals;
 pub mod send;
 mod standing;
 pub mod state;

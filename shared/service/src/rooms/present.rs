@@ -59,8 +59,8 @@ impl Remarks {
                 remarks.replaced.insert(of, seen.event);
             }
         }
-        let loaded = ctx.store.events(&redactions).await?;
-        remarks.redactions = redactions.into_iter().zip(loaded).collect();
+        let loaded = ctx.store.events_there(&redactions).await?;
+        remarks.redactions = loaded.into_iter().map(|event| (event.nid, event)).collect();
         if let Some(up_to) = up_to {
             let events: Vec<Arc<StoredEvent>> = events.iter().map(|seen| Arc::clone(&seen.event)).collect();
             remarks.relations = aggregate(ctx, requester, style, up_to, &events).await?;

@@ -111,7 +111,7 @@ async fn collect(
             recurse: request.recurse,
         };
         let nids = ctx.store.relations(&page).await?;
-        for event in ctx.store.events(&nids).await? {
+        for event in ctx.store.events_there(&nids).await? {
             let order = event.room_order.unwrap_or_default();
             let is_past = match request.direction {
                 Direction::Backward => to.is_some_and(|to| order <= to),

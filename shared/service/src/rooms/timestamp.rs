@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
+use plexus_core::ids::RoomNid;
 use plexus_storage::events::{Direction, StoredEvent};
 use ruma::RoomId;
 use serde_json::json;
 
 use super::{
-    access::{Sights, View, view_room},
+    access::{Sights, view_room},
     page::newest_order,
 };
 use crate::{Ctx, Requester, ServiceError};
@@ -37,7 +38,7 @@ pub async fn find_event_by_time(
     let view = view_room(ctx, requester, room_id).await?;
     let mut sights = Sights::new(ctx, requester, &view);
     let newest = newest_order(ctx, &view, view.up_to).await?;
-    let place = first_after(ctx, &view, newest, ts_ms).await?;
+    let place = first_after(ctx, view.room.nid, newest, ts_ms).await?;
     let mut reads = match direction {
         // From a little before the place onwards.
         Direction::Forward => {
@@ -108,8 +109,8 @@ fn is_closer(event: &StoredEvent, best: &StoredEvent, direction: Direction) -> b
 }
 
 /// The `room_order` after which events are later than or at a time, if times rise.
-async fn first_after(ctx: &Ctx, view: &View, newest: i64, ts_ms: u64) -> Result<i64, ServiceError> {
-    let first = ctx.store.page(view.room.nid, i64::MIN, Direction::Forward, 1).await?;
+pub(super) async fn first_after(ctx: &Ctx, room: RoomNid, newest: i64, ts_ms: u64) -> Result<i64, ServiceError> {
+    let first = ctx.store.page(room, i64::MIN, Direction::Forward, 1).await?;
     let Some(first) = first.first().and_then(|event| event.room_order) else {
         return Ok(newest);
     };
@@ -117,7 +118,7 @@ async fn first_after(ctx: &Ctx, view: &View, newest: i64, ts_ms: u64) -> Result<
     let (mut low, mut high) = (first.saturating_sub(1), newest.max(first));
     while low < high {
         let middle = low + (high - low) / 2;
-        let next = ctx.store.page(view.room.nid, middle, Direction::Forward, 1).await?;
+        let next = ctx.store.page(room, middle, Direction::Forward, 1).await?;
         match next.first().and_then(|event| Some((event, event.room_order?))) {
             Some((event, order)) if order <= high && event.body.origin_server_ts() < ts_ms => low = order,
             _ => high = middle,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use plexus_core::{ids::EventNid, row::Row, words::words};
 use plexus_storage::{
-    StoreError,
     db::Statement,
     events::StoredEvent,
     search::{self, Indexed},
@@ -29,10 +28,14 @@ pub(crate) async fn follow(ctx: &Ctx, rows: &[Row]) -> Result<Vec<Statement>, Se
     for event in load(ctx, &new).await? {
         statements.extend(index(ctx, &event));
     }
-    // After the events: what is redacted here may have been sent here.
+    // After the events: what is redacted or purged here may have been sent here.
     for row in rows {
         if let Row::Redaction { event, .. } = row {
             statements.extend(search::delete(ctx.store.db(), event.0));
+        } else if let Row::Purged { events, .. } = row {
+            for event in events {
+                statements.extend(search::delete(ctx.store.db(), event.0));
+            }
         }
     }
     Ok(statements)
@@ -47,17 +50,7 @@ pub(crate) async fn index_all(ctx: &Ctx, events: &[i64]) -> Result<Vec<Statement
 
 /// The events that are there; one that is gone is passed over.
 pub(super) async fn load(ctx: &Ctx, events: &[EventNid]) -> Result<Vec<Arc<StoredEvent>>, ServiceError> {
-    match ctx.store.events(events).await {
-        Ok(events) => Ok(events),
-        Err(StoreError::MissingEvent(_)) => {
-            let mut found = Vec::with_capacity(events.len());
-            for event in events {
-                found.extend(ctx.store.event(*event).await?);
-            }
-            Ok(found)
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(ctx.store.events_there(events).await?)
 }
 
 fn index(ctx: &Ctx, event: &StoredEvent) -> Vec<Statement> {

@@ -220,16 +220,16 @@ pub(super) async fn load(scope: &Scope<'_>, parts: &[Part<'_>]) -> Result<Loaded
             ..Loaded::default()
         });
     }
-    let events = scope.ctx.store.events(&nids).await?;
-    let mut loaded: HashMap<EventNid, Arc<StoredEvent>> = nids.into_iter().zip(events).collect();
+    let events = scope.ctx.store.events_there(&nids).await?;
+    let mut loaded: HashMap<EventNid, Arc<StoredEvent>> = events.into_iter().map(|event| (event.nid, event)).collect();
     // The state may have redacted events too; what took their content is seldom there already.
     let redactions: Vec<EventNid> = loaded
         .values()
         .filter_map(|event| event.redacted_by)
         .filter(|redaction| !loaded.contains_key(redaction))
         .collect();
-    let events = scope.ctx.store.events(&redactions).await?;
-    loaded.extend(redactions.into_iter().zip(events));
+    let events = scope.ctx.store.events_there(&redactions).await?;
+    loaded.extend(events.into_iter().map(|event| (event.nid, event)));
     Ok(Loaded {
         events: loaded,
         relations,

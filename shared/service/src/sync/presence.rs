@@ -21,8 +21,11 @@ use crate::{
 /// Most people told of because a room is new to the device: those who changed last.
 const NEW_PEERS_MAX: usize = 2_000;
 
-/// Those told of, each once.
-type Told = BTreeMap<UserNid, StoredPresence>;
+/// Members of a room up to which those who are not there are told of too when it is new to the device, or they to it.
+const SMALL_ROOM_MAX: usize = 20;
+
+/// Those told of, each once; of some nothing is known, which is being offline.
+type Told = BTreeMap<UserNid, Option<StoredPresence>>;
 
 /// Appends the member `presence`; whether there is anything new.
 pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit], out: &mut Vec<u8>) -> Result<bool, ServiceError> {
@@ -44,6 +47,7 @@ pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit], out: &mut Vec<u8>
     if !scope.full_state {
         let new_rooms = visits.iter().filter(|visit| visit.kind == VisitKind::NewlyJoined);
         let new_rooms: Vec<RoomNid> = new_rooms.map(|visit| visit.room.nid).collect();
+        add_everybody(scope, &new_rooms, &mut told).await?;
         add_peers(scope, &new_rooms, true, &mut told).await?;
         add_newcomers(scope, visits, &rooms, &mut told).await?;
     }
@@ -56,7 +60,7 @@ async fn add_changed(scope: &Scope<'_>, after: i64, told: &mut Told) -> Result<(
     for stored in scope.ctx.store.presences_changed(after) {
         let user = stored.row.user;
         if user == own || share_room(scope.ctx, own, user).await? {
-            told.insert(user, stored);
+            told.insert(user, Some(stored));
         }
     }
     Ok(())
@@ -88,7 +92,20 @@ async fn add_peers(
     if !rooms.is_empty() || scope.window.since.is_none() {
         found.extend(store.presence(scope.requester.user));
     }
-    told.extend(found.into_iter().map(|stored| (stored.row.user, stored)));
+    told.extend(found.into_iter().map(|stored| (stored.row.user, Some(stored))));
+    Ok(())
+}
+
+/// Everybody in those of the rooms that are small, there or not.
+async fn add_everybody(scope: &Scope<'_>, rooms: &[RoomNid], told: &mut Told) -> Result<(), ServiceError> {
+    let store = &scope.ctx.store;
+    for room in rooms {
+        let members = store.room_members(*room).await?;
+        if members.joined() <= SMALL_ROOM_MAX {
+            let joined = members.with(Membership::Join).map(|(user, _)| user);
+            told.extend(joined.map(|user| (user, store.presence(user))));
+        }
+    }
     Ok(())
 }
 
@@ -127,9 +144,13 @@ async fn add_newcomers(
     users.dedup();
     users.retain(|user| *user != scope.requester.user);
     users.truncate(NEW_PEERS_MAX);
-    for stored in store.presences_of(users) {
-        let user = stored.row.user;
-        if stored.row.state != PresenceState::Offline && share_room(scope.ctx, scope.requester.user, user).await? {
+    let tells_all = users.len() <= SMALL_ROOM_MAX;
+    for user in users {
+        let stored = store.presence(user);
+        let is_there = stored
+            .as_ref()
+            .is_some_and(|stored| stored.row.state != PresenceState::Offline);
+        if (is_there || tells_all) && share_room(scope.ctx, scope.requester.user, user).await? {
             told.insert(user, stored);
         }
     }
@@ -147,7 +168,13 @@ async fn write_told(scope: &Scope<'_>, told: &Told, out: &mut Vec<u8>) -> Result
         let Some(user_id) = user_id else { continue };
         if scope.filter.presence.shows("m.presence", Some(user_id.as_str())) {
             push_comma(&mut events);
-            write_event(user_id, Some(&stored.row), false, scope.now_ms, &mut events);
+            write_event(
+                user_id,
+                stored.as_ref().map(|stored| &*stored.row),
+                false,
+                scope.now_ms,
+                &mut events,
+            );
         }
     }
     if events.is_empty() {

@@ -75,9 +75,10 @@ pub(super) async fn read(scope: &Scope<'_>, visit: &Visit) -> Result<Timeline, S
     } else {
         (Vec::new(), false)
     };
+    let is_known = since_root != NodeId::EMPTY;
     let start_root = match events.first() {
         // All that is new is shown, so the state before it is what the device was told last.
-        _ if !limited && range.after > 0 => since_root,
+        _ if !limited && range.after > 0 && is_known => since_root,
         Some(first) => first.state_before,
         None => end_root,
     };
@@ -87,6 +88,8 @@ pub(super) async fn read(scope: &Scope<'_>, visit: &Visit) -> Result<Timeline, S
             .await?
             .map(|newest| newest.saturating_add(1)),
     };
+    // What was there when the device was told last has been purged, and with it perhaps some of what came then.
+    let limited = limited || (range.after > 0 && since_root == NodeId::EMPTY && end_root != NodeId::EMPTY);
     // To the device the room begins here, whatever came before: as if it had been away.
     let limited = limited || (visit.kind == VisitKind::NewlyJoined && scope.window.since.is_some());
     Ok(Timeline {

@@ -232,6 +232,8 @@ pub(crate) async fn follow(ctx: &Ctx, rows: &[Row]) -> Result<Vec<Statement>, Se
             if event.state_key.is_some() && keys.contains(&event.state_key) {
                 rooms.insert(event.room);
             }
+        } else if let Row::Purged { room, whole: true, .. } = row {
+            rooms.insert(*room);
         }
     }
     let (mut statements, opened) = follow_rooms(ctx, &rooms).await?;

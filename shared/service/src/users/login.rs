@@ -132,7 +132,7 @@ fn own_user_id(ctx: &Ctx, user: &str) -> Option<OwnedUserId> {
 }
 
 /// The account of a user of this server.
-pub(super) async fn find_account(ctx: &Ctx, user_id: &UserId) -> Result<Option<Arc<Account>>, ServiceError> {
+pub(crate) async fn find_account(ctx: &Ctx, user_id: &UserId) -> Result<Option<Arc<Account>>, ServiceError> {
     match ctx.store.user_nid(user_id).await? {
         Some(user) => Ok(ctx.store.account(user).await?),
         None => Ok(None),

@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(8, include_str!("../../../../migrations/0008_search.sql")),
     Migration::needed(9, include_str!("../../../../migrations/0009_pushers.sql")),
     Migration::needed(10, include_str!("../../../../migrations/0010_graph.sql")),
+    Migration::needed(11, include_str!("../../../../migrations/0011_removals.sql")),
     Migration::needed(12, include_str!("../../../../migrations/0012_federation.sql")),
 ];
 

@@ -75,6 +75,15 @@ impl Events {
         }
     }
 
+    /// These events are gone, or have changed otherwise than by a redaction.
+    pub(crate) fn purge(&self, events: &[EventNid]) {
+        let mut redactions = self.lock();
+        *redactions += 1;
+        for event in events {
+            self.kept.remove(event);
+        }
+    }
+
     /// Redactions may have been missed.
     pub(crate) fn forget_all(&self) {
         let mut redactions = self.lock();

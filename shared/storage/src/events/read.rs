@@ -82,7 +82,20 @@ impl Store {
             .collect()
     }
 
-    /// The number of the event with this id, if it is part of this room's history.
+    /// Events by number, in the order asked for, without those that have been purged meanwhile.
+    pub async fn events_there(&self, nids: &[EventNid]) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+        match self.events(nids).await {
+            Err(StoreError::MissingEvent(_)) => {}
+            all => return all,
+        }
+        let mut found = Vec::with_capacity(nids.len());
+        for event in nids {
+            found.extend(self.event(*event).await?);
+        }
+        Ok(found)
+    }
+
+    /// The number of the event with this id, if it is part of this room's history, or an outlier that may be part of its state.
     pub async fn event_nid(&self, room: RoomNid, event_id: &EventId) -> Result<Option<EventNid>, StoreError> {
         let Some(info) = self.room_by_nid(room).await? else {
             return Ok(None);
@@ -91,16 +104,16 @@ impl Store {
             return Ok(None);
         };
         let sql = "-- events::event_nid
-            SELECT event_nid FROM events WHERE event_id = $1 AND room_nid = $2 AND status = 0";
+            SELECT event_nid FROM events WHERE event_id = $1 AND room_nid = $2 AND status IN (0, 3)";
         let row = self.db().query_opt(sql, &[Value::Bytes(id), room.int()]).await?;
         Ok(row.map(|row| row.int(0)).transpose()?.map(EventNid))
     }
 
-    /// The event with this id, in whichever room's history it is.
+    /// The event with this id, in whichever room's history or state it may be.
     pub async fn find_event(&self, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, StoreError> {
         for id in possible_event_id_bytes(event_id) {
             let sql = "-- events::find_event
-                SELECT event_nid FROM events WHERE event_id = $1 AND status = 0";
+                SELECT event_nid FROM events WHERE event_id = $1 AND status IN (0, 3)";
             let Some(row) = self.db().query_opt(sql, &[Value::Bytes(id)]).await? else {
                 continue;
             };

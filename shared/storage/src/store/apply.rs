@@ -53,6 +53,7 @@ impl Store {
             // Nothing is kept of these.
             Row::Room { .. } | Row::Unlisted { .. } => {}
             Row::Forgotten { user, room } => caches.memberships.forget(*user, *room),
+            Row::Purged { room, events, whole } => caches.apply_purge(*room, events, *whole),
             Row::Pusher { .. } => {
                 caches.pushers_changed.send_replace(sequence);
             }
@@ -127,6 +128,17 @@ impl Caches {
         }
         // Last: who sees that the room has changed must find the change.
         self.changes.change(row.room, position);
+    }
+
+    /// Events are gone. What is kept by state root or node stays: neither is ever another one.
+    fn apply_purge(&self, room: RoomNid, events: &[EventNid], whole: bool) {
+        self.events.purge(events);
+        self.timelines.forget(&room);
+        if whole {
+            self.memberships.forget_room(room);
+            self.receipts.forget(&room);
+            self.account_data.forget_entries();
+        }
     }
 
     fn apply_state(&self, position: Sequence, row: &StateRow) {

@@ -53,7 +53,9 @@ impl LaneState {
     /// The room's head, loaded when this is the lane's first Command.
     pub(super) async fn head(&mut self, leader: &Leader, room_id: &str) -> Result<&mut PendingHead, CommandError> {
         let room_id = <&RoomId>::try_from(room_id).map_err(|_| CommandError::Malformed("room_id"))?;
-        self.find_head(leader, room_id).await?.ok_or_else(outsider)
+        let head = self.find_head(leader, room_id).await?;
+        // That of a deleted room has no events.
+        head.filter(|head| !head.tips.is_empty()).ok_or_else(outsider)
     }
 
     /// The room's head, if the room has a history here.
@@ -212,6 +214,26 @@ impl PendingHead {
             return Err(outsider());
         }
         decided
+    }
+
+    /// Ends the room: from here on it is as if there were none. A head stays, so that no number of a node, and no place in the timeline, is given twice.
+    pub(super) fn retire(&mut self) {
+        *self = Self {
+            room_order: self.room_order,
+            next_node: self.next_node,
+            moved: true,
+            ..Self::empty(Arc::clone(&self.info))
+        };
+    }
+
+    /// The first number that no node of the room's states has, counting what is decided but not yet committed.
+    pub(super) fn next_node(&self) -> NodeId {
+        self.next_node
+    }
+
+    /// What sets of states have come to may be a state that nobody refers to.
+    pub(super) fn forget_resolved(&mut self) {
+        self.resolved.clear();
     }
 
     /// Counts a change of somebody's membership.

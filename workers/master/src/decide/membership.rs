@@ -5,6 +5,7 @@ use plexus_core::{
     row::Membership,
 };
 use plexus_proto::{ChangeMembership, RefreshMember, change_membership::Action};
+use plexus_storage::blocked_rooms;
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, value::to_raw_value};
 
@@ -35,6 +36,14 @@ pub(super) async fn change_membership(
     let current = head.state_event(leader, MEMBER, command.target.as_str()).await?;
     let was = current.as_ref().and_then(|event| event.membership());
     let membership = new_membership(command.action(), was)?;
+    let comes_in = matches!(membership, Membership::Join | Membership::Invite | Membership::Knock);
+    if comes_in
+        && blocked_rooms::blocked_by(leader.store.db(), &head.info.id)
+            .await?
+            .is_some()
+    {
+        return Err(forbidden("This room has been blocked on this server"));
+    }
     if command.guest && membership == Membership::Join {
         guests::require_access(leader, head).await?;
     }
@@ -46,7 +55,7 @@ pub(super) async fn change_membership(
     if let Some(reason) = &command.reason {
         content.insert("reason".to_owned(), reason.as_str().into());
     }
-    if matches!(membership, Membership::Join | Membership::Invite | Membership::Knock) {
+    if comes_in {
         add_profile(leader, target, &mut content).await?;
     }
     if membership == Membership::Join && !matches!(was, Some(Membership::Join | Membership::Invite)) {

@@ -34,13 +34,14 @@ type Object = Map<String, Value>;
 const CARRIED: [&str; 8] = [
     "m.room.join_rules",
     "m.room.history_visibility",
-    "m.room.guest_access",
+    GUEST_ACCESS,
     "m.room.name",
     "m.room.topic",
     "m.room.avatar",
     "m.room.encryption",
     "m.room.server_acl",
 ];
+const GUEST_ACCESS: &str = "m.room.guest_access";
 const ALIASES: &str = "m.room.canonical_alias";
 const LEVELS: &str = "m.room.power_levels";
 const MEMBER: &str = "m.room.member";
@@ -221,8 +222,11 @@ async fn carry_state(
     events: &mut Vec<InitialEvent>,
 ) -> Result<(), CommandError> {
     for kind in CARRIED.into_iter().chain([ALIASES]) {
-        if let Some(content) = content(leader, old, kind).await? {
-            events.push(initial(kind, "", &Value::Object(content)));
+        match content(leader, old, kind).await? {
+            Some(content) => events.push(initial(kind, "", &Value::Object(content))),
+            // What a room without the event means, said in words: clients look for it in a room that replaces another.
+            None if kind == GUEST_ACCESS => events.push(initial(kind, "", &json!({"guest_access": "forbidden"}))),
+            None => {}
         }
     }
     let members = leader.store.room_members(old.info.nid).await?;

@@ -223,8 +223,8 @@ pub(crate) fn room_events(creator: &str, version: RoomVersion) -> Vec<InitialEve
     ]
 }
 
-/// A clock that moves a second with each look.
+/// A clock that moves a second with each look, the same for every process: it does not go back when the next one leads.
 fn ticking_clock() -> Clock {
-    let now = AtomicI64::new(1_700_000_000_000);
-    Clock::new(move || now.fetch_add(1_000, Ordering::Relaxed))
+    static NOW: AtomicI64 = AtomicI64::new(1_700_000_000_000);
+    Clock::new(|| NOW.fetch_add(1_000, Ordering::Relaxed))
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use plexus_core::{position::WriterId, room_version::RoomVersion, row::Row};
 use plexus_proto::{CreateRoom, command::Kind};
 use plexus_replication::MasterError;
-use plexus_storage::{db::Statement, leases};
+use plexus_storage::{db::Statement, leases, tasks};
 use plexus_testkit::databases;
 
 use super::{Server, room_events};
@@ -163,5 +163,34 @@ async fn many_senders_in_one_room_make_one_line_of_events() {
         assert_eq!(orders, (1..=204).collect::<Vec<_>>());
         assert!(log.len() < 204, "nothing was committed together");
         Arc::into_inner(server).expect("nobody else has it").stop().await;
+    }
+}
+
+/// A master that has been deposed and does not know it may be refused what the next one is about to do: it must not end the task.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_ended_or_put_off_only_by_who_leads() {
+    for database in databases().await {
+        let server = Server::start(&database, "one").await;
+        let before = server.master.leader_for_tests();
+        let next = Server::start(&database, "one").await;
+        let leader = next.master.leader_for_tests();
+        let task = tasks::Task {
+            id: 7,
+            due_ms: i64::MAX,
+            command: vec![1].into(),
+        };
+        let db = &database.db;
+        db.execute(tasks::insert(&task)).await.expect("the database answers");
+        for (statement, rows) in [
+            (tasks::postpone(7, i64::MAX - 1, before.epoch), 0),
+            (tasks::end(7, before.epoch), 0),
+            (tasks::postpone(7, i64::MAX - 1, leader.epoch), 1),
+            (tasks::end(7, leader.epoch), 1),
+        ] {
+            assert_eq!(db.execute(statement).await.expect("the database answers"), rows);
+        }
+        drop((before, leader));
+        server.kill();
+        next.stop().await;
     }
 }

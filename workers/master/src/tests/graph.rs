@@ -21,14 +21,14 @@ use super::Server;
 type State = BTreeMap<(String, String), String>;
 
 /// A room of other servers, and the master that is told of it.
-struct Visitor<'a> {
+pub(super) struct Visitor<'a> {
     server: &'a Server,
-    dag: Dag,
+    pub(super) dag: Dag,
     commands: usize,
 }
 
 impl<'a> Visitor<'a> {
-    fn new(server: &'a Server, dag: Dag) -> Self {
+    pub(super) fn new(server: &'a Server, dag: Dag) -> Self {
         Self {
             server,
             dag,
@@ -42,7 +42,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Brings events in one Command.
-    async fn tell(&mut self, events: &[Index]) -> Vec<EventOutcome> {
+    pub(super) async fn tell(&mut self, events: &[Index]) -> Vec<EventOutcome> {
         let events = events.iter().map(|at| ReceivedEvent {
             json: self.dag.events[*at].body.json().to_owned().into(),
             ..ReceivedEvent::default()

@@ -1,7 +1,12 @@
 //! `GET /initialSync`: all of a user's rooms, and what else there is of him.
 
 use futures_util::future::try_join_all;
-use plexus_core::{event::json::write_string, filter::Filter, row::Membership, token::PageToken};
+use plexus_core::{
+    event::json::write_string,
+    filter::Filter,
+    row::{Membership, PresenceRow, PresenceState},
+    token::PageToken,
+};
 use ruma::RoomId;
 use serde_json::json;
 
@@ -82,8 +87,15 @@ async fn write_presence(scope: &Scope<'_>, visits: &[Visit], out: &mut Vec<u8>) 
     }
     let (requester, store) = (scope.requester, &scope.ctx.store);
     if scope.ctx.config.social.presence && store.presence(requester.user).is_none() {
-        // Everybody is shown himself, also who has not said anything yet.
-        room::write_presence(scope, &requester.user_id, None, out);
+        // Everybody is shown himself, also who has not said anything yet: he is asking, so he was active just now.
+        let own = PresenceRow {
+            user: requester.user,
+            state: PresenceState::Offline,
+            status_msg: None,
+            last_active_ms: scope.now_ms,
+            currently_active: false,
+        };
+        room::write_presence(scope, &requester.user_id, Some(&own), out);
     }
     Ok(())
 }

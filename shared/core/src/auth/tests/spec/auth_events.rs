@@ -53,7 +53,7 @@ fn auth_events_are_selected_by_type_and_membership() {
         for (kind, key, content, more) in [
             ("m.room.message", None, json!({}), vec![]),
             ("m.room.topic", Some(""), json!({}), vec![]),
-            // The token and the by_alice count in membership events only.
+            // The token and the voucher count in membership events only.
             ("m.room.topic", Some(""), third_party.clone(), vec![]),
             ("m.room.member", Some(BOB), plain("join"), vec![rules]),
             (
