@@ -232,7 +232,7 @@ pub fn set_right(
     event: EventNid,
     status: EventStatus,
     room_order: Option<i64>,
-    states: States,
+    roots: States,
     auth_parents: Option<&[EventNid]>,
 ) -> Statement {
     one_row(
@@ -243,9 +243,9 @@ pub fn set_right(
             event.int(),
             status.code().int(),
             opt_int(room_order),
-            states.before.int(),
-            opt_int((states.after != states.room_root).then_some(states.after.0)),
-            states.room_root.int(),
+            roots.before.int(),
+            opt_int((roots.after != roots.room_root).then_some(roots.after.0)),
+            roots.room_root.int(),
             opt_bytes(auth_parents.map(encode_nids).as_deref()),
         ],
     )

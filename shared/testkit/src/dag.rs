@@ -148,6 +148,10 @@ impl Dag {
     pub fn add_with_auth(&mut self, prev: &[Index], auth: &[Index], attempt: &Attempt) -> Index {
         let before = self.state_before(prev);
         let body = Arc::new(self.seal(prev, auth, attempt));
+        // The same words at the same time and place are the same event.
+        if let Some(known) = self.by_id.get(body.event_id()) {
+            return *known;
+        }
         let is_rejected = self.judge(&body, auth, before).is_err();
         let index = self.events.len();
         let mut after = before;

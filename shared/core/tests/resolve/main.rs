@@ -122,9 +122,10 @@ fn try_room(seed: u64, steps: usize) -> Result<usize, String> {
         let resolved = resolve_all_ways(&dag, &roots, &cache).map_err(context)?;
         let merged = dag.facts.change(resolved.base, &resolved.changes);
         let ours = whole(&dag, merged);
-        compare(&events, &ours, &literal::resolve(&room, &states)).map_err(|error| context(&error))?;
-        if let Some(theirs) = ruma::resolve(&room, &states) {
-            compare(&events, &ours, &theirs).map_err(|error| context(&format!("ruma: {error}")))?;
+        let by_words = compare(&events, &ours, &literal::resolve(&room, &states));
+        let by_ruma = ruma::resolve(&room, &states).map_or(Ok(()), |theirs| compare(&events, &ours, &theirs));
+        if by_words.is_err() || by_ruma.is_err() {
+            return Err(context(&format!("by words: {by_words:?}; by ruma: {by_ruma:?}")));
         }
         conflicted += usize::from(resolved.conflicted > 0);
     }

@@ -2,8 +2,12 @@
 
 mod notaries;
 
-use ruma::server_name;
-use serde_json::json;
+use plexus_core::{
+    event::{EventBody, NewEvent, SigningKey},
+    room_version::RoomVersion,
+};
+use ruma::{UserId, room_id, server_name};
+use serde_json::{json, value::RawValue};
 
 use super::*;
 use crate::testing::{DAY_MS, NOW_MS, PUBLISHED, World, document, document_of, signing};
@@ -156,4 +160,55 @@ async fn own_keys_are_known_without_asking() {
         renewed.contains(&(NOW_MS + DAY_MS + DAY_MS / 2).to_string()),
         "{renewed}"
     );
+}
+
+/// An event of a server's user, signed with a key.
+fn event(version: RoomVersion, server: &str, key: &SigningKey) -> ParsedEvent {
+    let rules = version.rules();
+    let sender = UserId::parse(format!("@a:{server}")).expect("a user");
+    let content = RawValue::from_string("{}".to_owned()).expect("JSON");
+    let new = NewEvent {
+        room_id: Some(room_id!("!room:here.example")),
+        sender: &sender,
+        kind: "m.room.message",
+        state_key: None,
+        content: &content,
+        prev_events: &[],
+        auth_events: &[],
+        depth: 1,
+        origin_server_ts: u64_of(NOW_MS),
+        redacts: None,
+        legacy: None,
+    };
+    let server = <&ServerName>::try_from(server).expect("a name");
+    let sealed = new.seal(rules, key, server).expect("valid");
+    EventBody::parse(sealed.json().as_bytes(), rules).expect("valid")
+}
+
+#[tokio::test]
+async fn p4_a_key_past_its_time_signs_events_of_old_room_versions_only() {
+    let world = World::new().await;
+    let remote = world.remote().await;
+    let (name, key) = (remote.name(), signing("a", 9));
+    // Nobody vouched for the key at the time of the events.
+    remote.answers_at(PUBLISHED, document(&name, &key, NOW_MS - 1));
+    for (version, accepted) in [
+        (RoomVersion::V4, true),
+        (RoomVersion::V5, false),
+        (RoomVersion::V11, false),
+    ] {
+        let events = [event(version, &name, &key)];
+        let known = world.keys().for_events(&events).await.expect("the database answers");
+        let [event] = events;
+        let verified = event.verify(&|server, key_id| known.get(server, key_id));
+        assert_eq!(verified.is_ok(), accepted, "{version:?}");
+    }
+    remote.answers_at(PUBLISHED, document(&name, &key, NOW_MS));
+    world.later(3600 * 1000);
+    let events = [event(RoomVersion::V5, &name, &key)];
+    let known = world.keys().for_events(&events).await.expect("the database answers");
+    let [event] = events;
+    event
+        .verify(&|server, key_id| known.get(server, key_id))
+        .expect("vouched for at that time");
 }

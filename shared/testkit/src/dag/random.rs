@@ -59,8 +59,9 @@ impl Dag {
             if self.dice.chance(12) {
                 self.distort(&mut auth, &attempt);
             }
+            let next = self.events.len();
             let added = self.add_with_auth(&prev, &auth, &attempt);
-            if self.events[added].is_rejected && !self.dice.chance(10) {
+            if added == next && self.events[added].is_rejected && !self.dice.chance(10) {
                 self.take_back();
             }
         }

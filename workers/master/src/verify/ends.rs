@@ -15,7 +15,7 @@ use super::{Verified, VerifyError, sorted, walk::Walk};
 #[derive(Debug)]
 pub(super) struct Right {
     pub(super) head: RoomHead,
-    pub(super) is_head_right: bool,
+    pub(super) moves_head: bool,
     pub(super) members: Vec<(UserNid, Membership, EventNid)>,
 }
 
@@ -70,7 +70,7 @@ impl Ends {
             members = check_members(walk, &expected, found).await?;
         }
         Ok(Right {
-            is_head_right: right == *head && head.next_node > newest,
+            moves_head: right != *head || head.next_node <= newest,
             head: right,
             members,
         })

@@ -96,20 +96,20 @@ impl<'a> States<'a> {
         changes: &[(StateKeyNid, Option<EventNid>)],
     ) -> Result<Option<NodeId>, VerifyError> {
         let (made, first) = (&self.made, self.next);
-        let changed = self
+        let grown = self
             .store
             .with_nodes(self.room.nid, |nodes| {
                 let mut next = first;
                 let nodes = |id| made.get(&id).cloned().or_else(|| nodes(id));
-                state::change(Shape::ROOM, root, changes, &nodes, &mut next).map(|changed| (changed, next))
+                state::change(Shape::ROOM, root, changes, &nodes, &mut next).map(|grown| (grown, next))
             })
             .await;
-        let Some((changed, next)) = readable(changed)? else {
+        let Some((grown, next)) = readable(grown)? else {
             return Ok(None);
         };
         self.next = next;
-        self.made.extend(changed.new_nodes);
-        Ok(Some(changed.root))
+        self.made.extend(grown.new_nodes);
+        Ok(Some(grown.root))
     }
 
     /// Forgets the nodes that were made from a number on: what they were made for is stored as it should be.

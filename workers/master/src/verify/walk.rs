@@ -247,13 +247,11 @@ impl<'a> Walk<'a> {
     async fn state_before(&mut self, event: &StoredEvent) -> Result<Option<NodeId>, VerifyError> {
         let mut roots = Vec::new();
         for id in event.body.prev_events() {
-            match self.placed.get(id) {
-                Some(placed) => roots.push(placed.state_after),
-                None => {
-                    let entries = self.states.entries(event.state_before).await?;
-                    return Ok(entries.map(|_| event.state_before));
-                }
-            }
+            let Some(placed) = self.placed.get(id) else {
+                let entries = self.states.entries(event.state_before).await?;
+                return Ok(entries.map(|_| event.state_before));
+            };
+            roots.push(placed.state_after);
         }
         self.states.resolve(roots).await
     }

@@ -70,10 +70,10 @@ impl Lease {
         }
         let nodes = reachable(&walk.made, roots);
         let mut written = nodes.len() + walk.fixes.len() + ends.members.len();
-        if written == 0 && ends.is_head_right {
+        if written == 0 && !ends.moves_head {
             return Ok(0);
         }
-        written += usize::from(!ends.is_head_right);
+        written += usize::from(ends.moves_head);
         ends.head.next_node = ends.head.next_node.max(walk.next);
         // First of all, so that no number of a node is given twice whatever happens.
         let reserve = room_heads::reserve_nodes(room, ends.head.next_node);

@@ -1,0 +1,242 @@
+//! One event from outside on its way to its place: the checks against its auth events, the state before it and the room's state.
+
+use std::sync::Arc;
+
+use plexus_core::{
+    auth::{self, AuthError, AuthEvent},
+    event::EventBody,
+    ids::{EventNid, NodeId},
+    room_version::RoomVersion,
+    row::EventStatus,
+};
+use plexus_proto::ReceivedEvent;
+use ruma::{EventId, OwnedEventId};
+
+use super::Verdict;
+use crate::{
+    change_set::ChangeSet,
+    decide::{
+        event::find,
+        head::{Growth, Known, PendingHead},
+        persist::{Place, persist},
+        redaction,
+    },
+    error::CommandError,
+    leader::Leader,
+};
+
+/// An event on its way to its place.
+pub(super) struct Arrival<'a> {
+    pub(super) body: Arc<EventBody>,
+    pub(super) auth: Vec<Known>,
+    pub(super) create: Option<Known>,
+    pub(super) outlier: Option<EventNid>,
+    pub(super) wanted: &'a ReceivedEvent,
+}
+
+/// The events with these ids, or which of them are not known.
+pub(super) async fn find_all(
+    leader: &Leader,
+    head: &mut PendingHead,
+    ids: &[OwnedEventId],
+) -> Result<Result<Vec<Known>, Vec<OwnedEventId>>, CommandError> {
+    let (mut found, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
+    for id in ids {
+        match head.find_event(leader, id).await? {
+            Some(event) => found.push(event),
+            None => missing.push(id.clone()),
+        }
+    }
+    Ok(if missing.is_empty() { Ok(found) } else { Err(missing) })
+}
+
+/// The create event: the room's, or before the room has any other, the one that the event names or that names the room.
+pub(super) async fn find_create(
+    leader: &Leader,
+    head: &mut PendingHead,
+    auth: &[Known],
+) -> Result<Option<Known>, CommandError> {
+    if let Some(create) = &head.create {
+        return Ok(Some(create.clone()));
+    }
+    if head.info.version.rules().auth.select_create {
+        return Ok(auth
+            .iter()
+            .find(|event| event.body.is_state("m.room.create", ""))
+            .cloned());
+    }
+    let id = head.info.id.as_str().replacen('!', "$", 1);
+    match EventId::parse(id) {
+        Ok(id) => head.find_event(leader, &id).await,
+        Err(_) => Ok(None),
+    }
+}
+
+impl Arrival<'_> {
+    /// The fourth check: whether the events it names may be named, and allow it.
+    pub(super) fn check_auth_events(&self, version: RoomVersion) -> Result<(), AuthError> {
+        let rules = version.rules();
+        let named: Vec<AuthEvent<'_>> = self.auth.iter().map(auth_event).collect();
+        let create = self.create.as_ref().map(auth_event);
+        auth::check_auth_events(rules, &self.body, &named, create)?;
+        self.check(version, &self.auth)
+    }
+
+    /// Whether some events of a state allow it.
+    fn check(&self, version: RoomVersion, state: &[Known]) -> Result<(), AuthError> {
+        let create = self.create.as_ref().map(|create| &*create.body);
+        auth::check(version.rules(), &self.body, create, &|kind, key| find(state, kind, key))
+    }
+
+    /// The fifth and sixth check, against the state before the event and the room's.
+    pub(super) async fn take_place(
+        self,
+        leader: &Leader,
+        head: &mut PendingHead,
+        change: &mut ChangeSet,
+    ) -> Result<Verdict, CommandError> {
+        let mut growth = head.growth(leader);
+        let before = match self.state_before(leader, head, &mut growth).await? {
+            Ok(before) => before,
+            Err(missing) => return Ok(Verdict::Missing(missing)),
+        };
+        let version = head.info.version;
+        let allowing = self.allowing(leader, head, (before, &growth)).await?;
+        if let Err(error) = self.check(version, &allowing) {
+            let place = self.place(before, EventStatus::Rejected, Some(error.to_string()));
+            return self.store(leader, head, (place, growth), change).await;
+        }
+        // The room's state now is asked only where it is another one.
+        let is_same = before == head.root || head.tips.is_empty();
+        let allowed_now = if is_same {
+            Ok(())
+        } else {
+            self.check(version, &self.allowing(leader, head, (head.root, &growth)).await?)
+        };
+        if let Err(error) = allowed_now {
+            let place = self.place(before, EventStatus::SoftFailed, Some(error.to_string()));
+            return self.store(leader, head, (place, growth), change).await;
+        }
+        let place = self.place(before, EventStatus::Accepted, None);
+        let nid = persist(leader, head, place, growth, change).await?;
+        redaction::take_effect(leader, head, nid, change).await?;
+        Ok(Verdict::Stored(EventStatus::Accepted, None))
+    }
+
+    /// The state before the event: what its predecessors come to, or what whoever brings it says.
+    async fn state_before(
+        &self,
+        leader: &Leader,
+        head: &mut PendingHead,
+        growth: &mut Growth,
+    ) -> Result<Result<NodeId, Vec<OwnedEventId>>, CommandError> {
+        if let Some(given) = &self.wanted.state_before {
+            return given_state(leader, head, &given.event_ids, growth).await;
+        }
+        let mut missing = Vec::new();
+        let mut predecessors = Vec::new();
+        for id in self.body.prev_events() {
+            match head.find_event(leader, id).await? {
+                Some(event) if event.status != EventStatus::Outlier => predecessors.push(event),
+                Some(_) | None => missing.push(id.clone()),
+            }
+        }
+        if !missing.is_empty() {
+            return Ok(Err(missing));
+        }
+        head.state_of(leader, &predecessors, growth).await.map(Ok)
+    }
+
+    /// The events of a state that decide whether it allows the event.
+    async fn allowing(
+        &self,
+        leader: &Leader,
+        head: &mut PendingHead,
+        (root, growth): (NodeId, &Growth),
+    ) -> Result<Vec<Known>, CommandError> {
+        let rules = head.info.version.rules();
+        let (kind, sender, content) = (self.body.kind(), self.body.sender().as_str(), self.body.content());
+        let mut events = Vec::new();
+        for (kind, key) in auth::auth_types(rules, kind, sender, self.body.state_key(), content) {
+            events.extend(head.state_event_at(leader, root, growth, (kind, &key)).await?);
+        }
+        Ok(events)
+    }
+
+    pub(super) fn place(&self, state_before: NodeId, status: EventStatus, reason: Option<String>) -> Place {
+        Place {
+            status,
+            rejected_for: reason,
+            state_before,
+            auth_parents: self.auth.iter().map(|event| event.nid).collect(),
+            outlier: self.outlier,
+            ..Place::accepted(Arc::clone(&self.body))
+        }
+    }
+
+    pub(super) async fn store_rejected(
+        self,
+        leader: &Leader,
+        head: &mut PendingHead,
+        error: AuthError,
+        change: &mut ChangeSet,
+    ) -> Result<Verdict, CommandError> {
+        let mut growth = head.growth(leader);
+        // What follows it goes on with the state before it.
+        let mut before = NodeId::EMPTY;
+        if !self.wanted.outlier {
+            match self.state_before(leader, head, &mut growth).await? {
+                Ok(state) => before = state,
+                Err(missing) => return Ok(Verdict::Missing(missing)),
+            }
+        }
+        let place = self.place(before, EventStatus::Rejected, Some(error.to_string()));
+        self.store(leader, head, (place, growth), change).await
+    }
+
+    pub(super) async fn store(
+        self,
+        leader: &Leader,
+        head: &mut PendingHead,
+        (place, growth): (Place, Growth),
+        change: &mut ChangeSet,
+    ) -> Result<Verdict, CommandError> {
+        let verdict = Verdict::Stored(place.status, place.rejected_for.clone());
+        persist(leader, head, place, growth, change).await?;
+        Ok(verdict)
+    }
+}
+
+fn auth_event(event: &Known) -> AuthEvent<'_> {
+    AuthEvent {
+        body: &event.body,
+        is_rejected: event.status == EventStatus::Rejected,
+    }
+}
+
+/// A state made of the events with these ids; rejected ones are left out.
+async fn given_state(
+    leader: &Leader,
+    head: &mut PendingHead,
+    ids: &[String],
+    growth: &mut Growth,
+) -> Result<Result<NodeId, Vec<OwnedEventId>>, CommandError> {
+    let ids = ids.iter().map(EventId::parse).collect::<Result<Vec<_>, _>>();
+    let ids = ids.map_err(|_| CommandError::Malformed("event id"))?;
+    let events = match find_all(leader, head, &ids).await? {
+        Ok(events) => events,
+        Err(missing) => return Ok(Err(missing)),
+    };
+    let mut entries = Vec::with_capacity(events.len());
+    for event in events.iter().filter(|event| event.status != EventStatus::Rejected) {
+        let key = event
+            .body
+            .state_key()
+            .ok_or(CommandError::Malformed("a state of other events"))?;
+        // It was given a number when the event was stored.
+        let key = leader.interner.find_state_key(event.body.kind(), key).await?;
+        let key = key.ok_or(CommandError::Damaged("a state event without a state key"))?;
+        entries.push((key, event.nid));
+    }
+    head.insert_state(leader, NodeId::EMPTY, &entries, growth).await.map(Ok)
+}
