@@ -188,6 +188,8 @@ fn presence_from_proto(row: proto::PresenceRow) -> Result<PresenceRow, RowError>
 }
 
 fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
+    let body = row.body.as_ref().filter(|_| bodies).and_then(body::to_proto);
+    let auth_parents = row.auth_parents.iter().filter(|_| body.is_some());
     proto::EventRow {
         event: row.event.0,
         room: row.room.0,
@@ -197,10 +199,7 @@ fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
         state_before: row.state_before.0,
         state_after: (row.state_after != row.room_root).then_some(row.state_after.0),
         room_root: row.room_root.0,
-        auth_parents: row
-            .auth_parents
-            .iter()
-            .filter(|_| bodies)
+        auth_parents: auth_parents
             .flat_map(|parents| parents.iter().map(|parent| parent.0))
             .collect(),
         notifying: row.notifying,
@@ -208,7 +207,7 @@ fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
             user: user.0,
             membership: membership.code(),
         }),
-        body: row.body.as_ref().filter(|_| bodies).and_then(body::to_proto),
+        body,
         transaction: row.transaction.as_deref().map(|transaction| proto::Transaction {
             device_id: transaction.device.as_str().into(),
             id: transaction.id.clone(),
@@ -224,6 +223,10 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
             Ok((UserNid(change.user), membership))
         })
         .transpose()?;
+    let body = row.body.and_then(body::from_proto);
+    // A state event that names none is allowed by none; without the body nothing is said of it.
+    let says_parents = body.is_some() && row.state_key.is_some();
+    let auth_parents = says_parents.then(|| row.auth_parents.into_iter());
     Ok(EventRow {
         event: EventNid(row.event),
         room: RoomNid(row.room),
@@ -233,7 +236,7 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
         state_before: NodeId(row.state_before),
         state_after: NodeId(row.state_after.unwrap_or(row.room_root)),
         room_root: NodeId(row.room_root),
-        auth_parents: (!row.auth_parents.is_empty()).then(|| row.auth_parents.into_iter().map(EventNid).collect()),
+        auth_parents: auth_parents.map(|parents| parents.map(EventNid).collect()),
         notifying: row.notifying,
         membership,
         transaction: row.transaction.map(|transaction| {
@@ -242,7 +245,7 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
                 id: transaction.id,
             })
         }),
-        body: row.body.and_then(body::from_proto).map(Arc::new),
+        body: body.map(Arc::new),
     })
 }
 

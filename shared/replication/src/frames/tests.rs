@@ -72,8 +72,7 @@ fn receipt(kind: ReceiptKind, thread: Option<&str>) -> Row {
 }
 
 fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
-    let mut rows = graph_kinds();
-    rows.extend([
+    let mut rows = vec![
         event(body),
         Row::Redaction {
             room: RoomNid(1),
@@ -134,7 +133,8 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
             room: RoomNid(1),
             users: vec![UserNid(1), UserNid(2)],
         },
-    ]);
+    ];
+    rows.extend(graph_kinds());
     rows
 }
 
