@@ -78,7 +78,7 @@ impl Store {
 
     /// Keeps keys as a document has them.
     ///
-    /// A notary's document that is older than what is known changes nothing. A key that its server vouches for stays what it is: only once that is over
+    /// A notary's document that is older than what is known changes nothing, and none of a notary's brings back a key that its server has retired. A key that its server vouches for stays what it is: only once that is over
     /// can its id mean another key, and only the server itself can say so.
     pub async fn upsert_server_keys(
         &self,
@@ -92,7 +92,8 @@ impl Store {
             WHERE (SELECT count(*) FROM server_keys WHERE server_name = $1 AND key_id <> $2) < CAST($8 AS BIGINT)
             ON CONFLICT (server_name, key_id) DO UPDATE SET verify_key = excluded.verify_key, valid_until_ms = excluded.valid_until_ms,
                 expired_ms = excluded.expired_ms, fetched_ms = excluded.fetched_ms, document = excluded.document
-            WHERE (server_keys.verify_key = excluded.verify_key AND (CAST($9 AS BOOLEAN) OR server_keys.valid_until_ms <= excluded.valid_until_ms))
+            WHERE (server_keys.verify_key = excluded.verify_key AND (CAST($9 AS BOOLEAN) OR (server_keys.valid_until_ms <= excluded.valid_until_ms
+                    AND (server_keys.expired_ms IS NULL OR excluded.expired_ms IS NOT NULL))))
                 OR (CAST($9 AS BOOLEAN) AND server_keys.valid_until_ms < CAST($10 AS BIGINT))";
         let statements = keys.iter().map(|key| {
             let params = [
