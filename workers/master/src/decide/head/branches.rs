@@ -110,7 +110,7 @@ impl PendingHead {
             self.create = Some(event.clone());
         }
         self.uncommitted.insert(id, event.nid);
-        self.events.insert(event.nid, event);
+        self.keep_event(event);
     }
 }
 
