@@ -20,6 +20,7 @@ use crate::{
     programs::{INTERNAL_SECRET, MemberPorts, REGISTRATION_SECRET, member_program, nginx_program, redis_program},
     redis_proxy::RedisProxy,
     watchdog::Watchdog,
+    worker::Worker,
 };
 
 /// The two ways to run a server. Every scenario holds on both.
@@ -187,6 +188,20 @@ impl Cluster {
     /// Its internal listener: `/ready`, `/health`, `/metrics`.
     pub fn internal(&self, name: &str) -> Http {
         Http::new(&format!("http://127.0.0.1:{}", self.member(name).ports.internal))
+    }
+
+    /// What a worker is to its masters.
+    pub fn worker(&self) -> Worker {
+        let masters = self
+            .members
+            .iter()
+            .filter(|member| member.process.name().starts_with("master"));
+        Worker::new(masters.map(|member| member.ports.grpc), INTERNAL_SECRET)
+    }
+
+    /// The address of its database, if that is a server.
+    pub fn database_url(&self) -> Option<String> {
+        self.postgres.as_ref().map(|postgres| postgres.url("postgres"))
     }
 
     /// What stands between the processes and Redis, if there is one.

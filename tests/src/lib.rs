@@ -1,7 +1,7 @@
 //! Clusters of real processes, and clients for them.
 //!
 //! A scenario is written once and run on each [`Topology`]. It knows Plexus only as a user or an operator does: the built binary, its configuration,
-//! HTTP, signals. Nothing here waits for a time to pass; [`eventually`] waits for a condition.
+//! HTTP, signals; and, where another server has its say, as a worker does: Commands to the master. Nothing here waits for a time to pass; [`eventually`] waits for a condition.
 
 mod binary;
 mod cluster;
@@ -15,11 +15,13 @@ mod process;
 mod programs;
 mod redis;
 mod redis_proxy;
+mod remote;
 mod shared;
 mod solo;
 mod timeline;
 mod user;
 mod watchdog;
+mod worker;
 
 pub use self::{
     binary::{plexus, repository, run_plexus},
@@ -31,8 +33,10 @@ pub use self::{
     ports::free_port,
     process::{Process, Program},
     redis_proxy::{Mischief, RedisProxy},
+    remote::Remote,
     shared::{Shared, run},
     solo::Solo,
     timeline::Timeline,
     user::{PASSWORD, User, encode, fresh_name},
+    worker::Worker,
 };

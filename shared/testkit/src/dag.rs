@@ -17,7 +17,7 @@ use plexus_core::{
     resolve::resolve,
     room_version::{RoomIdFormat, RoomVersion, RoomVersionRules},
 };
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, room_id};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Value, json};
 
 pub use self::{dice::Dice, facts::DagFacts};
@@ -27,6 +27,9 @@ const START_TS: u64 = 1_700_000_000_000;
 
 /// The key that all servers of a DAG sign with.
 const KEY_SEED: [u8; 32] = [5; 32];
+
+/// The id of a room that is given none.
+const ROOM: &str = "!room:one.example";
 
 /// Who makes the rooms.
 pub const CREATOR: &str = "@alice:one.example";
@@ -102,6 +105,10 @@ pub struct Dag {
     pub events: Vec<DagEvent>,
     /// State keys, nodes and numbers.
     pub facts: DagFacts,
+    /// The room's id before it has an event.
+    name: OwnedRoomId,
+    /// What tells ids that servers choose from those in rooms of another name.
+    suffix: String,
     by_id: BTreeMap<OwnedEventId, Index>,
     dice: Dice,
 }
@@ -113,10 +120,21 @@ impl Dag {
     }
 
     /// The same with more in the content of its create event.
-    pub fn with_create(version: RoomVersion, seed: u64, mut content: Value) -> Self {
+    pub fn with_create(version: RoomVersion, seed: u64, content: Value) -> Self {
+        Self::named(ROOM, version, seed, content)
+    }
+
+    /// The same with a room id, for versions that do not make it from the create event.
+    pub fn named(name: &str, version: RoomVersion, seed: u64, mut content: Value) -> Self {
         content["room_version"] = json!(version.as_str());
         content["creator"] = json!(CREATOR);
         let mut dag = Self {
+            suffix: if name == ROOM {
+                String::new()
+            } else {
+                name.replace([':', '!'], "-")
+            },
+            name: name.try_into().expect("rooms have room ids"),
             rules: version.rules(),
             key: SigningKey::from_seed("1", &KEY_SEED).expect("the key id is valid"),
             events: Vec::new(),
@@ -189,10 +207,9 @@ impl Dag {
 
     /// The room's id.
     pub fn room_id(&self) -> OwnedRoomId {
-        self.events.first().map_or_else(
-            || room_id!("!room:one.example").to_owned(),
-            |create| create.body.room_id().to_owned(),
-        )
+        self.events
+            .first()
+            .map_or_else(|| self.name.clone(), |create| create.body.room_id().to_owned())
     }
 
     /// The state that some branches have come to, resolved.
@@ -261,7 +278,7 @@ impl Dag {
             origin_server_ts: attempt.ts.unwrap_or(START_TS + 1_000 * count as u64),
             redacts: None,
             legacy: Some(Legacy {
-                localpart: &format!("e{count}"),
+                localpart: &format!("e{count}{}", self.suffix),
                 hashes: &hashes,
             }),
         };

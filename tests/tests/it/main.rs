@@ -13,6 +13,7 @@ mod encryption;
 mod failures;
 mod federation_keys;
 mod first_start;
+mod graph;
 mod history;
 mod hostile;
 mod media;

@@ -1,6 +1,7 @@
 //! The master as its callers see it, over both engines: Commands in, results and log rows out, whatever happens in between.
 
 mod accounts;
+mod adversary;
 mod bench_room;
 mod costs;
 mod faults;

@@ -36,6 +36,9 @@ use crate::{
 /// State nodes, events and receipts a head keeps in memory once they are committed.
 const OVERLAY_MAX: usize = 4096;
 
+/// What the events among them may take up: four thousand of the largest would be a quarter of a gigabyte for each room.
+const EVENT_BYTES_MAX: usize = 4 << 20;
+
 /// Sets of states whose resolution a head keeps in memory.
 const RESOLVED_MAX: usize = 64;
 
@@ -137,6 +140,8 @@ pub(crate) struct PendingHead {
     nodes: HashMap<NodeId, Arc<Node>>,
     /// State events, and events that are decided and not yet committed.
     events: HashMap<EventNid, Known>,
+    /// The JSON of `events`.
+    event_bytes: usize,
     /// The numbers of events that are decided and not yet committed.
     uncommitted: HashMap<OwnedEventId, EventNid>,
     /// What sets of states have come to.
@@ -166,6 +171,7 @@ impl PendingHead {
             moved: false,
             nodes: HashMap::new(),
             events: HashMap::new(),
+            event_bytes: 0,
             uncommitted: HashMap::new(),
             resolved: HashMap::new(),
             receipts: HashMap::new(),
@@ -294,17 +300,37 @@ impl PendingHead {
         self.annotations.insert(annotation);
     }
 
+    /// Keeps an event in memory.
+    fn keep_event(&mut self, event: Known) {
+        self.forget_event(event.nid);
+        self.event_bytes += event.body.json().len();
+        self.events.insert(event.nid, event);
+    }
+
+    fn forget_event(&mut self, nid: EventNid) {
+        if let Some(event) = self.events.remove(&nid) {
+            self.event_bytes -= event.body.json().len();
+        }
+    }
+
     fn trim(&mut self) {
         self.annotations.clear();
-        self.uncommitted.clear();
+        let mut committed = std::mem::take(&mut self.uncommitted);
+        for (_, nid) in committed.drain() {
+            if self.events.get(&nid).is_some_and(|event| event.body.state_key().is_none()) {
+                self.forget_event(nid);
+            }
+        }
+        self.uncommitted = committed;
         if self.receipts.len() > OVERLAY_MAX {
             self.receipts.clear();
         }
         if self.nodes.len() > OVERLAY_MAX {
             self.nodes.clear();
         }
-        if self.events.len() > OVERLAY_MAX {
+        if self.events.len() > OVERLAY_MAX || self.event_bytes > EVENT_BYTES_MAX {
             self.events.clear();
+            self.event_bytes = 0;
         }
         if self.resolved.len() > RESOLVED_MAX {
             self.resolved.clear();

@@ -36,7 +36,7 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    async fn room(&self) -> std::sync::Arc<RoomInfo> {
+    pub(super) async fn room(&self) -> std::sync::Arc<RoomInfo> {
         let room = self.server.replica.store().room(&self.dag.room_id()).await.unwrap();
         room.expect("the room is known")
     }
@@ -105,7 +105,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Every event has the status and the states that the rules give it, and the room the state that its branches come to.
-    async fn check(&mut self) {
+    pub(super) async fn check(&mut self) {
         for at in 0..self.dag.events.len() {
             let event = self.dag.events[at].clone();
             let stored = self.stored(at).await;

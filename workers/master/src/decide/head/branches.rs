@@ -1,10 +1,14 @@
 //! The branches of a room's history: where they end, which of them a new event continues, and the state they come to together.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use plexus_core::{
     event::EventBody,
-    ids::NodeId,
+    ids::{EventNid, NodeId, StateKeyNid},
+    resolve::Resolved,
     row::EventStatus,
     state::{self, Shape},
 };
@@ -18,6 +22,9 @@ const PREV_EVENTS_MAX: usize = 10;
 
 /// Rejected and soft-failed events that are walked through from one event to its accepted predecessors.
 const PREDECESSORS_MAX: usize = 1_000;
+
+/// What to set or remove in a state.
+type Change = (StateKeyNid, Option<EventNid>);
 
 impl PendingHead {
     /// The branches that an event of ours continues: those with states of their own first, the newest first among them.
@@ -53,18 +60,46 @@ impl PendingHead {
             return Ok(*root);
         }
         let resolved = resolve::resolve(leader, self, &roots, growth).await?;
+        let (base, changes) = self.nearest(leader, resolved, growth).await?;
         let (changed, next) = leader
             .store
             .with_nodes(self.info.nid, |nodes| {
                 let mut next = growth.next();
                 let nodes = |id| self.node(id, growth).or_else(|| nodes(id));
-                state::change(Shape::ROOM, resolved.base, &resolved.changes, &nodes, &mut next)
-                    .map(|changed| (changed, next))
+                state::change(Shape::ROOM, base, &changes, &nodes, &mut next).map(|changed| (changed, next))
             })
             .await?;
         let root = growth.add(changed, next);
         growth.resolved.push((roots, root));
         Ok(root)
+    }
+
+    /// What a resolved state is stored as changes of: one of the states that were resolved, or the room's where that takes fewer. What many branches come to
+    /// differs from each of them by all the others, and from what they came to before the newest event by little.
+    async fn nearest(
+        &self,
+        leader: &Leader,
+        resolved: Resolved,
+        growth: &Growth,
+    ) -> Result<(NodeId, Vec<Change>), CommandError> {
+        let from_base = (resolved.base, resolved.changes);
+        if self.root == NodeId::EMPTY || self.root == from_base.0 {
+            return Ok(from_base);
+        }
+        let differences = self.state_diff(leader, (self.root, from_base.0), growth).await?;
+        let mut changes: BTreeMap<StateKeyNid, Option<EventNid>> =
+            differences.iter().map(|found| (found.key, found.new)).collect();
+        changes.extend(from_base.1.iter().copied());
+        for found in &differences {
+            if changes.get(&found.key) == Some(&found.old) {
+                changes.remove(&found.key);
+            }
+        }
+        if changes.len() < from_base.1.len() {
+            Ok((self.root, changes.into_iter().collect()))
+        } else {
+            Ok(from_base)
+        }
     }
 
     /// The ends of the branches once `event` is in. Where it follows events that changed nothing, it takes the place of the last ones before them that
@@ -110,7 +145,7 @@ impl PendingHead {
             self.create = Some(event.clone());
         }
         self.uncommitted.insert(id, event.nid);
-        self.events.insert(event.nid, event);
+        self.keep_event(event);
     }
 }
 

@@ -70,7 +70,7 @@ impl PendingHead {
             .await?
             .ok_or(CommandError::Damaged("an event that is named is not stored"))?;
         let event = Known::from(&*event);
-        self.events.insert(nid, event.clone());
+        self.keep_event(event.clone());
         Ok(event)
     }
 
