@@ -96,6 +96,11 @@ pub(crate) fn forbidden(error: impl Into<String>) -> CommandError {
     refused(403, "M_FORBIDDEN", error)
 }
 
+/// `M_FORBIDDEN`: an administrator lets nobody into the room.
+pub(crate) fn blocked() -> CommandError {
+    forbidden("This room has been blocked on this server")
+}
+
 /// The one answer for whoever has nothing to do with a room, whether it is there or not: nobody learns from it which rooms exist.
 pub(crate) fn outsider() -> CommandError {
     forbidden("There is no such room on this server, or you are not in it")

@@ -16,7 +16,7 @@ use super::{
     head::PendingHead,
 };
 use crate::{
-    error::{CommandError, bad_json, forbidden},
+    error::{CommandError, bad_json, blocked, forbidden},
     leader::Leader,
 };
 
@@ -42,7 +42,7 @@ pub(super) async fn change_membership(
             .await?
             .is_some()
     {
-        return Err(forbidden("This room has been blocked on this server"));
+        return Err(blocked());
     }
     if command.guest && membership == Membership::Join {
         guests::require_access(leader, head).await?;

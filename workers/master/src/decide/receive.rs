@@ -16,6 +16,7 @@ use super::{
     Decision,
     create_room::{begin_room, version},
     head::{LaneState, PendingHead},
+    removals,
 };
 use crate::{change_set::ChangeSet, error::CommandError, leader::Leader};
 
@@ -56,6 +57,13 @@ async fn open_head(
     change: &mut ChangeSet,
 ) -> Result<PendingHead, CommandError> {
     let room_id = <&RoomId>::try_from(command.room_id.as_str()).map_err(|_| CommandError::Malformed("room_id"))?;
+    if let Some(head) = state.find_head(leader, room_id).await?
+        && !head.tips.is_empty()
+    {
+        return Ok(head.clone());
+    }
+    removals::require_open(leader, room_id).await?;
+    // Of a room that was deleted, a head without events.
     if let Some(head) = state.find_head(leader, room_id).await? {
         return Ok(head.clone());
     }

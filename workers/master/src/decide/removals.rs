@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     change_set::ChangeSet,
-    error::{CommandError, bad_state, not_found},
+    error::{CommandError, bad_state, blocked, not_found},
     leader::Leader,
 };
 
@@ -172,6 +172,15 @@ pub(super) async fn block_room(leader: &Leader, command: &BlockRoom) -> Result<D
     let room = leader.store.room(room_id).await?.map_or(NO_ROOM, |room| room.nid);
     change.rows.push(Row::Room { room });
     Ok(done(change))
+}
+
+/// Refuses a room that has no history here to have one: while it is being deleted, and while it is blocked.
+pub(super) async fn require_open(leader: &Leader, room_id: &RoomId) -> Result<(), CommandError> {
+    let db = leader.store.db();
+    if blocked_rooms::blocked_by(db, room_id).await?.is_some() {
+        return Err(blocked());
+    }
+    require_none_under_way(leader, room_id.as_str()).await
 }
 
 /// The next step of a removal. One that cannot be done ends the removal, and says why.

@@ -13,9 +13,11 @@ use plexus_testkit::{
     dag::{Attempt, CREATOR, Dag, Dice, Index},
     databases,
 };
+use ruma::server_name;
 use serde_json::json;
 
 use super::Server;
+use crate::verify_room;
 
 /// A state: the event of each type and key, by id.
 type State = BTreeMap<(String, String), String>;
@@ -135,6 +137,13 @@ impl<'a> Visitor<'a> {
             "the room's state"
         );
         self.check_members(head).await;
+        let (ours, room) = (server_name!("example.org"), self.dag.room_id().to_string());
+        let verified = verify_room(&self.server.db, ours, &room, false).await.unwrap();
+        assert_eq!(
+            (verified.total, verified.events),
+            (0, self.dag.events.len()),
+            "{verified:?}"
+        );
     }
 
     /// The history of memberships ends with what the room's state says.
