@@ -137,8 +137,8 @@ impl<'a> Visitor<'a> {
             "the room's state"
         );
         self.check_members(head).await;
-        let (ours, room) = (server_name!("example.org"), self.dag.room_id().to_string());
-        let verified = verify_room(&self.server.db, ours, &room, false).await.unwrap();
+        let (ours, id) = (server_name!("example.org"), self.dag.room_id().to_string());
+        let verified = verify_room(&self.server.db, ours, &id, false).await.unwrap();
         assert_eq!(
             (verified.total, verified.events),
             (0, self.dag.events.len()),

@@ -61,7 +61,7 @@ impl PendingHead {
         }
         let resolved = resolve::resolve(leader, self, &roots, growth).await?;
         let (base, changes) = self.nearest(leader, resolved, growth).await?;
-        let (changed, next) = leader
+        let (grown, next) = leader
             .store
             .with_nodes(self.info.nid, |nodes| {
                 let mut next = growth.next();
@@ -69,7 +69,7 @@ impl PendingHead {
                 state::change(Shape::ROOM, base, &changes, &nodes, &mut next).map(|changed| (changed, next))
             })
             .await?;
-        let root = growth.add(changed, next);
+        let root = growth.add(grown, next);
         growth.resolved.push((roots, root));
         Ok(root)
     }
