@@ -317,7 +317,11 @@ impl PendingHead {
         self.annotations.clear();
         let mut committed = std::mem::take(&mut self.uncommitted);
         for (_, nid) in committed.drain() {
-            if self.events.get(&nid).is_some_and(|event| event.body.state_key().is_none()) {
+            if self
+                .events
+                .get(&nid)
+                .is_some_and(|event| event.body.state_key().is_none())
+            {
                 self.forget_event(nid);
             }
         }
