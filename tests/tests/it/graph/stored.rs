@@ -84,18 +84,18 @@ impl Stored {
         assert_eq!(tips.len(), head.extremities.len());
         assert!(tips.iter().all(|tip| tip.status == EventStatus::Accepted));
         let tips: Vec<Index> = tips.iter().filter_map(|tip| dag.find(tip.body.event_id())).collect();
-        let root = dag.state_before(&tips);
+        let wanted = dag.state_before(&tips);
         let state = self.state(room, head.room_root).await;
-        assert_eq!(state, wanted_state(dag, root), "the room's state");
+        assert_eq!(state, wanted_state(dag, wanted), "the room's state");
         self.check_members(room, (head.room_root, head.joined)).await;
     }
 
     /// The history of memberships ends with what the room's state says.
-    async fn check_members(&self, room: &RoomInfo, (root, joined): (NodeId, i64)) {
+    async fn check_members(&self, room: &RoomInfo, (node, joined): (NodeId, i64)) {
         let mut in_state = BTreeMap::new();
         for event in self
             .store
-            .state_events(room.nid, root)
+            .state_events(room.nid, node)
             .await
             .expect("states can be read")
         {
@@ -116,10 +116,10 @@ impl Stored {
         assert_eq!(i64::try_from(in_room), Ok(joined));
     }
 
-    async fn state(&self, room: &RoomInfo, root: NodeId) -> State {
+    async fn state(&self, room: &RoomInfo, node: NodeId) -> State {
         let events = self
             .store
-            .state_events(room.nid, root)
+            .state_events(room.nid, node)
             .await
             .expect("states can be read");
         let entries = events.iter().map(|event| {

@@ -62,8 +62,8 @@ struct Cost {
 fn wide_forks_are_cheap() {
     let bounds = Bounds {
         log_rows: 1,
-        table_rows: 12,
-        node_bytes: 4_000,
+        table_rows: 8,
+        node_bytes: 300,
         cpu: Duration::from_millis(60),
     };
     hold("wide-forks", &bounds, || sets::wide_fork(larger_when_long(100, 500)));
@@ -74,7 +74,7 @@ fn deep_chains_of_power_levels_are_cheap() {
     let bounds = Bounds {
         log_rows: 1,
         table_rows: 6,
-        node_bytes: 1_000,
+        node_bytes: 100,
         cpu: Duration::from_millis(100),
     };
     hold("deep-levels", &bounds, || sets::deep_levels(larger_when_long(60, 300)));
@@ -85,7 +85,7 @@ fn long_access_lists_are_cheap() {
     let bounds = Bounds {
         log_rows: 1,
         table_rows: 6,
-        node_bytes: 1_000,
+        node_bytes: 100,
         cpu: Duration::from_millis(300),
     };
     hold("long-acls", &bounds, || sets::long_acls(larger_when_long(10, 50)));
@@ -96,7 +96,7 @@ fn memberships_that_change_to_and_fro_are_cheap() {
     let bounds = Bounds {
         log_rows: 2,
         table_rows: 6,
-        node_bytes: 1_000,
+        node_bytes: 100,
         cpu: Duration::from_millis(60),
     };
     hold("ping-pong", &bounds, || sets::ping_pong(larger_when_long(40, 300)));
@@ -110,7 +110,7 @@ fn races_of_power_levels_cost_what_they_change() {
     let bounds = Bounds {
         log_rows: 2,
         table_rows: 2 * VICTIMS,
-        node_bytes: 100 * VICTIMS,
+        node_bytes: 10 * VICTIMS,
         cpu: Duration::from_millis(100),
     };
     hold("level-race", &bounds, || {

@@ -61,15 +61,15 @@ impl PendingHead {
         }
         let resolved = resolve::resolve(leader, self, &roots, growth).await?;
         let (base, changes) = self.nearest(leader, resolved, growth).await?;
-        let (grown, next) = leader
+        let (stored, next) = leader
             .store
             .with_nodes(self.info.nid, |nodes| {
                 let mut next = growth.next();
                 let nodes = |id| self.node(id, growth).or_else(|| nodes(id));
-                state::change(Shape::ROOM, base, &changes, &nodes, &mut next).map(|changed| (changed, next))
+                state::change(Shape::ROOM, base, &changes, &nodes, &mut next).map(|stored| (stored, next))
             })
             .await?;
-        let root = growth.add(grown, next);
+        let root = growth.add(stored, next);
         growth.resolved.push((roots, root));
         Ok(root)
     }
