@@ -73,7 +73,7 @@ impl Story {
 fn after_the_ban(visible: &str) -> Vec<Attempt> {
     let of_kind = |kind: &str, content: Value| {
         let mut attempt = Attempt::message(BOB, "");
-        attempt.kind = kind.to_owned();
+        kind.clone_into(&mut attempt.kind);
         attempt.content = content;
         attempt
     };

@@ -116,7 +116,7 @@ async fn bring(remote: &Remote, dice: &mut Dice, told: &watch::Sender<usize>) ->
             .collect();
         let answers = remote.tell(&some).await;
         assert_eq!(answers.len(), some.len());
-        outcomes.extend(answers.iter().map(|answer| answer.outcome()));
+        outcomes.extend(answers.iter().map(plexus_proto::EventOutcome::outcome));
         told.send_replace(outcomes.len());
     }
     outcomes
