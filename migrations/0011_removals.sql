@@ -11,6 +11,7 @@ CREATE TABLE removals (
     report BYTEA NOT NULL
 );
 CREATE INDEX removals_by_room ON removals (room_id, changed_ms);
+CREATE INDEX removals_ended ON removals (changed_ms) WHERE status <> 1;
 CREATE UNIQUE INDEX removals_under_way ON removals (room_id) WHERE status = 1;
 
 -- ordered: rooms that no local user may join, known here or not, and the administrator who decided it.

@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use plexus_storage::db::Value;
 use plexus_testkit::sqlite_database;
 
-/// Tables with a row for each process or chain, and no more.
-const FEW_ROWS: [&str; 3] = ["processes", "leases", "log_head"];
+/// Tables with a row for each process, chain or key that this server has had, and no more.
+const FEW_ROWS: [&str; 4] = ["processes", "leases", "log_head", "old_signing_keys"];
 
 /// No statement has more parameters.
 const PARAMS_MAX: usize = 20;
@@ -48,7 +48,7 @@ fn scans(step: &str, sql: &str) -> bool {
 #[tokio::test]
 async fn every_statement_uses_an_index() {
     let database = sqlite_database().await;
-    let mut explained = 0;
+    let (mut explained, mut scanning) = (0, Vec::new());
     for sql in statements() {
         let count = (1..=PARAMS_MAX).take_while(|n| sql.contains(&format!("${n}"))).count();
         let params: Vec<Value> = (1..=count)
@@ -75,9 +75,12 @@ async fn every_statement_uses_an_index() {
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
         for step in plan {
             let step = step.text(3).unwrap();
-            assert!(!scans(step, sql), "{step}: {sql}");
+            if scans(step, sql) {
+                scanning.push(format!("{step}: {sql}"));
+            }
         }
         explained += 1;
     }
+    assert!(scanning.is_empty(), "{}", scanning.join("\n"));
     assert!(explained > 45, "{explained} statements found");
 }
