@@ -5,7 +5,7 @@ mod pages;
 
 use std::sync::Arc;
 
-use plexus_tests::{Cluster, User, encode};
+use plexus_tests::{Cluster, PATIENCE, User, encode, eventually};
 use serde_json::{Value, json};
 
 pub(crate) use self::home::{Home, bodies};
@@ -157,8 +157,13 @@ async fn what_came_before_a_rejoin_is_read_by_the_rules(cluster: Arc<Cluster>) {
         .await
         .ok();
     home.user.say(&home.room, "to the world").await;
-    let peek = bob.messages(&home.room, "b", "&limit=50").await.ok();
-    assert!(bodies(&peek["chunk"]).contains(&"to the world"), "{peek}");
+    // He is at another process, perhaps, and nothing he has done came after it.
+    let peek = eventually(PATIENCE, "what is said to the world", async || {
+        let peek = bob.messages(&home.room, "b", "&limit=50").await.ok();
+        let is_there = bodies(&peek["chunk"]).contains(&"to the world");
+        if is_there { Ok(peek) } else { Err(peek.to_string()) }
+    })
+    .await;
     assert!(!bodies(&peek["chunk"]).contains(&"joined without"), "{peek}");
 }
 

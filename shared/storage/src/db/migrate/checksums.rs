@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     /// The migrations that databases out there went through; a new one is added when it is merged.
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 12] = [
         "7a193fae884784b85071c8693444720003d9f3120312ea1da046fa2e1c452dac",
         "7f9b46d9bbcf85cedcb116d81679e90f32f1dec8d4a2d2bd39a02b9f3afc5cee",
         "4ed1c08a11c5f0bb6b97550a2da8c77caaa84f6ddad4161e1fe0a9130f44081d",
@@ -62,6 +62,9 @@ mod tests {
         "72b3d2fe815575ed53d65f24e567b2762e46aee20b9546e5a70b9d4a66c2208d",
         "b15c0cb73e40791f93a4ce2c17dd34bef19596fd17873756a7ad9e7310057788",
         "335d66b5a8254aacb33a1f3b4bf3c374a23f8c2cbad7072cac24359efddcfa56",
+        "cf36945492168495642e82a53e42666695b87ec3d6b144cba5a4db08ae38c701",
+        "f4a4324a69bec880691853be656d373ab2c7cef7cd09960889e1cdab8e40afa3",
+        "33a68db3d585c6406d2837c9b75a58096e95651f0991743450960d02f2948ff1",
     ];
 
     #[test]
