@@ -29,6 +29,9 @@ use crate::{
 /// Events one createRoom may ask for; the service's own and the client's `initial_state` and invites together.
 const INITIAL_EVENTS_MAX: usize = 1000;
 
+/// Milliseconds that the making of a room may be moved by, because the same user has just made one like it.
+const ALIKE_MAX: i64 = 1_000;
+
 /// A client creates a room. The events come from the service; here they are sealed one on the other.
 pub(super) async fn create_room(
     leader: &Leader,
@@ -40,15 +43,7 @@ pub(super) async fn create_room(
     }
     let creator = user_id(&command.creator)?;
     let version = version(command.room_version)?;
-    let now_ms = leader.clock.now_ms();
-    let create = command
-        .events
-        .first()
-        .ok_or(CommandError::Malformed("no create event"))?;
-    let room_id = new_room_id(leader, version, creator, &command.opaque_id, create, now_ms)?;
-    if leader.store.room(&room_id).await?.is_some() {
-        return Err(room_in_use());
-    }
+    let (room_id, now_ms) = free_room_id(leader, version, creator, command).await?;
     let mut change = ChangeSet::default();
     let mut head = begin_room(leader, room_id, version, &mut change);
     for event in &command.events {
@@ -70,6 +65,29 @@ pub(super) async fn create_room(
         ..CommandResult::default()
     };
     Ok(Decision { change, result })
+}
+
+/// An id that no room has, and the time the room is made at. Where the create event names the room, two that a user makes alike within a millisecond would
+/// be one: the later is made a little later.
+async fn free_room_id(
+    leader: &Leader,
+    version: RoomVersion,
+    creator: &UserId,
+    command: &CreateRoom,
+) -> Result<(OwnedRoomId, i64), CommandError> {
+    let create = command.events.first();
+    let create = create.ok_or(CommandError::Malformed("no create event"))?;
+    let now_ms = leader.clock.now_ms();
+    for later_ms in now_ms..now_ms + ALIKE_MAX {
+        let room_id = new_room_id(leader, version, creator, &command.opaque_id, create, later_ms)?;
+        if leader.store.room(&room_id).await?.is_none() {
+            return Ok((room_id, later_ms));
+        }
+        if version.rules().room_id == RoomIdFormat::Assigned {
+            break;
+        }
+    }
+    Err(room_in_use())
 }
 
 /// A version as Commands carry it.

@@ -39,7 +39,16 @@ impl Server {
         Self::start_on(database.db.clone(), name).await
     }
 
+    /// Starts a process with a clock of its own.
+    pub(crate) async fn start_at(database: &TestDatabase, now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self::start_with(database.db.clone(), "one", Clock::new(now_ms)).await
+    }
+
     pub(crate) async fn start_on(db: Database, name: &str) -> Self {
+        Self::start_with(db, name, ticking_clock()).await
+    }
+
+    async fn start_with(db: Database, name: &str, clock: Clock) -> Self {
         let end_tasks = CancellationToken::new();
         let tasks = Tasks::new(TaskTracker::new(), end_tasks.clone(), Handle::current());
         let (target, follow) = watch::channel(MasterTarget::Nobody);
@@ -54,7 +63,7 @@ impl Server {
         let identity = Identity {
             server_name: "example.org".try_into().expect("a server name"),
             signing_key: Arc::new(SigningKey::from_seed("1", &[7; 32]).expect("a key")),
-            clock: ticking_clock(),
+            clock,
         };
         let config = MasterConfig {
             identity,

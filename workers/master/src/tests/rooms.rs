@@ -66,6 +66,19 @@ async fn check_last_event(server: &Server, room: &str, event: &str) {
     assert_eq!(stored.body.depth(), 6);
 }
 
+/// In version 12 the create event names the room, and says no more of when it was made than the millisecond.
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_made_alike_at_the_same_time_are_two() {
+    for database in databases().await {
+        let server = Server::start_at(&database, || 1_700_000_000_000).await;
+        server.register(ALICE).await;
+        let first = server.create_room("first", ALICE, RoomVersion::V12).await;
+        let second = server.create_room("second", ALICE, RoomVersion::V12).await;
+        assert_ne!(first, second);
+        server.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_by_the_rules() {
     use Membership::{Ban, Invite, Join, Leave};
