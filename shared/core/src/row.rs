@@ -179,6 +179,8 @@ pub struct EventRow {
     pub membership: Option<(UserNid, Membership)>,
     /// The client transaction that sent it, which sync tells the sending device.
     pub transaction: Option<Arc<Transaction>>,
+    /// Whether it was stored before, as an outlier: what is kept of it is not so any more.
+    pub was_outlier: bool,
     /// For a state event, the events that allow it. Published with the body, not stored with the log.
     pub auth_parents: Option<Arc<[EventNid]>>,
     /// The event itself. Published with the row so that readers need not fetch it; the stored log does not have it.

@@ -111,6 +111,7 @@ fn row(event: EventBody) -> EventRow {
             device: "DEVICE".into(),
             id: "m1700000000.1".to_owned(),
         })),
+        was_outlier: false,
         auth_parents: None,
         body: Some(Arc::new(event)),
     }

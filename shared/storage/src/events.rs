@@ -159,6 +159,7 @@ impl NewEventRow {
             membership,
             transaction: self.transaction.clone(),
             auth_parents: self.auth_parents.clone(),
+            was_outlier: false,
             body: Some(Arc::clone(&self.body)),
         })
     }

@@ -220,6 +220,10 @@ impl Loaded {
         for event in self.store.events(&missing.events).await? {
             let is_rejected = event.status == EventStatus::Rejected;
             let body = Arc::clone(&event.body);
+            if let (Some(nid), Some(key)) = (event.state_key, body.state_key()) {
+                self.state_keys
+                    .insert((body.kind().to_owned(), key.to_owned()), Some(nid));
+            }
             self.events.insert(event.nid, Fact { body, is_rejected });
         }
         for (kind, key) in missing.state_keys {
@@ -236,8 +240,8 @@ impl Loaded {
                 break;
             }
             let found = self.store.auth_parents(self.room, &asked).await?;
-            let mut further: Vec<EventNid> = found.iter().flat_map(|parents| parents.iter().copied()).collect();
-            self.parents.extend(asked.into_iter().zip(found));
+            let mut further: Vec<EventNid> = found.values().flat_map(|parents| parents.iter().copied()).collect();
+            self.parents.extend(found);
             further.retain(|parent| !self.parents.contains_key(parent));
             further.sort_unstable();
             further.dedup();

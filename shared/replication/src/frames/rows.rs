@@ -208,6 +208,7 @@ fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
             membership: membership.code(),
         }),
         body,
+        was_outlier: row.was_outlier,
         transaction: row.transaction.as_deref().map(|transaction| proto::Transaction {
             device_id: transaction.device.as_str().into(),
             id: transaction.id.clone(),
@@ -245,6 +246,7 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
                 id: transaction.id,
             })
         }),
+        was_outlier: row.was_outlier,
         body: body.map(Arc::new),
     })
 }

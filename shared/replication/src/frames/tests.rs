@@ -38,6 +38,7 @@ fn event(body: Option<Arc<EventBody>>) -> Row {
         state_before: NodeId(6),
         room_root: NodeId(7),
         state_after: NodeId(10),
+        was_outlier: true,
         auth_parents: body.as_ref().map(|_| vec![EventNid(3), EventNid(5)].into()),
         notifying: 9,
         membership: Some((UserNid(8), Membership::Knock)),

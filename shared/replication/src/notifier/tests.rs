@@ -23,6 +23,7 @@ fn event(room: RoomNid, membership: Option<(UserNid, Membership)>) -> Row {
         state_before: NodeId(0),
         room_root: NodeId(0),
         state_after: NodeId(0),
+        was_outlier: false,
         auth_parents: None,
         notifying: 0,
         membership,

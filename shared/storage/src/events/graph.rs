@@ -1,6 +1,6 @@
 //! What the graph of a room's events is made of: which events allow which, and what is known by id whatever became of it.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use plexus_core::{
     event::limits::MAX_AUTH_EVENTS,
@@ -10,7 +10,7 @@ use plexus_core::{
 };
 use ruma::EventId;
 
-use super::{StoredEvent, event_id_bytes};
+use super::{StoredEvent, event_id_bytes, read::EVENTS_PER_QUERY_MAX};
 use crate::{Store, StoreError, db::Value, sql::Int as _};
 
 /// Numbers as the column holds them: ascending, each as the distance from the one before.
@@ -60,7 +60,7 @@ impl Store {
         }
     }
 
-    /// Whether there is an event with this id, in whichever room.
+    /// Whether there is an event with this id, in whichever room: in versions 1 and 2 the sender chooses it.
     pub async fn is_event_id_taken(&self, version: RoomVersion, event_id: &EventId) -> Result<bool, StoreError> {
         let Some(id) = event_id_bytes(version, event_id) else {
             return Ok(false);
@@ -70,21 +70,46 @@ impl Store {
         Ok(self.db().query_opt(sql, &[Value::Bytes(id)]).await?.is_some())
     }
 
-    /// The numbers of the events that allow each of some state events.
-    ///
-    /// Rows of an older build do not have them; they are found by the ids in the event.
-    pub async fn auth_parents(&self, room: RoomNid, nids: &[EventNid]) -> Result<Vec<Arc<[EventNid]>>, StoreError> {
-        let mut found = Vec::with_capacity(nids.len());
-        for event in self.events(nids).await? {
-            found.push(match &event.auth_parents {
-                Some(parents) => Arc::clone(parents),
-                None => self.find_auth_parents(room, &event).await?,
-            });
+    /// The numbers of the events that allow each of some state events. Auth chains are long, so the events themselves are not read.
+    pub async fn auth_parents(
+        &self,
+        room: RoomNid,
+        nids: &[EventNid],
+    ) -> Result<HashMap<EventNid, Arc<[EventNid]>>, StoreError> {
+        let mut found = HashMap::with_capacity(nids.len());
+        let mut unread = Vec::new();
+        for nid in nids {
+            match self
+                .caches()
+                .events
+                .get(*nid)
+                .and_then(|event| event.auth_parents.clone())
+            {
+                Some(parents) => drop(found.insert(*nid, parents)),
+                None => unread.push(nid.0),
+            }
         }
-        Ok(found)
+        for chunk in unread.chunks(EVENTS_PER_QUERY_MAX) {
+            let sql = "-- events::auth_parents
+                SELECT event_nid, auth_parents FROM events WHERE event_nid = ANY($1)";
+            for row in self.db().query(sql, &[Value::Ints(chunk.to_vec())]).await? {
+                let nid = EventNid(row.int(0)?);
+                let parents = match row.opt_bytes(1)? {
+                    Some(parents) => decode_nids(&parents)?,
+                    None => self.find_auth_parents(room, nid).await?,
+                };
+                found.insert(nid, parents);
+            }
+        }
+        match nids.iter().find(|nid| !found.contains_key(nid)) {
+            Some(nid) => Err(StoreError::MissingEvent(*nid)),
+            None => Ok(found),
+        }
     }
 
-    async fn find_auth_parents(&self, room: RoomNid, event: &StoredEvent) -> Result<Arc<[EventNid]>, StoreError> {
+    /// Rows of an older build do not have the numbers: they are found by the ids in the event.
+    async fn find_auth_parents(&self, room: RoomNid, nid: EventNid) -> Result<Arc<[EventNid]>, StoreError> {
+        let event = self.event(nid).await?.ok_or(StoreError::MissingEvent(nid))?;
         let mut parents = Vec::new();
         for id in event.body.auth_events() {
             parents.extend(self.known_event(room, id).await?.map(|parent| parent.nid));

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Most events one query asks for by number.
-const EVENTS_PER_QUERY_MAX: usize = 500;
+pub(super) const EVENTS_PER_QUERY_MAX: usize = 500;
 
 /// Most events one read of a timeline gives.
 pub const EVENTS_PER_PAGE_MAX: usize = 1_000;

@@ -97,6 +97,9 @@ impl Caches {
 
     fn apply_event(&self, position: Sequence, row: &EventRow) {
         self.parents.persisted(row.body.as_deref(), position);
+        if row.was_outlier {
+            self.events.forget(row.event);
+        }
         if let Some(body) = &row.body {
             let event = Arc::new(StoredEvent::from_row(row, position, body));
             if let (Some(nid), Some(state_key)) = (row.state_key, body.state_key()) {
@@ -108,7 +111,6 @@ impl Caches {
             if row.state_key.is_some() {
                 self.state_keys.forget_all();
             }
-            self.events.forget(row.event);
             self.timelines.forget(&row.room);
         }
         if let Some((user, membership)) = row.membership {

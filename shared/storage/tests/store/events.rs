@@ -6,10 +6,11 @@ use plexus_core::{
     ids::{EventNid, NodeId, StateKeyNid},
     position::Sequence,
     room_version::RoomVersion,
-    row::{EventRow, Row, Transaction},
+    row::{EventRow, EventStatus, Row, Transaction},
 };
 use plexus_storage::{
     StoreError,
+    db::Value,
     events::{self, Direction, NewEventRow},
     state_keys,
     timeline::TIMELINE_MAX,
@@ -78,11 +79,7 @@ async fn an_id_finds_an_event_only_in_its_own_room() {
                 .unwrap(),
             None
         );
-        assert!(
-            world
-                .refuses([events::insert(&message(&room, 1), plexus_storage::db::Value::Int(2))])
-                .await
-        );
+        assert!(world.refuses([events::insert(&message(&room, 1), Value::Int(2))]).await);
     }
 }
 
@@ -249,6 +246,31 @@ async fn a_row_without_a_body_sends_readers_to_the_database() {
         let events = world.store.events_between(room.nid, 0, 3, 10).await.unwrap();
         assert_eq!(positions(&events), [3, 2, 1]);
         assert_eq!(events[0].body, large.body);
+    }
+}
+
+#[tokio::test]
+async fn an_outlier_that_gets_a_place_is_read_anew() {
+    for world in worlds().await {
+        let room = world.room(1, RoomVersion::V12).await;
+        let placed = message(&room, 1);
+        let outlier = NewEventRow {
+            room_order: None,
+            status: EventStatus::Outlier,
+            ..placed.clone()
+        };
+        world.persist(&outlier, 1).await;
+        let read = async || world.store.event(outlier.nid).await.unwrap().unwrap();
+        assert_eq!(read().await.status, EventStatus::Outlier);
+        world.write([events::give_place(&placed, Value::Int(2))]).await;
+        let row = EventRow {
+            body: None,
+            was_outlier: true,
+            ..event_row(&placed)
+        };
+        world.apply(2, &Row::Event(row));
+        let event = read().await;
+        assert_eq!((event.status, event.room_order), (EventStatus::Accepted, Some(1)));
     }
 }
 

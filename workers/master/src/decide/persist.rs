@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     event::EventBody,
     ids::{EventNid, NodeId, StateKeyNid, UserNid},
-    row::{EventStatus, Membership, Row, StateRow, Transaction},
+    row::{EventRow, EventStatus, Membership, Row, StateRow, Transaction},
 };
 use plexus_storage::{
     events::{self, NewEventRow},
@@ -302,7 +302,7 @@ fn write_event(
     match row.log_row(membership) {
         Some(listed) => {
             relation::persist(head, row.nid, row.sender, &row.body, change);
-            change.rows.push(Row::Event(listed));
+            change.rows.push(Row::Event(EventRow { was_outlier, ..listed }));
         }
         None => change.rows.push(Row::Unlisted {
             room: row.room,
