@@ -5,7 +5,6 @@ use std::sync::Arc;
 use plexus_core::{
     auth,
     event::{EventBody, EventError, Legacy, NewEvent, canonical::canonicalize},
-    ids::NodeId,
     row::Transaction,
 };
 use plexus_proto::SendEvent;
@@ -14,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Decision, guests,
-    head::{Growth, Known, PendingHead},
+    head::{Known, PendingHead},
     persist::{self, Place},
     redaction, relation,
 };
@@ -97,12 +96,13 @@ pub(super) async fn append(
     } else {
         head.state_of(leader, &branches, &mut growth).await?
     };
-    let auth = auth_events(leader, head, &draft, (before, &growth)).await?;
+    let rules = head.info.version.rules();
+    let (sender, content) = (draft.sender.as_str(), draft.content.get());
+    let types = auth::auth_types(rules, draft.kind, sender, draft.state_key, content);
+    let auth = head.state_events_at(leader, &types, (before, &growth)).await?;
     let body = seal(leader, head, &draft, (&branches, &auth), now_ms)?;
     let create = head.create.as_ref().map(|create| &*create.body);
-    auth::check(head.info.version.rules(), &body, create, &|kind, key| {
-        find(&auth, kind, key)
-    })?;
+    auth::check(rules, &body, create, &|kind, key| find(&auth, kind, key))?;
     let body = Arc::new(body);
     let redaction = redaction::effect(leader, head, &body).await?;
     let place = Place {
@@ -117,22 +117,6 @@ pub(super) async fn append(
         redaction.persist(head, nid, &mut change);
     }
     Ok(Decision::event(change, body.event_id()))
-}
-
-/// The events that allow what is to be said, from the state before it.
-async fn auth_events(
-    leader: &Leader,
-    head: &mut PendingHead,
-    draft: &Draft<'_>,
-    (before, growth): (NodeId, &Growth),
-) -> Result<Vec<Known>, CommandError> {
-    let rules = head.info.version.rules();
-    let (sender, content) = (draft.sender.as_str(), draft.content.get());
-    let mut events = Vec::new();
-    for (kind, key) in auth::auth_types(rules, draft.kind, sender, draft.state_key, content) {
-        events.extend(head.state_event_at(leader, before, growth, (kind, &key)).await?);
-    }
-    Ok(events)
 }
 
 /// The state event of a type and key among some events.

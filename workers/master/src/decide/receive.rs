@@ -7,7 +7,7 @@ mod arrival;
 
 use std::sync::Arc;
 
-use plexus_core::{event::EventBody, ids::NodeId, row::EventStatus};
+use plexus_core::{event::EventBody, ids::NodeId, room_version::EventIdFormat, row::EventStatus};
 use plexus_proto::{CommandResult, EventOutcome, ReceiveEvents, ReceivedEvent, event_outcome::Outcome};
 use ruma::{EventId, OwnedEventId, RoomId};
 
@@ -140,15 +140,15 @@ async fn judge(
         Some(known) if known.status != EventStatus::Outlier || wanted.outlier => {
             return Ok(Verdict::Known(known.status));
         }
+        // A room that has begun here has no other place for its create event.
+        Some(known) if known.body.is_state("m.room.create", "") && !head.tips.is_empty() => {
+            return Ok(Verdict::Known(known.status));
+        }
         known => known.map(|known| known.nid),
     };
-    // In versions 1 and 2 the sender chooses the id.
-    if outlier.is_none()
-        && leader
-            .store
-            .is_event_id_taken(head.info.version, body.event_id())
-            .await?
-    {
+    let version = head.info.version;
+    let is_chosen = version.rules().event_id == EventIdFormat::Assigned;
+    if is_chosen && outlier.is_none() && leader.store.is_event_id_taken(version, body.event_id()).await? {
         return Ok(Verdict::Invalid(
             "the id is that of an event of another room".to_owned(),
         ));

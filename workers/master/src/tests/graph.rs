@@ -7,7 +7,7 @@ use plexus_core::{
     room_version::RoomVersion,
     row::{EventStatus, Membership, Row},
 };
-use plexus_proto::{EventOutcome, ReceiveEvents, ReceivedEvent, command::Kind, event_outcome::Outcome};
+use plexus_proto::{EventOutcome, GivenState, ReceiveEvents, ReceivedEvent, command::Kind, event_outcome::Outcome};
 use plexus_storage::{events::StoredEvent, room_heads, rooms::RoomInfo};
 use plexus_testkit::{
     dag::{Attempt, CREATOR, Dag, Dice, Index},
@@ -261,6 +261,66 @@ async fn an_event_comes_once_and_only_after_what_it_refers_to() {
         };
         assert_eq!(visitor.tell_events(vec![foreign]).await[0].outcome(), Outcome::Invalid);
         server.stop().await;
+    }
+}
+
+/// A room that is joined elsewhere begins with a state from there; what belongs before it may come later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_begins_with_a_given_state() {
+    let alice = "@alice:example.org";
+    for version in [RoomVersion::V10, RoomVersion::V12] {
+        for database in databases().await {
+            let server = Server::start(&database, "one").await;
+            server.register(alice).await;
+            let mut dag = Dag::new(version, 1);
+            let base = dag.last();
+            let joined = dag.add(&[base], &Attempt::member(alice, alice, "join"));
+            let mut visitor = Visitor::new(&server, dag);
+            let received = |visitor: &Visitor<'_>, at: Index| ReceivedEvent {
+                json: visitor.dag.events[at].body.json().to_owned().into(),
+                ..ReceivedEvent::default()
+            };
+            let outliers = (0..=base).map(|at| ReceivedEvent {
+                outlier: true,
+                ..received(&visitor, at)
+            });
+            let outcomes = visitor.tell_events(outliers.collect()).await;
+            assert!(outcomes.iter().all(|outcome| outcome.outcome() == Outcome::Outlier));
+            assert_eq!(visitor.tell(&[joined]).await[0].outcome(), Outcome::Missing);
+            let state = (0..=base).map(|at| visitor.dag.events[at].body.event_id().to_string());
+            let join = ReceivedEvent {
+                state_before: Some(GivenState {
+                    event_ids: state.collect(),
+                }),
+                ..received(&visitor, joined)
+            };
+            let room = visitor.dag.room_id().to_string();
+            assert_eq!(visitor.tell_events(vec![join]).await[0].outcome(), Outcome::Accepted);
+            server
+                .send("said", &room, alice, "hello")
+                .await
+                .expect("she is a member");
+            let head = visitor.head().await;
+            let expected = visitor.expected(visitor.dag.events[joined].after);
+            assert_eq!(visitor.state(head.room_root).await, expected);
+            assert_eq!(visitor.stored(0).await.status, EventStatus::Outlier);
+            // The create event has no place but the one before everything.
+            let again = visitor.tell(&[0]).await;
+            assert_eq!((again[0].outcome(), again[0].is_new), (Outcome::Outlier, false));
+            let later = visitor.dag.add(&[joined], &Attempt::message(CREATOR, "hello"));
+            let outlier = ReceivedEvent {
+                outlier: true,
+                ..received(&visitor, later)
+            };
+            assert_eq!(visitor.tell_events(vec![outlier]).await[0].outcome(), Outcome::Outlier);
+            assert_eq!(visitor.stored(later).await.room_order, None);
+            let placed = visitor.tell(&[later]).await;
+            assert_eq!((placed[0].outcome(), placed[0].is_new), (Outcome::Accepted, true));
+            let placed = visitor.stored(later).await;
+            assert_eq!(placed.status, EventStatus::Accepted);
+            assert_eq!(placed.room_order, Some(visitor.head().await.room_order));
+            server.stop().await;
+        }
     }
 }
 

@@ -43,6 +43,20 @@ impl PendingHead {
         }
     }
 
+    /// The events that hold some pieces of the state at a root, as far as it has them.
+    pub(in crate::decide) async fn state_events_at(
+        &mut self,
+        leader: &Leader,
+        keys: &[(&str, String)],
+        (root, growth): (NodeId, &Growth),
+    ) -> Result<Vec<Known>, CommandError> {
+        let mut events = Vec::with_capacity(keys.len());
+        for (kind, key) in keys {
+            events.extend(self.state_event_at(leader, root, growth, (kind, key)).await?);
+        }
+        Ok(events)
+    }
+
     async fn state_nid(
         &self,
         leader: &Leader,

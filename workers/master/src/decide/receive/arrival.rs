@@ -88,6 +88,12 @@ impl Arrival<'_> {
         auth::check(version.rules(), &self.body, create, &|kind, key| find(state, kind, key))
     }
 
+    /// The pieces of a state that decide whether it allows the event.
+    fn auth_types(&self, version: RoomVersion) -> Vec<(&'static str, String)> {
+        let (kind, sender, content) = (self.body.kind(), self.body.sender().as_str(), self.body.content());
+        auth::auth_types(version.rules(), kind, sender, self.body.state_key(), content)
+    }
+
     /// The fifth and sixth check, against the state before the event and the room's.
     pub(super) async fn take_place(
         self,
@@ -101,7 +107,8 @@ impl Arrival<'_> {
             Err(missing) => return Ok(Verdict::Missing(missing)),
         };
         let version = head.info.version;
-        let allowing = self.allowing(leader, head, (before, &growth)).await?;
+        let types = self.auth_types(version);
+        let allowing = head.state_events_at(leader, &types, (before, &growth)).await?;
         if let Err(error) = self.check(version, &allowing) {
             let place = self.place(before, EventStatus::Rejected, Some(error.to_string()));
             return self.store(leader, head, (place, growth), change).await;
@@ -111,13 +118,16 @@ impl Arrival<'_> {
         let allowed_now = if is_same {
             Ok(())
         } else {
-            self.check(version, &self.allowing(leader, head, (head.root, &growth)).await?)
+            let now = (head.root, &growth);
+            self.check(version, &head.state_events_at(leader, &types, now).await?)
         };
         if let Err(error) = allowed_now {
             let place = self.place(before, EventStatus::SoftFailed, Some(error.to_string()));
             return self.store(leader, head, (place, growth), change).await;
         }
         let place = self.place(before, EventStatus::Accepted, None);
+        // In a room that begins here with a state from elsewhere, the create event is an outlier.
+        head.create = head.create.take().or(self.create);
         let nid = persist(leader, head, place, growth, change).await?;
         redaction::take_effect(leader, head, nid, change).await?;
         Ok(Verdict::Stored(EventStatus::Accepted, None))
@@ -145,22 +155,6 @@ impl Arrival<'_> {
             return Ok(Err(missing));
         }
         head.state_of(leader, &predecessors, growth).await.map(Ok)
-    }
-
-    /// The events of a state that decide whether it allows the event.
-    async fn allowing(
-        &self,
-        leader: &Leader,
-        head: &mut PendingHead,
-        (root, growth): (NodeId, &Growth),
-    ) -> Result<Vec<Known>, CommandError> {
-        let rules = head.info.version.rules();
-        let (kind, sender, content) = (self.body.kind(), self.body.sender().as_str(), self.body.content());
-        let mut events = Vec::new();
-        for (kind, key) in auth::auth_types(rules, kind, sender, self.body.state_key(), content) {
-            events.extend(head.state_event_at(leader, root, growth, (kind, &key)).await?);
-        }
-        Ok(events)
     }
 
     pub(super) fn place(&self, state_before: NodeId, status: EventStatus, reason: Option<String>) -> Place {
