@@ -73,6 +73,8 @@ pub(super) async fn remove_guests(
     if may_join(leader, head).await? {
         return Ok(Decision::default());
     }
+    // The head moves only if all of them can go.
+    let mut after = head.clone();
     let content = to_raw_value(&json!({"membership": "leave"})).expect("an object of texts is JSON");
     let members = leader.store.room_members(head.info.nid).await?;
     let guests = leader.store.room_guests(head.info.nid).await?;
@@ -89,7 +91,7 @@ pub(super) async fn remove_guests(
         let Some(user_id) = leader.store.user_id(guest).await? else {
             continue;
         };
-        let member = head.state_event(leader, "m.room.member", user_id.as_str()).await?;
+        let member = after.state_event(leader, "m.room.member", user_id.as_str()).await?;
         if member.and_then(|member| member.membership()) != Some(Membership::Join) {
             continue;
         }
@@ -101,8 +103,9 @@ pub(super) async fn remove_guests(
             redacts: None,
             transaction: None,
         };
-        change.append(append(leader, head, draft, leader.clock.now_ms()).await?.change);
+        change.append(append(leader, &mut after, draft, leader.clock.now_ms()).await?.change);
     }
+    *head = after;
     Ok(Decision {
         change,
         ..Decision::default()
