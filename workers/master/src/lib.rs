@@ -8,6 +8,7 @@ mod change_set;
 mod decide;
 mod ephemeral;
 mod error;
+mod facts;
 mod intern;
 mod lanes;
 mod leader;

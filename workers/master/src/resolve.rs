@@ -9,18 +9,17 @@ use std::{
 
 use plexus_core::{
     auth_chain::ChainCache,
-    event::EventBody,
-    ids::{EventNid, NodeId, RoomNid, StateKeyNid},
-    resolve::{Facts, Known as Fact, Missing, Resolved, resolve as resolve_purely},
+    ids::{EventNid, NodeId, RoomNid},
+    resolve::{Missing, Resolved, resolve as resolve_purely},
     row::EventStatus,
-    state::Node,
 };
-use plexus_storage::{Store, StoreError};
+use plexus_storage::StoreError;
 use tokio::sync::Semaphore;
 
 use crate::{
     decide::{Growth, PendingHead},
     error::CommandError,
+    facts::Loaded,
     leader::Leader,
     metrics,
 };
@@ -104,7 +103,7 @@ pub(crate) async fn resolve(
 ) -> Result<Resolved, CommandError> {
     let started = Instant::now();
     let chains = leader.resolver.chains(head.info.nid, growth.next());
-    let mut loaded = Loaded::of(leader, head, growth)?;
+    let mut loaded = at_hand(leader, head, growth)?;
     for _ in 0..ROUNDS_MAX {
         let (back, outcome) = run(leader, head, roots.to_vec(), (loaded, Arc::clone(&chains))).await?;
         loaded = back;
@@ -113,7 +112,7 @@ pub(crate) async fn resolve(
                 report(head, &resolved, started.elapsed());
                 return Ok(resolved);
             }
-            Err(missing) => loaded.load(leader, head, missing).await?,
+            Err(missing) => load(leader, &mut loaded, missing).await?,
         }
     }
     Err(CommandError::Damaged("an auth chain that has no end"))
@@ -146,107 +145,48 @@ fn report(head: &PendingHead, resolved: &Resolved, took: Duration) {
     }
 }
 
-/// What one resolution has in memory.
-#[derive(Debug)]
-struct Loaded {
-    store: Store,
-    room: RoomNid,
-    create: Arc<EventBody>,
-    nodes: HashMap<NodeId, Arc<Node>>,
-    events: HashMap<EventNid, Fact>,
-    parents: HashMap<EventNid, Arc<[EventNid]>>,
-    state_keys: HashMap<(String, String), Option<StateKeyNid>>,
+/// What is at hand of a room, ahead of the store.
+fn at_hand(leader: &Leader, head: &PendingHead, growth: &Growth) -> Result<Loaded, CommandError> {
+    let create = head.create.as_ref();
+    let create = create.ok_or(CommandError::Damaged("a room without its create event"))?;
+    let unstored = Arc::new(head.pending_nodes(growth));
+    let mut loaded = Loaded::new(leader.store.clone(), head.info.nid, Arc::clone(&create.body), unstored);
+    for event in head.pending_events(growth) {
+        loaded.add(event.nid, &event.body, event.status == EventStatus::Rejected);
+        if let Some(parents) = &event.auth_parents {
+            loaded.parents.insert(event.nid, Arc::clone(parents));
+        }
+    }
+    Ok(loaded)
 }
 
-impl Facts for Loaded {
-    fn node(&self, id: NodeId) -> Option<Arc<Node>> {
-        let loaded = self.nodes.get(&id).cloned();
-        loaded.or_else(|| self.store.kept_node(self.room, id))
+/// Loads what a resolution has found missing.
+async fn load(leader: &Leader, loaded: &mut Loaded, missing: Missing) -> Result<(), CommandError> {
+    loaded.load_nodes(&missing.nodes).await?;
+    load_parents(loaded, missing.auth_parents).await?;
+    for event in leader.store.events(&missing.events).await? {
+        loaded.add_stored(&event, event.status == EventStatus::Rejected);
     }
-
-    fn event(&self, event: EventNid) -> Option<Fact> {
-        self.events.get(&event).cloned()
+    for (kind, key) in missing.state_keys {
+        let nid = leader.interner.find_state_key(&kind, &key).await?;
+        loaded.add_state_key(kind, key, nid);
     }
-
-    fn auth_parents(&self, event: EventNid) -> Option<Arc<[EventNid]>> {
-        self.parents.get(&event).cloned()
-    }
-
-    fn state_key(&self, kind: &str, state_key: &str) -> Option<Option<StateKeyNid>> {
-        self.state_keys.get(&(kind.to_owned(), state_key.to_owned())).copied()
-    }
-
-    fn create(&self) -> Arc<EventBody> {
-        Arc::clone(&self.create)
-    }
+    Ok(())
 }
 
-impl Loaded {
-    fn of(leader: &Leader, head: &PendingHead, growth: &Growth) -> Result<Self, CommandError> {
-        let create = head
-            .create
-            .as_ref()
-            .ok_or(CommandError::Damaged("a room without its create event"))?;
-        let pending = head.pending_events(growth);
-        Ok(Self {
-            store: leader.store.clone(),
-            room: head.info.nid,
-            create: Arc::clone(&create.body),
-            nodes: head.pending_nodes(growth),
-            parents: pending
-                .clone()
-                .filter_map(|event| Some((event.nid, Arc::clone(event.auth_parents.as_ref()?))))
-                .collect(),
-            events: pending
-                .map(|event| {
-                    let fact = Fact {
-                        body: Arc::clone(&event.body),
-                        is_rejected: event.status == EventStatus::Rejected,
-                    };
-                    (event.nid, fact)
-                })
-                .collect(),
-            state_keys: HashMap::new(),
-        })
+/// The auth events of events, and theirs, for some generations.
+async fn load_parents(loaded: &mut Loaded, mut asked: Vec<EventNid>) -> Result<(), StoreError> {
+    for _ in 0..GENERATIONS {
+        if asked.is_empty() {
+            break;
+        }
+        let found = loaded.store.auth_parents(loaded.room, &asked).await?;
+        let mut further: Vec<EventNid> = found.values().flat_map(|parents| parents.iter().copied()).collect();
+        loaded.parents.extend(found);
+        further.retain(|parent| !loaded.parents.contains_key(parent));
+        further.sort_unstable();
+        further.dedup();
+        asked = further;
     }
-
-    async fn load(&mut self, leader: &Leader, head: &PendingHead, missing: Missing) -> Result<(), CommandError> {
-        if missing.nodes.iter().any(|node| self.nodes.contains_key(node)) {
-            return Err(CommandError::Damaged("a state that has no end"));
-        }
-        self.nodes
-            .extend(leader.store.nodes(head.info.nid, &missing.nodes).await?);
-        self.load_parents(missing.auth_parents).await?;
-        for event in self.store.events(&missing.events).await? {
-            let is_rejected = event.status == EventStatus::Rejected;
-            let body = Arc::clone(&event.body);
-            if let (Some(nid), Some(key)) = (event.state_key, body.state_key()) {
-                self.state_keys
-                    .insert((body.kind().to_owned(), key.to_owned()), Some(nid));
-            }
-            self.events.insert(event.nid, Fact { body, is_rejected });
-        }
-        for (kind, key) in missing.state_keys {
-            let nid = leader.interner.find_state_key(&kind, &key).await?;
-            self.state_keys.insert((kind, key), nid);
-        }
-        Ok(())
-    }
-
-    /// The auth events of events, and theirs, for some generations.
-    async fn load_parents(&mut self, mut asked: Vec<EventNid>) -> Result<(), StoreError> {
-        for _ in 0..GENERATIONS {
-            if asked.is_empty() {
-                break;
-            }
-            let found = self.store.auth_parents(self.room, &asked).await?;
-            let mut further: Vec<EventNid> = found.values().flat_map(|parents| parents.iter().copied()).collect();
-            self.parents.extend(found);
-            further.retain(|parent| !self.parents.contains_key(parent));
-            further.sort_unstable();
-            further.dedup();
-            asked = further;
-        }
-        Ok(())
-    }
+    Ok(())
 }

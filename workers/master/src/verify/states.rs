@@ -7,15 +7,15 @@ use std::{
 
 use plexus_core::{
     auth_chain::ChainCache,
-    event::EventBody,
     ids::{EventNid, NodeId, StateKeyNid},
-    resolve::{Facts, Known, Missing, resolve},
-    state::{self, Node, Shape},
+    resolve::{Missing, resolve},
+    state::{self, Shape},
 };
 use plexus_storage::{Store, StoreError, events::StoredEvent, rooms::RoomInfo};
 use ruma::OwnedEventId;
 
 use super::{VerifyError, sorted};
+use crate::facts::{Loaded, Nodes};
 
 /// What is remembered of auth chains.
 const CHAINS_BYTES: u64 = 64 << 20;
@@ -37,7 +37,7 @@ pub(super) struct States<'a> {
     /// The events that the rules refuse.
     pub(super) rejected: HashSet<EventNid>,
     /// Nodes of states that are not stored as they should be.
-    pub(super) made: HashMap<NodeId, Arc<Node>>,
+    pub(super) made: Arc<Nodes>,
     /// The first number that no node has. It only grows, since what is remembered of chains is by number.
     pub(super) next: NodeId,
     resolved: HashMap<Vec<NodeId>, NodeId>,
@@ -52,7 +52,7 @@ impl<'a> States<'a> {
             create: None,
             by_id: HashMap::new(),
             rejected: HashSet::new(),
-            made: HashMap::new(),
+            made: Arc::default(),
             next,
             resolved: HashMap::new(),
             chains: ChainCache::new(CHAINS_BYTES),
@@ -108,14 +108,14 @@ impl<'a> States<'a> {
             return Ok(None);
         };
         self.next = next;
-        self.made.extend(grown.new_nodes);
+        Arc::make_mut(&mut self.made).extend(grown.new_nodes);
         Ok(Some(grown.root))
     }
 
     /// Forgets the nodes that were made from a number on: what they were made for is stored as it should be.
     pub(super) fn forget_from(&mut self, first: NodeId) {
         if self.next > first && !self.resolved.values().any(|root| *root >= first) {
-            self.made.retain(|id, _| *id < first);
+            Arc::make_mut(&mut self.made).retain(|id, _| *id < first);
         }
     }
 
@@ -175,12 +175,12 @@ impl<'a> States<'a> {
             return Ok(None);
         };
         let rules = self.room.version.rules();
-        let mut facts = Loaded::new(self, create);
+        let mut facts = Loaded::new(self.store.clone(), self.room.nid, create, Arc::clone(&self.made));
         for _ in 0..ROUNDS_MAX {
             let outcome = resolve(rules, &roots, &facts, Some(self.chains.of(self.room.nid)));
             let resolved = match outcome {
                 Ok(resolved) => resolved,
-                Err(missing) => match readable(facts.load(missing).await)? {
+                Err(missing) => match readable(self.load(&mut facts, missing).await)? {
                     Some(()) => continue,
                     None => return Ok(None),
                 },
@@ -193,6 +193,22 @@ impl<'a> States<'a> {
             return Ok(root);
         }
         Ok(None)
+    }
+
+    /// Loads what a resolution has found missing: what allows an event and which are rejected as it was worked out, not as it is stored.
+    async fn load(&self, facts: &mut Loaded, missing: Missing) -> Result<(), StoreError> {
+        facts.load_nodes(&missing.nodes).await?;
+        for event in self.store.events(&missing.auth_parents).await? {
+            facts.parents.insert(event.nid, self.auth_parents(&event).into());
+        }
+        for event in self.store.events(&missing.events).await? {
+            facts.add_stored(&event, self.rejected.contains(&event.nid));
+        }
+        for (kind, key) in missing.state_keys {
+            let nid = self.store.state_key_nid(&kind, &key).await?;
+            facts.add_state_key(kind, key, nid);
+        }
+        Ok(())
     }
 }
 
@@ -207,75 +223,5 @@ fn readable<T>(read: Result<T, StoreError>) -> Result<Option<T>, VerifyError> {
             | StoreError::Corrupt { .. }
             | StoreError::Event { .. },
         ) => Ok(None),
-    }
-}
-
-/// What one resolution has in memory.
-struct Loaded<'s, 'a> {
-    states: &'s States<'a>,
-    create: Arc<EventBody>,
-    nodes: HashMap<NodeId, Arc<Node>>,
-    events: HashMap<EventNid, Known>,
-    parents: HashMap<EventNid, Arc<[EventNid]>>,
-    state_keys: HashMap<(String, String), Option<StateKeyNid>>,
-}
-
-impl Facts for Loaded<'_, '_> {
-    fn node(&self, id: NodeId) -> Option<Arc<Node>> {
-        let made = self.states.made.get(&id).or_else(|| self.nodes.get(&id));
-        made.cloned()
-            .or_else(|| self.states.store.kept_node(self.states.room.nid, id))
-    }
-
-    fn event(&self, event: EventNid) -> Option<Known> {
-        self.events.get(&event).cloned()
-    }
-
-    fn auth_parents(&self, event: EventNid) -> Option<Arc<[EventNid]>> {
-        self.parents.get(&event).cloned()
-    }
-
-    fn state_key(&self, kind: &str, state_key: &str) -> Option<Option<StateKeyNid>> {
-        self.state_keys.get(&(kind.to_owned(), state_key.to_owned())).copied()
-    }
-
-    fn create(&self) -> Arc<EventBody> {
-        Arc::clone(&self.create)
-    }
-}
-
-impl<'s, 'a> Loaded<'s, 'a> {
-    fn new(states: &'s States<'a>, create: Arc<EventBody>) -> Self {
-        Self {
-            states,
-            create,
-            nodes: HashMap::new(),
-            events: HashMap::new(),
-            parents: HashMap::new(),
-            state_keys: HashMap::new(),
-        }
-    }
-
-    async fn load(&mut self, missing: Missing) -> Result<(), StoreError> {
-        let (store, room) = (self.states.store, self.states.room.nid);
-        if let Some(node) = missing.nodes.iter().find(|node| self.nodes.contains_key(node)) {
-            return Err(StoreError::Node { room, node: *node });
-        }
-        self.nodes.extend(store.nodes(room, &missing.nodes).await?);
-        for event in store.events(&missing.auth_parents).await? {
-            self.parents.insert(event.nid, self.states.auth_parents(&event).into());
-        }
-        for event in store.events(&missing.events).await? {
-            let known = Known {
-                body: Arc::clone(&event.body),
-                is_rejected: self.states.rejected.contains(&event.nid),
-            };
-            self.events.insert(event.nid, known);
-        }
-        for (kind, key) in missing.state_keys {
-            let nid = store.state_key_nid(&kind, &key).await?;
-            self.state_keys.insert((kind, key), nid);
-        }
-        Ok(())
     }
 }

@@ -12,12 +12,12 @@ use plexus_core::{
     position::Sequence,
     room_version::EventIdFormat,
     row::EventStatus,
-    state::Node,
 };
 use plexus_storage::{Store, collect, events::StoredEvent, rooms::RoomInfo};
 use ruma::{EventId, OwnedEventId, ServerName};
 
 use super::{Verified, VerifyError, named, sorted, states::States};
+use crate::facts::Nodes;
 
 /// Events that are read at once.
 const EVENTS_MAX: i64 = 500;
@@ -48,7 +48,7 @@ pub(super) struct Fix {
 #[derive(Debug)]
 pub(super) struct Right {
     pub(super) fixes: Vec<Fix>,
-    pub(super) made: HashMap<NodeId, Arc<Node>>,
+    pub(super) made: Arc<Nodes>,
     pub(super) next: NodeId,
 }
 
