@@ -181,10 +181,12 @@ impl Federation {
             content: request.content.as_deref(),
         };
         let header = signed.sign(self.server_name(), &request.destination, &self.keys().own().signing)?;
+        let authorization = HeaderValue::try_from(header.to_header());
+        let authorization = authorization.expect("names, key ids and base64 are visible ASCII");
         let to_server = ToServer {
             method: request.method.clone(),
             target: &request.target,
-            authorization: HeaderValue::try_from(header.to_header()).ok(),
+            authorization: Some(authorization),
             content: request.content.clone(),
         };
         let exchanged = self
