@@ -160,8 +160,11 @@ impl Keys {
     }
 
     /// The keys that events are to be verified with: for [`ParsedEvent::verify`].
-    pub async fn for_events(&self, events: &[ParsedEvent]) -> Result<Known, StoreError> {
-        let of_event = |event: &ParsedEvent| {
+    pub async fn for_events<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a ParsedEvent>,
+    ) -> Result<Known, StoreError> {
+        let of_event = |event: &'a ParsedEvent| {
             let valid_at_ms = i64_of(event.keys_valid_at());
             event.key_ids().into_iter().map(move |(server, key_id)| Wanted {
                 server,
@@ -169,7 +172,7 @@ impl Keys {
                 valid_at_ms,
             })
         };
-        self.look_up(events.iter().flat_map(of_event).collect()).await
+        self.look_up(events.into_iter().flat_map(of_event).collect()).await
     }
 
     /// Finds keys, fetching what is missing or not valid as long as it has to be. What cannot be found is not there.

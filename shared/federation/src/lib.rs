@@ -7,6 +7,7 @@ pub mod address;
 pub mod check;
 pub mod destinations;
 pub mod discovery;
+pub mod events;
 mod flights;
 pub mod keys;
 pub mod metrics;
