@@ -49,6 +49,7 @@ pub mod receipts;
 mod recent;
 pub mod refresh_tokens;
 pub mod relations;
+pub mod remote_devices;
 pub mod removals;
 pub mod reports;
 pub mod room_aliases;
