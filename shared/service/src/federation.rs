@@ -1,6 +1,12 @@
-//! What this server is to other servers: one of the servers of a room, and one that asks others for what only they know.
-//!
-//! <https://spec.matrix.org/v1.19/server-server-api/>
+//! What other servers and this one do for each other.
 
+pub mod acl;
+pub mod bring;
+pub mod inbound;
 pub mod resident;
 pub mod visible;
+
+pub use self::{
+    bring::{Arriving, Placement, bring, in_order},
+    inbound::Inbound,
+};
