@@ -2,11 +2,16 @@
 
 pub mod acl;
 pub mod bring;
+pub mod device_lists;
+pub mod devices;
+pub mod directory;
 pub mod inbound;
+pub mod keys;
 pub mod resident;
 pub mod visible;
 
 pub use self::{
     bring::{Arriving, Placement, bring, in_order},
+    device_lists::DeviceLists,
     inbound::Inbound,
 };

@@ -1,6 +1,8 @@
 //! The endpoints of the server-server API, <https://spec.matrix.org/v1.19/server-server-api/>.
 
 mod backfilling;
+mod device_management;
+mod end_to_end_encryption;
 mod keys;
 mod query;
 mod retrieving_events;
@@ -21,5 +23,9 @@ pub(crate) static ROUTES: &[Route] = &[
     retrieving_events::event_auth::ROUTE,
     backfilling::backfill::ROUTE,
     backfilling::missing_events::ROUTE,
+    query::directory::ROUTE,
     query::profile::ROUTE,
+    end_to_end_encryption::query_keys::ROUTE,
+    end_to_end_encryption::claim_keys::ROUTE,
+    device_management::devices::ROUTE,
 ];
