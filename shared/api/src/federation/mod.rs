@@ -3,6 +3,7 @@
 mod keys;
 mod query;
 mod server_discovery;
+mod transactions;
 
 use crate::routes::Route;
 
@@ -14,4 +15,5 @@ pub(crate) static ROUTES: &[Route] = &[
     keys::query::ROUTE,
     keys::query_many::ROUTE,
     query::profile::ROUTE,
+    transactions::send::ROUTE,
 ];
