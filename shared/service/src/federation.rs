@@ -5,9 +5,13 @@ pub mod bring;
 pub mod device_lists;
 pub mod devices;
 pub mod directory;
+mod edus;
+mod gaps;
 pub mod inbound;
 pub mod keys;
+pub mod receive;
 pub mod resident;
+pub mod staging;
 pub mod visible;
 
 pub use self::{

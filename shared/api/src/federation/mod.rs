@@ -7,6 +7,7 @@ mod keys;
 mod query;
 mod retrieving_events;
 mod server_discovery;
+mod transactions;
 
 use crate::routes::Route;
 
@@ -28,4 +29,5 @@ pub(crate) static ROUTES: &[Route] = &[
     end_to_end_encryption::query_keys::ROUTE,
     end_to_end_encryption::claim_keys::ROUTE,
     device_management::devices::ROUTE,
+    transactions::send::ROUTE,
 ];
