@@ -1,3 +1,7 @@
 //! At home among other servers: what users see of each other across Plexus, Synapse and themselves.
 
+mod keys;
+mod lookups;
+mod resident;
 mod synapse;
+mod visited;
