@@ -22,6 +22,7 @@ use crate::{
     member_changes::{self, MemberChanges},
     memberless::{self, Memberless},
     memberships::Views,
+    partial_rooms::{self, PartialCache},
     presence::Presences,
     profiles::{self, Profiles},
     pushers::PushersChanged,
@@ -64,6 +65,7 @@ pub(crate) struct Caches {
     pub(crate) profiles: Profiles,
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
+    pub(crate) partial_rooms: PartialCache,
     pub(crate) receipts: Receipts,
     pub(crate) account_data: AccountData,
     pub(crate) key_counts: KeyCountsCache,
@@ -96,6 +98,7 @@ impl Store {
             profiles: profiles::cache(),
             timelines: timeline::cache(),
             memberships: Views::new(),
+            partial_rooms: partial_rooms::cache(),
             receipts: receipts::cache(),
             account_data: AccountData::new(),
             key_counts: key_counts::cache(),
@@ -133,6 +136,7 @@ impl Store {
         caches.profiles.forget_all();
         caches.timelines.forget_all();
         caches.memberships.forget_all();
+        caches.partial_rooms.forget_all();
         caches.receipts.forget_all();
         caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
