@@ -44,6 +44,8 @@ impl Command {
             Some(Kind::UploadKeys(_)) => "upload_keys",
             Some(Kind::ClaimKeys(_)) => "claim_keys",
             Some(Kind::SetCrossSigningKeys(_)) => "set_cross_signing_keys",
+            Some(Kind::SetRemoteDevices(_)) => "set_remote_devices",
+            Some(Kind::ChangeRemoteDevices(_)) => "change_remote_devices",
             Some(Kind::AddSignatures(_)) => "add_signatures",
             Some(Kind::SendToDevice(_)) => "send_to_device",
             Some(Kind::AcknowledgeToDevice(_)) => "acknowledge_to_device",

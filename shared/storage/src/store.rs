@@ -29,6 +29,7 @@ use crate::{
     receipts::{self, Receipts},
     recent::Recent,
     relations::Parents,
+    room_servers::RoomServersCache,
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
@@ -66,6 +67,7 @@ pub(crate) struct Caches {
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
     pub(crate) partial_rooms: PartialCache,
+    pub(crate) room_servers: RoomServersCache,
     pub(crate) receipts: Receipts,
     pub(crate) account_data: AccountData,
     pub(crate) key_counts: KeyCountsCache,
@@ -99,6 +101,7 @@ impl Store {
             timelines: timeline::cache(),
             memberships: Views::new(),
             partial_rooms: partial_rooms::cache(),
+            room_servers: RoomServersCache::new(),
             receipts: receipts::cache(),
             account_data: AccountData::new(),
             key_counts: key_counts::cache(),
@@ -137,6 +140,7 @@ impl Store {
         caches.timelines.forget_all();
         caches.memberships.forget_all();
         caches.partial_rooms.forget_all();
+        caches.room_servers.forget_all();
         caches.receipts.forget_all();
         caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
@@ -152,6 +156,7 @@ impl Store {
             usage("memberless", &caches.memberless),
             usage("filters", &caches.filters),
             caches.events.usage(),
+            caches.room_servers.usage(),
             caches.accounts.usage("accounts"),
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),

@@ -27,6 +27,7 @@ mod receipt;
 mod receive;
 mod redaction;
 mod relation;
+mod remote_devices;
 mod removals;
 mod session;
 mod to_device;
@@ -107,6 +108,8 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::ClaimKeys(c) => user_lane(&c.user_id)?,
         Kind::SetCrossSigningKeys(c) => user_lane(&c.user_id)?,
         Kind::AddSignatures(c) => user_lane(&c.user_id)?,
+        Kind::SetRemoteDevices(c) => user_lane(&c.user_id)?,
+        Kind::ChangeRemoteDevices(c) => user_lane(&c.user_id)?,
         Kind::SendToDevice(c) => user_lane(&c.sender)?,
         Kind::AcknowledgeToDevice(c) => user_lane(&c.user_id)?,
     };
@@ -198,6 +201,8 @@ pub(crate) async fn decide(
         Kind::ClaimKeys(c) => keys::claim_keys(leader, c).await?,
         Kind::SetCrossSigningKeys(c) => cross_signing::set_keys(leader, c).await?,
         Kind::AddSignatures(c) => cross_signing::add_signatures(leader, c).await?,
+        Kind::SetRemoteDevices(c) => remote_devices::set_devices(leader, c).await?,
+        Kind::ChangeRemoteDevices(c) => remote_devices::change_devices(leader, c).await?,
         Kind::SendToDevice(c) => to_device::send(leader, c).await?,
         Kind::AcknowledgeToDevice(c) => to_device::acknowledge(leader, c).await?,
     };
