@@ -31,6 +31,8 @@ pub(super) struct Place {
     pub(super) transaction: Option<Arc<Transaction>>,
     /// The outlier that the event was until now.
     pub(super) outlier: Option<EventNid>,
+    /// Whether it is for this server to send the event to the others in its room.
+    pub(super) outgoing: bool,
 }
 
 impl Place {
@@ -44,6 +46,7 @@ impl Place {
             auth_parents: Arc::default(),
             transaction: None,
             outlier: None,
+            outgoing: false,
         }
     }
 }
@@ -123,6 +126,7 @@ pub(super) async fn persist(
         room_root: effect.root,
         auth_parents: state_key.map(|_| place.auth_parents),
         rejected_for: place.rejected_for,
+        outgoing: place.outgoing,
         notifying: head.notifying,
         transaction: place.transaction,
         body: place.body,
