@@ -13,6 +13,9 @@ use crate::{
 /// Most rows that wait for one server. A server that is away for so long loses the oldest.
 pub const WAITING_MAX: i64 = 20_000;
 
+/// Most places that are read at once: what has come since the rows were last counted is among them.
+const PLACES_MAX: i64 = 2 * WAITING_MAX;
+
 /// Messages that go to one server together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingMessages {
@@ -75,6 +78,19 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// The places of what waits for a server up to a place, oldest first.
+    pub async fn outgoing_to_device_places(
+        &self,
+        server: &ServerName,
+        up_to: Sequence,
+    ) -> Result<Vec<Sequence>, StoreError> {
+        let sql = "-- outgoing_to_device::places
+            SELECT position FROM outgoing_to_device WHERE server = $1 AND position <= $2 ORDER BY position LIMIT $3";
+        let params = [text(server.as_str()), up_to.int(), PLACES_MAX.int()];
+        let rows = self.db().query(sql, &params).await?;
+        rows.iter().map(|row| Ok(row.int(0)?)).collect()
     }
 
     /// Removes what was at these places: the server has it.

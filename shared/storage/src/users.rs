@@ -3,6 +3,7 @@
 use plexus_core::{
     ids::{RoomNid, UserNid},
     position::Sequence,
+    row::Membership,
 };
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 
@@ -122,6 +123,30 @@ impl Store {
             SELECT MAX(m.position) FROM users u JOIN memberships m ON m.user_nid = u.user_nid WHERE u.server = $1 AND m.room_nid = $2";
         let row = self.db().query_opt(sql, &[text(server.as_str()), room.int()]).await?;
         Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten())
+    }
+
+    /// The users of a server who came into a room in (after, `up_to`], or said something new of themselves there; at most `limit`.
+    pub async fn joins_of_server(
+        &self,
+        room: RoomNid,
+        server: &ServerName,
+        (after, up_to): (Sequence, Sequence),
+        limit: i64,
+    ) -> Result<Vec<UserNid>, StoreError> {
+        let sql = "-- users::joins_of_server
+            SELECT DISTINCT m.user_nid FROM memberships m JOIN users u ON u.user_nid = m.user_nid
+            WHERE m.room_nid = $1 AND u.server = $2 AND m.position > $3 AND m.position <= $4 AND m.membership = $5 LIMIT $6";
+        let join = Membership::Join.code();
+        let params = [
+            room.int(),
+            text(server.as_str()),
+            after.int(),
+            up_to.int(),
+            join.int(),
+            limit.int(),
+        ];
+        let rows = self.db().query(sql, &params).await?;
+        rows.iter().map(|row| Ok(UserNid(row.int(0)?))).collect()
     }
 
     /// The servers whose users are known, by name, a page at a time.
