@@ -162,7 +162,11 @@ impl Notifier {
                 Row::DeviceList { user } => inner.ring_sharers(*user, rooms_of, &mut rung),
                 Row::Presence(presence) => inner.ring_peers(presence.user, rooms_of, &mut rung),
                 // Nobody waits for these.
-                Row::Room { .. } | Row::Purged { .. } | Row::Pusher { .. } | Row::Unlisted { .. } => {}
+                Row::Room { .. }
+                | Row::Purged { .. }
+                | Row::Pusher { .. }
+                | Row::Unlisted { .. }
+                | Row::OutgoingToDevice { .. } => {}
             }
         }
         for user in &inner.restless {

@@ -22,6 +22,7 @@ use crate::{
     member_changes::{self, MemberChanges},
     memberless::{self, Memberless},
     memberships::Views,
+    outgoing::OutgoingChanges,
     partial_rooms::{self, PartialCache},
     presence::Presences,
     profiles::{self, Profiles},
@@ -81,6 +82,7 @@ pub(crate) struct Caches {
     pub(crate) typing: Typing,
     pub(crate) pushers_changed: PushersChanged,
     pub(crate) presence: Presences,
+    pub(crate) outgoing: OutgoingChanges,
 }
 
 impl Store {
@@ -114,6 +116,7 @@ impl Store {
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
             presence: Presences::new(),
+            outgoing: OutgoingChanges::new(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -144,6 +147,7 @@ impl Store {
         caches.receipts.forget_all();
         caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
+        caches.outgoing.forget_all();
         caches.key_counts.forget_all();
         caches.to_device.forget_all();
     }

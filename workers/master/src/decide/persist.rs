@@ -38,6 +38,8 @@ pub(super) struct Place {
     pub(super) transaction: Option<Arc<Transaction>>,
     /// The outlier that the event was until now.
     pub(super) outlier: Option<EventNid>,
+    /// Whether it is for this server to send the event to the others in its room.
+    pub(super) outgoing: bool,
     pub(super) spot: Spot,
 }
 
@@ -63,6 +65,7 @@ impl Place {
             auth_parents: Arc::default(),
             transaction: None,
             outlier: None,
+            outgoing: false,
             spot: Spot::End,
         }
     }
@@ -155,6 +158,7 @@ pub(super) async fn persist(
         room_root: effect.root,
         auth_parents: state_key.map(|_| place.auth_parents),
         rejected_for: place.rejected_for,
+        outgoing: place.outgoing,
         notifying,
         transaction: place.transaction,
         body: place.body,

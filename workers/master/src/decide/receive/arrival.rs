@@ -230,6 +230,7 @@ impl Arrival<'_> {
             state_before,
             auth_parents: self.auth.iter().map(|event| event.nid).collect(),
             outlier: self.outlier,
+            outgoing: self.wanted.relay && status == EventStatus::Accepted,
             ..Place::accepted(Arc::clone(&self.body))
         }
     }
