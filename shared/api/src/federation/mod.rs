@@ -1,7 +1,11 @@
 //! The endpoints of the server-server API, <https://spec.matrix.org/v1.19/server-server-api/>.
 
+mod backfilling;
+mod device_management;
+mod end_to_end_encryption;
 mod keys;
 mod query;
+mod retrieving_events;
 mod server_discovery;
 mod transactions;
 
@@ -14,6 +18,16 @@ pub(crate) static ROUTES: &[Route] = &[
     keys::publish::ROUTE,
     keys::query::ROUTE,
     keys::query_many::ROUTE,
+    retrieving_events::event::ROUTE,
+    retrieving_events::state::ROUTE,
+    retrieving_events::state_ids::ROUTE,
+    retrieving_events::event_auth::ROUTE,
+    backfilling::backfill::ROUTE,
+    backfilling::missing_events::ROUTE,
+    query::directory::ROUTE,
     query::profile::ROUTE,
+    end_to_end_encryption::query_keys::ROUTE,
+    end_to_end_encryption::claim_keys::ROUTE,
+    device_management::devices::ROUTE,
     transactions::send::ROUTE,
 ];
