@@ -1,5 +1,6 @@
 //! At home among other servers: what users see of each other across Plexus, Synapse and themselves.
 
+mod inbound;
 mod keys;
 mod lookups;
 mod resident;

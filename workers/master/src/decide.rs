@@ -7,6 +7,7 @@ mod account_data;
 mod alias;
 mod carry_over;
 mod collect;
+mod complete;
 mod create_room;
 mod cross_signing;
 mod device;
@@ -95,6 +96,7 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
         Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
         Kind::ReceiveEvents(c) => room_lane(&c.room_id)?,
+        Kind::CompleteState(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::PurgeHistory(c) => room_lane(&c.room_id)?,
         Kind::DeleteRoom(c) => room_lane(&c.room_id)?,
@@ -127,6 +129,11 @@ fn room_lane(room_id: &str) -> Result<LaneKey, CommandError> {
 fn alias_lane(alias: &str) -> Result<LaneKey, CommandError> {
     let alias = alias.try_into().map_err(|_| CommandError::Malformed("alias"))?;
     Ok(LaneKey::Alias(alias))
+}
+
+/// Whether a Command reads what the store has of its room, and so wants everything before it committed.
+pub(crate) fn wants_all_committed(command: &Command) -> bool {
+    matches!(command.kind, Some(Kind::CompleteState(_)))
 }
 
 /// Decides one Command on the lane's pending head.
@@ -179,6 +186,7 @@ pub(crate) async fn decide(
             head.conceal(leader, &c.user_id, decided).await?
         }
         Kind::ReceiveEvents(c) => receive::receive_events(leader, state, c).await?,
+        Kind::CompleteState(c) => complete::complete_state(leader, state, c).await?,
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
