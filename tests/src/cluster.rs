@@ -10,7 +10,7 @@ use plexus_testkit::{Cluster as Postgres, ClusterOptions};
 use serde_json::Value;
 
 use crate::{
-    PATIENCE,
+    PATIENCE, authority,
     binary::{plexus, run_plexus},
     eventually,
     http::Http,
@@ -37,6 +37,7 @@ pub enum Topology {
 pub struct Cluster {
     /// How it is made up.
     pub topology: Topology,
+    site: Site,
     /// Where clients connect: nginx, or the process.
     url: String,
     /// A proxy that sends each request where it does not belong.
@@ -58,9 +59,58 @@ struct Member {
     ports: MemberPorts,
 }
 
+/// Who a server is to other servers.
+#[derive(Clone, Debug)]
+struct Site {
+    name: String,
+    /// Where other servers connect, if there are any.
+    tls_port: Option<u16>,
+}
+
+impl Site {
+    /// A server without others.
+    fn alone() -> Self {
+        Self {
+            name: "localhost".to_owned(),
+            tls_port: None,
+        }
+    }
+
+    /// A server that others find by its name and believe by its certificate, which is put into the folder.
+    fn among_others(folder: &Path) -> Self {
+        let tls_port = free_port();
+        authority().write(folder);
+        authority().issue(&["localhost"]).write(folder);
+        Self {
+            name: format!("localhost:{tls_port}"),
+            tls_port: Some(tls_port),
+        }
+    }
+
+    fn configuration(&self) -> String {
+        let trusted = if self.tls_port.is_some() { "\"ca.pem\"" } else { "" };
+        // Push gateways and other servers of the tests are on this machine.
+        format!(
+            "server_name = \"{}\"\ndata_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n\
+             [registration]\nguests = true\n[outbound]\nallowed_ranges = \"127.0.0.0/8\"\n\
+             [federation]\ntrusted_key_servers = []\ncustom_ca_list = [{trusted}]\n",
+            self.name
+        )
+    }
+}
+
 impl Cluster {
     /// Starts a server and waits until every process is ready.
     pub async fn start(topology: Topology) -> Self {
+        Self::start_at(topology, |_| Site::alone()).await
+    }
+
+    /// The same, for a server that other servers talk to by TLS; its certificate is by [`authority`].
+    pub async fn start_federated(topology: Topology) -> Self {
+        Self::start_at(topology, Site::among_others).await
+    }
+
+    async fn start_at(topology: Topology, site: impl FnOnce(&Path) -> Site) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("plexus-cluster-")
             .tempdir()
@@ -70,20 +120,28 @@ impl Cluster {
         let building = tokio::task::spawn_blocking(plexus);
         building.await.expect("plexus builds");
         let cluster = match topology {
-            Topology::AllInOne => Self::start_one(folder, watchdog),
-            Topology::Split => Self::start_split(folder, watchdog).await,
+            Topology::AllInOne => Self::start_one(site(&folder), folder, watchdog),
+            Topology::Split => Self::start_split(site(&folder), folder, watchdog).await,
         };
         cluster.until_ready().await;
         cluster
     }
 
-    fn start_one(folder: PathBuf, watchdog: Arc<Watchdog>) -> Self {
-        fs::write(folder.join("plexus.toml"), common_configuration()).expect("the folder can be written to");
+    fn start_one(site: Site, folder: PathBuf, watchdog: Arc<Watchdog>) -> Self {
+        let mut configuration = site.configuration();
+        if let Some(port) = site.tls_port {
+            configuration += &format!(
+                "[listen]\ntls_address = \"127.0.0.1:{port}\"\n\
+                 tls_certificate_file = \"cert.pem\"\ntls_key_file = \"key.pem\"\n"
+            );
+        }
+        fs::write(folder.join("plexus.toml"), configuration).expect("the folder can be written to");
         let ports = MemberPorts::choose();
         let program = member_program(&folder, "plexus", &[], ports);
         let process = Process::start(program, Arc::clone(&watchdog));
         Self {
             topology: Topology::AllInOne,
+            site,
             url: format!("http://127.0.0.1:{}", ports.public),
             wrong_url: None,
             members: vec![Member { process, ports }],
@@ -95,7 +153,7 @@ impl Cluster {
         }
     }
 
-    async fn start_split(folder: PathBuf, watchdog: Arc<Watchdog>) -> Self {
+    async fn start_split(site: Site, folder: PathBuf, watchdog: Arc<Watchdog>) -> Self {
         let starting = tokio::task::spawn_blocking(|| Postgres::start(ClusterOptions::default()));
         let postgres = starting.await.expect("PostgreSQL starts, or says above why not");
         let redis_port = free_port();
@@ -104,7 +162,7 @@ impl Cluster {
         let proxy = RedisProxy::start(redis_port, socket).await;
         let configuration = format!(
             "{}[database]\nurl = \"{}\"\n[redis]\nurl = \"redis://127.0.0.1:{redis_port}\"\n",
-            common_configuration(),
+            site.configuration(),
             postgres.url("postgres"),
         );
         fs::write(folder.join("plexus.toml"), configuration).expect("the folder can be written to");
@@ -130,6 +188,7 @@ impl Cluster {
         let nginx_ports = nginx::Ports {
             right: free_port(),
             wrong: free_port(),
+            tls: site.tls_port,
         };
         let printed = run_plexus(&folder, &["routes", "--format", "nginx"]);
         let map = String::from_utf8(printed.stdout).expect("the map is text");
@@ -147,6 +206,7 @@ impl Cluster {
         let nginx = Process::start(nginx_program(&folder, &configuration), Arc::clone(&watchdog));
         Self {
             topology: Topology::Split,
+            site,
             url: format!("http://127.0.0.1:{}", nginx_ports.right),
             wrong_url: Some(format!("http://127.0.0.1:{}", nginx_ports.wrong)),
             members,
@@ -156,6 +216,11 @@ impl Cluster {
             folder,
             _watchdog: watchdog,
         }
+    }
+
+    /// The name of the server.
+    pub fn server_name(&self) -> &str {
+        &self.site.name
     }
 
     /// Where clients connect.
@@ -308,12 +373,6 @@ impl Cluster {
             .find(|member| member.process.name() == name)
             .unwrap_or_else(|| panic!("there is no Plexus process {name}"))
     }
-}
-
-fn common_configuration() -> &'static str {
-    // Push gateways and other servers of the tests are on this machine.
-    "data_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n[registration]\nguests = true\n\
-     [outbound]\nallowed_ranges = \"127.0.0.0/8\"\n[federation]\ntrusted_key_servers = []\n"
 }
 
 /// Makes the signing key and the tables, as soon as PostgreSQL takes connections.

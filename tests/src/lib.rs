@@ -3,6 +3,7 @@
 //! A scenario is written once and run on each [`Topology`]. It knows Plexus only as a user or an operator does: the built binary, its configuration,
 //! HTTP, signals; and, where another server has its say, as a worker does: Commands to the master. Nothing here waits for a time to pass; [`eventually`] waits for a condition.
 
+mod authority;
 mod binary;
 mod cluster;
 mod compose;
@@ -18,12 +19,14 @@ mod redis_proxy;
 mod remote;
 mod shared;
 mod solo;
+mod synapse;
 mod timeline;
 mod user;
 mod watchdog;
 mod worker;
 
 pub use self::{
+    authority::authority,
     binary::{plexus, repository, run_plexus},
     cluster::{Cluster, Topology},
     compose::{Compose, Service},
@@ -36,6 +39,7 @@ pub use self::{
     remote::Remote,
     shared::{Shared, run},
     solo::Solo,
+    synapse::Synapse,
     timeline::Timeline,
     user::{PASSWORD, User, encode, fresh_name},
     worker::Worker,

@@ -7,6 +7,8 @@ use std::{fmt::Write, fs, path::Path};
 pub(crate) struct Ports {
     pub(crate) right: u16,
     pub(crate) wrong: u16,
+    /// The right one again, for other servers.
+    pub(crate) tls: Option<u16>,
 }
 
 /// Where the processes of each role listen.
@@ -36,7 +38,14 @@ pub(crate) fn configure(folder: &Path, map: &str, ports: &Ports, members: &Membe
         }
         upstreams.push_str(" }\n");
     }
-    let Ports { right, wrong } = ports;
+    let Ports { right, wrong, tls } = ports;
+    let tls = tls.map_or_else(String::new, |port| {
+        let certificate = format!("{0}/cert.pem; ssl_certificate_key {0}/key.pem;", folder.display());
+        format!(
+            "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate} \
+             location / {{ proxy_pass http://$plexus_upstream; }} }}\n"
+        )
+    });
     write(
         folder,
         &format!(
@@ -48,7 +57,7 @@ proxy_set_header X-Forwarded-For $remote_addr;
 {upstreams}{map}
 server {{ listen 127.0.0.1:{right}; location / {{ proxy_pass http://$plexus_upstream; }} }}
 server {{ listen 127.0.0.1:{wrong}; location / {{ proxy_pass http://not_$plexus_upstream; }} }}
-"
+{tls}"
         ),
     )
 }

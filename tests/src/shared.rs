@@ -17,6 +17,7 @@ use crate::cluster::{Cluster, Topology};
 #[derive(Debug)]
 pub struct Shared {
     topology: Topology,
+    federated: bool,
     cluster: OnceCell<Arc<Cluster>>,
     /// Held by a scenario that must not meet another one, because it harms the cluster.
     turn: Option<Mutex<()>>,
@@ -25,20 +26,39 @@ pub struct Shared {
 impl Shared {
     /// A cluster of its own for one group of scenarios.
     pub const fn new(topology: Topology) -> Self {
-        Self {
-            topology,
-            cluster: OnceCell::const_new(),
-            turn: None,
-        }
+        Self::made(topology, false, None)
     }
 
     /// The same, for scenarios that kill processes and so have to take turns.
     pub const fn by_turns(topology: Topology) -> Self {
+        Self::made(topology, false, Some(Mutex::const_new(())))
+    }
+
+    /// One that other servers talk to.
+    pub const fn federated(topology: Topology) -> Self {
+        Self::made(topology, true, None)
+    }
+
+    /// One that other servers talk to, for scenarios that take turns.
+    pub const fn federated_by_turns(topology: Topology) -> Self {
+        Self::made(topology, true, Some(Mutex::const_new(())))
+    }
+
+    const fn made(topology: Topology, federated: bool, turn: Option<Mutex<()>>) -> Self {
         Self {
             topology,
+            federated,
             cluster: OnceCell::const_new(),
-            turn: Some(Mutex::const_new(())),
+            turn,
         }
+    }
+
+    async fn start(&self) -> Arc<Cluster> {
+        Arc::new(if self.federated {
+            Cluster::start_federated(self.topology).await
+        } else {
+            Cluster::start(self.topology).await
+        })
     }
 
     /// Runs one scenario on the cluster. If it fails, the ends of all logs are printed.
@@ -49,8 +69,8 @@ impl Shared {
                     Some(turn) => Some(turn.lock().await),
                     None => None,
                 };
-                let start = async || Arc::new(Cluster::start(self.topology).await);
-                scenario(Arc::clone(self.cluster.get_or_init(start).await)).await;
+                let cluster = self.cluster.get_or_init(|| self.start()).await;
+                scenario(Arc::clone(cluster)).await;
             });
         }));
         if let Err(panic) = outcome {

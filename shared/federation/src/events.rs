@@ -58,7 +58,12 @@ impl Federation {
             let parse = move || chunk.into_iter().map(|json| parse(json.as_ref(), rules)).collect();
             let parsed: Vec<Result<ParsedEvent, Unbelieved>> = self.compute(parse).await?;
             let keys = self.keys().for_events(parsed.iter().flatten()).await?;
-            let verify = move || parsed.into_iter().map(|event| verify(event?, &keys)).collect::<Vec<_>>();
+            let verify = move || {
+                parsed
+                    .into_iter()
+                    .map(|event| verify(event?, &keys))
+                    .collect::<Vec<_>>()
+            };
             outcomes.extend(self.compute(verify).await?);
         }
     }

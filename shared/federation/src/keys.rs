@@ -160,10 +160,7 @@ impl Keys {
     }
 
     /// The keys that events are to be verified with: for [`ParsedEvent::verify`].
-    pub async fn for_events<'a>(
-        &self,
-        events: impl IntoIterator<Item = &'a ParsedEvent>,
-    ) -> Result<Known, StoreError> {
+    pub async fn for_events<'a>(&self, events: impl IntoIterator<Item = &'a ParsedEvent>) -> Result<Known, StoreError> {
         let of_event = |event: &'a ParsedEvent| {
             let valid_at_ms = i64_of(event.keys_valid_at());
             event.key_ids().into_iter().map(move |(server, key_id)| Wanted {

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod metrics;
 pub mod outbound;
 pub mod request;
+pub mod rooms;
 #[cfg(test)]
 mod testing;
 pub mod transport;

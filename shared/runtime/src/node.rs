@@ -10,6 +10,7 @@ use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
     ctx::Rooms,
     derived::{self, Progress},
+    federation::Inbound,
     presence::SyncsTold,
     search::Searches,
     sync::{SentMembers, Turns},
@@ -128,6 +129,7 @@ impl Node {
             syncs_told: SyncsTold::default(),
             derived: Progress::default(),
             searches: Searches::default(),
+            inbound: Inbound::default(),
             turns: Turns::default(),
         };
         let mut node = Self {

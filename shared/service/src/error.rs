@@ -5,7 +5,7 @@
 
 use std::{error::Error, fmt};
 
-use plexus_federation::request::RequestError;
+use plexus_federation::{events::VerifyError, request::RequestError, rooms::FetchError};
 use plexus_media::MediaError;
 use plexus_replication::MasterError;
 use plexus_storage::StoreError;
@@ -117,6 +117,25 @@ impl From<RequestError> for ServiceError {
             | RequestError::Transport { .. }
             | RequestError::Refused { .. }
             | RequestError::Stopping => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<VerifyError> for ServiceError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Store(error) => error.into(),
+            VerifyError::Stopping => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<FetchError> for ServiceError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Request(error) => error.into(),
+            FetchError::Verify(error) => error.into(),
+            FetchError::Malformed { .. } => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod ctx;
 pub mod derived;
 pub mod e2e;
 pub mod error;
+pub mod federation;
 pub mod ids;
 pub mod media;
 pub mod presence;

@@ -28,6 +28,7 @@ use crate::{
     receipts::{self, Receipts},
     recent::Recent,
     relations::Parents,
+    room_servers::RoomServersCache,
     rooms::Rooms,
     state_keys::StateKeys,
     state_nodes::{self, StateNodes},
@@ -64,6 +65,7 @@ pub(crate) struct Caches {
     pub(crate) profiles: Profiles,
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
+    pub(crate) room_servers: RoomServersCache,
     pub(crate) receipts: Receipts,
     pub(crate) account_data: AccountData,
     pub(crate) key_counts: KeyCountsCache,
@@ -96,6 +98,7 @@ impl Store {
             profiles: profiles::cache(),
             timelines: timeline::cache(),
             memberships: Views::new(),
+            room_servers: RoomServersCache::new(),
             receipts: receipts::cache(),
             account_data: AccountData::new(),
             key_counts: key_counts::cache(),
@@ -133,6 +136,7 @@ impl Store {
         caches.profiles.forget_all();
         caches.timelines.forget_all();
         caches.memberships.forget_all();
+        caches.room_servers.forget_all();
         caches.receipts.forget_all();
         caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
@@ -148,6 +152,7 @@ impl Store {
             usage("memberless", &caches.memberless),
             usage("filters", &caches.filters),
             caches.events.usage(),
+            caches.room_servers.usage(),
             caches.accounts.usage("accounts"),
             caches.profiles.usage("profiles"),
             caches.timelines.usage("timelines"),

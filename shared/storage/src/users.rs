@@ -1,7 +1,7 @@
 //! Table `users`: interned user ids, local and remote. A pair never changes.
 
 use plexus_core::ids::UserNid;
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedServerName, OwnedUserId, UserId};
 
 use crate::{
     Store, StoreError,
@@ -42,6 +42,11 @@ impl Users {
 
     pub(crate) fn usage(&self) -> [CacheUse; 2] {
         [usage("user_nids", &self.nids), usage("user_ids", &self.ids)]
+    }
+
+    /// The server of a user whose id has been read before.
+    pub(crate) fn kept_server(&self, user: UserNid) -> Option<OwnedServerName> {
+        self.ids.get(&user).map(|user_id| user_id.server_name().to_owned())
     }
 
     fn keep(&self, user: UserNid, user_id: &UserId) {

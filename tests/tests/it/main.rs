@@ -11,6 +11,7 @@ mod clients;
 mod deployment;
 mod encryption;
 mod failures;
+mod federation;
 mod federation_keys;
 mod first_start;
 mod graph;
@@ -50,3 +51,25 @@ macro_rules! scenarios {
     };
 }
 use scenarios;
+
+/// The same on clusters that other servers talk to.
+macro_rules! federated_scenarios {
+    ($($scenario:ident),+ $(,)?) => {
+        mod all_in_one {
+            static CLUSTER: plexus_tests::Shared = plexus_tests::Shared::federated(plexus_tests::Topology::AllInOne);
+            $(#[test]
+            fn $scenario() {
+                CLUSTER.run(super::$scenario);
+            })+
+        }
+
+        mod split {
+            static CLUSTER: plexus_tests::Shared = plexus_tests::Shared::federated(plexus_tests::Topology::Split);
+            $(#[test]
+            fn $scenario() {
+                CLUSTER.run(super::$scenario);
+            })+
+        }
+    };
+}
+use federated_scenarios;

@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(10, include_str!("../../../../migrations/0010_graph.sql")),
     Migration::needed(11, include_str!("../../../../migrations/0011_removals.sql")),
     Migration::needed(12, include_str!("../../../../migrations/0012_federation.sql")),
+    Migration::needed(13, include_str!("../../../../migrations/0013_inbound.sql")),
 ];
 
 /// The newest schema this program knows.

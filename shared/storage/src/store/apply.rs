@@ -7,7 +7,7 @@ use plexus_core::{
     position::{Epoch, Sequence, WriterId},
     row::{EventRow, Row, StateRow},
 };
-use ruma::DeviceId;
+use ruma::{DeviceId, UserId};
 
 use super::{Caches, Store};
 use crate::{events::StoredEvent, key_counts::DeviceKey, member_changes::MemberChange, memberships::RoomMembership};
@@ -124,6 +124,14 @@ impl Caches {
                     forgotten: false,
                 },
             );
+            // After what it is made of.
+            let server_of = || {
+                let target: Result<&UserId, _> = row.body.as_ref()?.state_key()?.try_into();
+                target.ok().map(|target| target.server_name().to_owned())
+            };
+            self.room_servers.change((row.room, position), (user, membership), || {
+                server_of().or_else(|| self.users.kept_server(user))
+            });
         }
         if let Some(change) = MemberChange::of_row(row, position) {
             self.member_changes.push(position, change);
@@ -138,6 +146,7 @@ impl Caches {
         self.timelines.forget(&room);
         if whole {
             self.memberships.forget_room(room);
+            self.room_servers.forget(room);
             self.receipts.forget(&room);
             self.account_data.forget_entries();
         }
@@ -152,6 +161,10 @@ impl Caches {
                 forgotten: false,
             };
             self.memberships.change(*user, row.room, entry);
+            self.room_servers
+                .change((row.room, position), (*user, *membership), || {
+                    self.users.kept_server(*user)
+                });
             let change = MemberChange::by_resolution(row.room, *user, *membership, position);
             self.member_changes.push(position, change);
         }

@@ -128,6 +128,7 @@ impl World {
             syncs_told: plexus_service::presence::SyncsTold::default(),
             derived: plexus_service::derived::Progress::default(),
             searches: plexus_service::search::Searches::default(),
+            inbound: plexus_service::federation::Inbound::default(),
             turns: plexus_service::sync::Turns::default(),
         };
         Self {

@@ -1,0 +1,3 @@
+//! At home among other servers: what users see of each other across Plexus, Synapse and themselves.
+
+mod synapse;
