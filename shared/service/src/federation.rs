@@ -1,8 +1,12 @@
-//! What other servers and this one do for each other.
+//! What other servers and this one do for each other: this server is one of the servers of a room, and one that asks others for what only they know.
+//!
+//! <https://spec.matrix.org/v1.19/server-server-api/>
 
 pub mod acl;
 pub mod bring;
 pub mod inbound;
+pub mod resident;
+pub mod visible;
 
 pub use self::{
     bring::{Arriving, Placement, bring, in_order},

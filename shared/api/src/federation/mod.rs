@@ -1,7 +1,9 @@
 //! The endpoints of the server-server API, <https://spec.matrix.org/v1.19/server-server-api/>.
 
+mod backfilling;
 mod keys;
 mod query;
+mod retrieving_events;
 mod server_discovery;
 
 use crate::routes::Route;
@@ -13,5 +15,11 @@ pub(crate) static ROUTES: &[Route] = &[
     keys::publish::ROUTE,
     keys::query::ROUTE,
     keys::query_many::ROUTE,
+    retrieving_events::event::ROUTE,
+    retrieving_events::state::ROUTE,
+    retrieving_events::state_ids::ROUTE,
+    retrieving_events::event_auth::ROUTE,
+    backfilling::backfill::ROUTE,
+    backfilling::missing_events::ROUTE,
     query::profile::ROUTE,
 ];
