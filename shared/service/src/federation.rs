@@ -3,9 +3,16 @@
 //! <https://spec.matrix.org/v1.19/server-server-api/>
 
 pub mod acl;
+pub mod admission;
 pub mod bring;
+mod candidates;
+mod doors;
 pub mod inbound;
+mod join;
+mod member_event;
+pub mod membership;
 pub mod resident;
+pub mod room_answer;
 pub mod visible;
 
 pub use self::{

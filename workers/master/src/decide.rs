@@ -94,10 +94,7 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
         Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
         Kind::ReceiveEvents(c) => room_lane(&c.room_id)?,
-        Kind::PrepareEvent(c) => {
-            let change = c.change.as_ref().ok_or(CommandError::Malformed("no change"))?;
-            room_lane(&change.room_id)?
-        }
+        Kind::PrepareEvent(c) => room_lane(c.change.as_ref().map_or("", |change| &change.room_id))?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::PurgeHistory(c) => room_lane(&c.room_id)?,
         Kind::DeleteRoom(c) => room_lane(&c.room_id)?,
@@ -180,16 +177,7 @@ pub(crate) async fn decide(
             head.conceal(leader, &c.user_id, decided).await?
         }
         Kind::ReceiveEvents(c) => receive::receive_events(leader, state, c).await?,
-        Kind::PrepareEvent(c) => {
-            let change = c.change.as_ref().ok_or(CommandError::Malformed("no change"))?;
-            let head = state.head(leader, &change.room_id).await?;
-            let decided = membership::prepare_event(leader, head, change).await;
-            if event::user_id(&change.sender)?.server_name() == leader.server_name {
-                head.conceal(leader, &change.sender, decided).await?
-            } else {
-                decided?
-            }
-        }
+        Kind::PrepareEvent(c) => membership::prepare_event(leader, state, c).await?,
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,

@@ -1,7 +1,10 @@
 //! The endpoints of the server-server API, <https://spec.matrix.org/v1.19/server-server-api/>.
 
 mod backfilling;
+mod joining_rooms;
 mod keys;
+mod knocking;
+mod leaving_rooms;
 mod query;
 mod retrieving_events;
 mod server_discovery;
@@ -22,4 +25,12 @@ pub(crate) static ROUTES: &[Route] = &[
     backfilling::backfill::ROUTE,
     backfilling::missing_events::ROUTE,
     query::profile::ROUTE,
+    joining_rooms::make_join::ROUTE,
+    joining_rooms::send_join::ROUTE,
+    joining_rooms::send_join::OLD_ROUTE,
+    leaving_rooms::make_leave::ROUTE,
+    leaving_rooms::send_leave::ROUTE,
+    leaving_rooms::send_leave::OLD_ROUTE,
+    knocking::make_knock::ROUTE,
+    knocking::send_knock::ROUTE,
 ];

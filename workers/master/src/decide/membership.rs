@@ -3,7 +3,7 @@
 mod restricted;
 
 use plexus_core::{event::EventBody, row::Membership};
-use plexus_proto::{ChangeMembership, RefreshMember, change_membership::Action};
+use plexus_proto::{ChangeMembership, PrepareEvent, RefreshMember, change_membership::Action};
 use plexus_storage::blocked_rooms;
 use ruma::UserId;
 use serde_json::{
@@ -15,7 +15,7 @@ use super::{
     Decision,
     event::{Draft, append, prepare, same_json, user_id},
     guests,
-    head::PendingHead,
+    head::{LaneState, PendingHead},
 };
 use crate::{
     error::{CommandError, bad_json, blocked, forbidden},
@@ -44,13 +44,29 @@ pub(super) async fn change_membership(
     append(leader, head, draft, leader.clock.now_ms()).await
 }
 
-/// Makes the event of a change for others to sign.
+/// Makes the event of a change for others to sign. Users of other servers are told why it is refused: their servers know which rooms there are.
 pub(super) async fn prepare_event(
     leader: &Leader,
+    state: &mut LaneState,
+    command: &PrepareEvent,
+) -> Result<Decision, CommandError> {
+    let change = command.change.as_ref().ok_or(CommandError::Malformed("no change"))?;
+    let sender = user_id(&change.sender)?;
+    let head = state.head(leader, &change.room_id).await?;
+    let decided = prepare_change(leader, head, sender, change).await;
+    if sender.server_name() == leader.server_name {
+        head.conceal(leader, &change.sender, decided).await
+    } else {
+        decided
+    }
+}
+
+async fn prepare_change(
+    leader: &Leader,
     head: &mut PendingHead,
+    sender: &UserId,
     change: &ChangeMembership,
 ) -> Result<Decision, CommandError> {
-    let sender = user_id(&change.sender)?;
     let current = head.state_event(leader, MEMBER, change.target.as_str()).await?;
     let content = member_content(leader, head, change, current.as_deref()).await?;
     prepare(leader, head, &member_draft(sender, &change.target, &content)).await

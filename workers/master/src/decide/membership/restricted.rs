@@ -16,7 +16,7 @@ use crate::{
     leader::Leader,
 };
 
-/// Members looked at for one who may let a user in, and for one of this server who is in a room.
+/// Members looked at for one who may let a user in.
 const CANDIDATES_MAX: usize = 1000;
 
 /// What this server can say about a user and the rooms whose members are let in.
@@ -64,7 +64,8 @@ pub(super) async fn authorise(
 
 async fn standing(leader: &Leader, user: &UserId, allow: &Value) -> Result<Standing, CommandError> {
     let nid = leader.store.user_nid(user).await?;
-    let mut standing = Standing::Unknown;
+    // Without any condition no other server knows more.
+    let (mut conditions, mut known) = (0, 0);
     for condition in allow.as_array().into_iter().flatten() {
         let room_id = condition["room_id"]
             .as_str()
@@ -72,40 +73,35 @@ async fn standing(leader: &Leader, user: &UserId, allow: &Value) -> Result<Stand
         let Some(room_id) = room_id.and_then(|id| <&ruma::RoomId>::try_from(id).ok()) else {
             continue;
         };
-        let Some(room) = leader.store.room(room_id).await? else {
-            continue;
+        conditions += 1;
+        let found = match leader.store.room(room_id).await? {
+            Some(room) => of_room(leader, nid, room.nid).await?,
+            None => Standing::Unknown,
         };
-        match of_room(leader, nid, room.nid).await? {
+        match found {
             Standing::In => return Ok(Standing::In),
-            Standing::Out => standing = Standing::Out,
+            Standing::Out => known += 1,
             Standing::Unknown => {}
         }
     }
-    Ok(standing)
+    Ok(if conditions > 0 && known == 0 {
+        Standing::Unknown
+    } else {
+        Standing::Out
+    })
 }
 
 /// The same for one room. What this server knew when its last member left need not be true any more.
 async fn of_room(leader: &Leader, user: Option<UserNid>, room: RoomNid) -> Result<Standing, CommandError> {
     let members = leader.store.room_members(room).await?;
-    let is_here = is_resident(leader, room).await?;
+    let servers = leader.store.room_servers(room).await?;
+    let is_here = servers.contains(&leader.server_name);
     let member = user.and_then(|user| members.get(user));
     Ok(match member {
         Some(member) if is_here && member.membership == Membership::Join => Standing::In,
         Some(_) | None if is_here => Standing::Out,
         Some(_) | None => Standing::Unknown,
     })
-}
-
-/// Whether a member of this server is in the room.
-async fn is_resident(leader: &Leader, room: RoomNid) -> Result<bool, CommandError> {
-    let members = leader.store.room_members(room).await?;
-    for (member, _) in members.with(Membership::Join).take(CANDIDATES_MAX) {
-        let user = leader.store.user_id(member).await?;
-        if user.is_some_and(|user| user.server_name() == leader.server_name) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// A member of this server with the power to invite.
