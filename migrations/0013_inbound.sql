@@ -10,22 +10,21 @@ CREATE TABLE received_transactions (
 );
 CREATE INDEX received_transactions_by_time ON received_transactions (received_ms);
 
--- free: events of other servers that refer to events which are still to be fetched. They have been verified.
+-- free: events of other servers that refer to events which are still to be fetched, and when that is tried again. They have been verified.
 CREATE TABLE staged_events (
     room_nid BIGINT NOT NULL,
     event_id TEXT NOT NULL,
     origin TEXT NOT NULL,
     staged_ms BIGINT NOT NULL,
+    retry_at_ms BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
     json BYTEA NOT NULL,
     PRIMARY KEY (room_nid, event_id)
 );
+CREATE INDEX staged_events_due ON staged_events (retry_at_ms, room_nid);
 
--- free: rooms that have such events, and when it is tried again to fetch what they need. The process that tries it sets the time ahead, so that no other
--- does. `staged` counts the events that have come: who has seen fewer leaves the row.
+-- free: the rooms of such events that a process works on, and until when no other does.
 CREATE TABLE staged_rooms (
     room_nid BIGINT NOT NULL PRIMARY KEY,
-    retry_at_ms BIGINT NOT NULL,
-    attempts BIGINT NOT NULL,
-    staged BIGINT NOT NULL
+    taken_until_ms BIGINT NOT NULL
 );
-CREATE INDEX staged_rooms_due ON staged_rooms (retry_at_ms);

@@ -10,7 +10,7 @@ use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
     ctx::Rooms,
     derived::{self, Progress},
-    federation::Inbound,
+    federation::{Inbound, staging},
     presence::SyncsTold,
     search::Searches,
     sync::{SentMembers, Turns},
@@ -31,7 +31,7 @@ use crate::{
     error::RunError,
     federation::federation,
     leader,
-    role::{Leading, MasterParts, MasterRole, Role, StartMaster},
+    role::{Leading, MasterParts, MasterRole, Role, StartMaster, families},
 };
 
 /// How long background tasks may take to end; the master has its own, longer bound inside.
@@ -143,6 +143,9 @@ impl Node {
             node.tasks.spawn(tidy(node.ctx.media.clone()));
         }
         node.tasks.spawn(keep_flushing(node.ctx.clone()));
+        if families(parts.roles).contains(&Family::Federation) {
+            node.tasks.spawn(staging::run(node.ctx.clone()));
+        }
         let own = start_master.map(|start| node.start_master(start, &parts, secret, signing_key));
         node.find_leader(parts.topology, own, db);
         Ok(node)

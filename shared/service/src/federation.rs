@@ -7,12 +7,16 @@ pub mod admission;
 pub mod bring;
 mod candidates;
 mod doors;
+mod edus;
+mod gaps;
 pub mod inbound;
 mod join;
 mod member_event;
 pub mod membership;
+pub mod receive;
 pub mod resident;
 pub mod room_answer;
+pub mod staging;
 pub mod visible;
 
 pub use self::{

@@ -19,17 +19,12 @@ pub const STAGED_PER_ORIGIN_MAX: i64 = 300;
 pub struct StagedEvent {
     /// Who has brought it.
     pub origin: OwnedServerName,
+    /// When it is time to try again to fetch what it needs.
+    pub retry_at_ms: i64,
+    /// How often that was tried in vain.
+    pub attempts: i64,
     /// The event. It was verified when it came.
     pub event: EventBody,
-}
-
-/// A room with events that wait, as the one sees it who has taken it on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StagedRoom {
-    /// How often it was tried in vain since something last went well.
-    pub attempts: i64,
-    /// How many events have come.
-    pub staged: i64,
 }
 
 impl Store {
@@ -41,17 +36,10 @@ impl Store {
         event: &EventBody,
         now_ms: i64,
     ) -> Result<bool, StoreError> {
-        // The room's row first: whoever wants to remove it waits until the event is there.
-        let note_room = statement(
-            "-- staged_events::note_room
-            INSERT INTO staged_rooms (room_nid, retry_at_ms, attempts, staged) VALUES ($1, 0, 0, 1)
-            ON CONFLICT (room_nid) DO UPDATE SET staged = staged_rooms.staged + 1",
-            [room.int()],
-        );
         let stage = statement(
             "-- staged_events::stage
-            INSERT INTO staged_events (room_nid, event_id, origin, staged_ms, json)
-            SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS BYTEA)
+            INSERT INTO staged_events (room_nid, event_id, origin, staged_ms, retry_at_ms, attempts, json)
+            SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT), 0, 0, CAST($5 AS BYTEA)
             WHERE (SELECT COUNT(*) FROM staged_events WHERE room_nid = $1) < $6
                 AND (SELECT COUNT(*) FROM staged_events WHERE room_nid = $1 AND origin = $3) < $7
             ON CONFLICT (room_nid, event_id) DO NOTHING",
@@ -65,8 +53,7 @@ impl Store {
                 STAGED_PER_ORIGIN_MAX.int(),
             ],
         );
-        let touched = self.db().transaction(vec![note_room, stage]).await?;
-        Ok(touched.last() == Some(&1) || self.is_staged(room, event.event_id()).await?)
+        Ok(self.db().execute(stage).await? == 1 || self.is_staged(room, event.event_id()).await?)
     }
 
     async fn is_staged(&self, room: RoomNid, event_id: &EventId) -> Result<bool, StoreError> {
@@ -76,31 +63,33 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// The events that wait in a room, those that came first first, at most `limit`.
+    /// The events that wait in a room, those whose time it is first, at most `limit`.
     pub async fn staged_events(&self, room: &RoomInfo, limit: i64) -> Result<Vec<StagedEvent>, StoreError> {
         let sql = "-- staged_events::of_room
-            SELECT event_id, origin, json FROM staged_events WHERE room_nid = $1 ORDER BY staged_ms, event_id LIMIT $2";
+            SELECT event_id, origin, retry_at_ms, attempts, json FROM staged_events
+            WHERE room_nid = $1 ORDER BY retry_at_ms, staged_ms, event_id LIMIT $2";
         let rows = self.db().query(sql, &[room.nid.int(), limit.int()]).await?;
         let corrupt = |error: &dyn std::fmt::Display| StoreError::corrupt("staged_events", error.to_string());
         rows.iter()
             .map(|row| {
                 let event_id = EventId::parse(row.text(0)?).map_err(|error| corrupt(&error))?;
-                let event = EventBody::load(event_id, room.version.rules(), row.bytes(2)?.into());
+                let event = EventBody::load(event_id, room.version.rules(), row.bytes(4)?.into());
                 Ok(StagedEvent {
                     origin: row.text(1)?.try_into().map_err(|error| corrupt(&error))?,
+                    retry_at_ms: row.int(2)?,
+                    attempts: row.int(3)?,
                     event: event.map_err(|error| corrupt(&error))?,
                 })
             })
             .collect()
     }
 
-    /// An event need not wait any more.
-    pub async fn unstage_event(&self, room: RoomNid, event_id: &EventId) -> Result<(), StoreError> {
+    /// An event need not wait any more. Whether it did.
+    pub async fn unstage_event(&self, room: RoomNid, event_id: &EventId) -> Result<bool, StoreError> {
         let sql = "-- staged_events::unstage
             DELETE FROM staged_events WHERE room_nid = $1 AND event_id = $2";
         let params = [room.int(), text(event_id.as_str())];
-        self.db().execute(statement(sql, params)).await?;
-        Ok(())
+        Ok(self.db().execute(statement(sql, params)).await? > 0)
     }
 
     /// Nothing waits in a room any more.
@@ -111,58 +100,45 @@ impl Store {
         Ok(())
     }
 
-    /// Rooms whose events it is time to look after, those that have waited longest first.
-    pub async fn staged_rooms_due(&self, now_ms: i64, limit: i64) -> Result<Vec<RoomNid>, StoreError> {
-        let sql = "-- staged_events::rooms_due
-            SELECT room_nid FROM staged_rooms WHERE retry_at_ms <= $1 ORDER BY retry_at_ms LIMIT $2";
-        let rows = self.db().query(sql, &[now_ms.int(), limit.int()]).await?;
-        rows.iter().map(|row| Ok(RoomNid(row.int(0)?))).collect()
-    }
-
-    /// Takes a room on until a time, if it is due and nobody else has.
-    pub async fn take_staged_room(
+    /// What an event needs was tried to fetch in vain: until when it waits now.
+    pub async fn postpone_staged_event(
         &self,
         room: RoomNid,
-        now_ms: i64,
-        until_ms: i64,
-    ) -> Result<Option<StagedRoom>, StoreError> {
-        let sql = "-- staged_events::take_room
-            UPDATE staged_rooms SET retry_at_ms = $3 WHERE room_nid = $1 AND retry_at_ms <= $2";
-        let params = [room.int(), now_ms.int(), until_ms.int()];
-        if self.db().execute(statement(sql, params)).await? == 0 {
-            return Ok(None);
-        }
-        let sql = "-- staged_events::room
-            SELECT attempts, staged FROM staged_rooms WHERE room_nid = $1";
-        let row = self.db().query_opt(sql, &[room.int()]).await?;
-        row.map(|row| {
-            Ok(StagedRoom {
-                attempts: row.int(0)?,
-                staged: row.int(1)?,
-            })
-        })
-        .transpose()
-    }
-
-    /// Gives a room back, to be tried again.
-    pub async fn give_back_staged_room(
-        &self,
-        room: RoomNid,
+        event_id: &EventId,
         retry_at_ms: i64,
-        attempts: i64,
     ) -> Result<(), StoreError> {
-        let sql = "-- staged_events::give_back_room
-            UPDATE staged_rooms SET retry_at_ms = $2, attempts = $3 WHERE room_nid = $1";
-        let params = [room.int(), retry_at_ms.int(), attempts.int()];
+        let sql = "-- staged_events::postpone
+            UPDATE staged_events SET retry_at_ms = $3, attempts = attempts + 1 WHERE room_nid = $1 AND event_id = $2";
+        let params = [room.int(), text(event_id.as_str()), retry_at_ms.int()];
         self.db().execute(statement(sql, params)).await?;
         Ok(())
     }
 
-    /// Forgets a room in which nothing waits, unless more has come than the caller has seen. Whether it is forgotten.
-    pub async fn forget_staged_room(&self, room: RoomNid, seen: i64) -> Result<bool, StoreError> {
-        let sql = "-- staged_events::forget_room
-            DELETE FROM staged_rooms WHERE room_nid = $1 AND staged = $2";
-        let params = [room.int(), seen.int()];
+    /// Rooms with events whose time it is and on which nobody works, at most `limit`.
+    pub async fn staged_rooms_due(&self, now_ms: i64, limit: i64) -> Result<Vec<RoomNid>, StoreError> {
+        let sql = "-- staged_events::rooms_due
+            SELECT DISTINCT e.room_nid FROM staged_events e WHERE e.retry_at_ms <= $1
+                AND NOT EXISTS (SELECT 1 FROM staged_rooms r WHERE r.room_nid = e.room_nid AND r.taken_until_ms > $1)
+            LIMIT $2";
+        let rows = self.db().query(sql, &[now_ms.int(), limit.int()]).await?;
+        rows.iter().map(|row| Ok(RoomNid(row.int(0)?))).collect()
+    }
+
+    /// Takes a room on until a time. False if somebody else works on it.
+    pub async fn take_staged_room(&self, room: RoomNid, now_ms: i64, until_ms: i64) -> Result<bool, StoreError> {
+        let sql = "-- staged_events::take_room
+            INSERT INTO staged_rooms (room_nid, taken_until_ms) VALUES ($1, $3)
+            ON CONFLICT (room_nid) DO UPDATE SET taken_until_ms = excluded.taken_until_ms
+            WHERE staged_rooms.taken_until_ms <= $2";
+        let params = [room.int(), now_ms.int(), until_ms.int()];
         Ok(self.db().execute(statement(sql, params)).await? > 0)
+    }
+
+    /// Gives a room back that was taken until a time.
+    pub async fn give_back_staged_room(&self, room: RoomNid, until_ms: i64) -> Result<(), StoreError> {
+        let sql = "-- staged_events::give_back_room
+            DELETE FROM staged_rooms WHERE room_nid = $1 AND taken_until_ms = $2";
+        self.db().execute(statement(sql, [room.int(), until_ms.int()])).await?;
+        Ok(())
     }
 }

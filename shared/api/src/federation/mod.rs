@@ -8,6 +8,7 @@ mod leaving_rooms;
 mod query;
 mod retrieving_events;
 mod server_discovery;
+mod transactions;
 
 use crate::routes::Route;
 
@@ -33,4 +34,5 @@ pub(crate) static ROUTES: &[Route] = &[
     leaving_rooms::send_leave::OLD_ROUTE,
     knocking::make_knock::ROUTE,
     knocking::send_knock::ROUTE,
+    transactions::send::ROUTE,
 ];
