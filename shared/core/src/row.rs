@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ruma::{OwnedDeviceId, OwnedEventId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedServerName};
 
 pub use crate::event::Membership;
 use crate::{
@@ -108,6 +108,11 @@ pub enum Row {
         /// Which device.
         device: OwnedDeviceId,
     },
+    /// Messages to devices of another server's users wait to be sent there.
+    OutgoingToDevice {
+        /// Which server.
+        server: OwnedServerName,
+    },
     /// The state of a room changed by more than the events of the same frame say: branches of its history were brought together.
     State(StateRow),
     /// An event was stored that no timeline shows: an outlier, or one that was rejected or soft-failed.
@@ -116,6 +121,11 @@ pub enum Row {
         room: RoomNid,
         /// The event.
         event: EventNid,
+    },
+    /// It changed whether all of a room's state is here.
+    Partial {
+        /// Which room.
+        room: RoomNid,
     },
     /// What is kept of a room besides its events changed: its aliases, its place in the directory.
     Room {
@@ -181,6 +191,8 @@ pub struct EventRow {
     pub transaction: Option<Arc<Transaction>>,
     /// Whether it was stored before, as an outlier: what is kept of it is not so any more.
     pub was_outlier: bool,
+    /// Whether it is for this server to send the event to the others in its room.
+    pub outgoing: bool,
     /// For a state event, the events that allow it. Published with the body, not stored with the log.
     pub auth_parents: Option<Arc<[EventNid]>>,
     /// The event itself. Published with the row so that readers need not fetch it; the stored log does not have it.

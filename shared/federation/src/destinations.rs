@@ -70,6 +70,11 @@ impl Destinations {
         Ok(failing.map(|failing| failing.retry_at_ms).filter(|at| *at > now))
     }
 
+    /// Forgets what is remembered of a server: the database knows better.
+    pub fn look_again(&self, server: &ServerName) {
+        self.remembered.remove(server);
+    }
+
     /// Notes that a server has answered, or has asked us something.
     pub async fn note_alive(&self, server: &ServerName) -> Result<(), StoreError> {
         if self.failing(server).await?.is_some() {

@@ -8,10 +8,11 @@ pub mod check;
 pub mod destinations;
 pub mod discovery;
 pub mod events;
-mod flights;
+pub mod flights;
 pub mod keys;
 pub mod metrics;
 pub mod outbound;
+pub mod queries;
 pub mod request;
 pub mod rooms;
 #[cfg(test)]
@@ -164,7 +165,8 @@ impl Federation {
         take.await.ok()
     }
 
-    pub(crate) fn spawn(&self) -> &Spawn {
+    /// Starts work that goes on when whoever began it is gone.
+    pub fn spawn(&self) -> &Spawn {
         &self.0.spawn
     }
 }

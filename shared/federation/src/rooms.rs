@@ -71,11 +71,11 @@ struct Transaction {
 }
 
 /// Reads an answer.
-fn read<T: DeserializeOwned>(server: &ServerName, answer: &Answer) -> Result<T, FetchError> {
+pub(crate) fn read<T: DeserializeOwned>(server: &ServerName, answer: &Answer) -> Result<T, FetchError> {
     serde_json::from_slice(&answer.body).map_err(|error| malformed(server, format!("no answer: {error}")))
 }
 
-fn malformed(server: &ServerName, what: impl Into<String>) -> FetchError {
+pub(crate) fn malformed(server: &ServerName, what: impl Into<String>) -> FetchError {
     FetchError::Malformed {
         server: server.to_owned(),
         what: what.into(),

@@ -112,6 +112,7 @@ fn row(event: EventBody) -> EventRow {
             id: "m1700000000.1".to_owned(),
         })),
         was_outlier: false,
+        outgoing: true,
         auth_parents: None,
         body: Some(Arc::new(event)),
     }

@@ -147,7 +147,9 @@ impl Notifier {
             match row {
                 Row::Event(event) => inner.event(event, &mut rung),
                 Row::State(row) => inner.state(row, &mut rung),
-                Row::Redaction { room, .. } | Row::Typing { room, .. } => inner.ring_room(*room, &mut rung),
+                Row::Redaction { room, .. } | Row::Typing { room, .. } | Row::Partial { room } => {
+                    inner.ring_room(*room, &mut rung);
+                }
                 Row::Receipt(receipt) => inner.ring_room(receipt.room, &mut rung),
                 Row::Account { user }
                 | Row::Device { user, .. }
@@ -160,7 +162,11 @@ impl Notifier {
                 Row::DeviceList { user } => inner.ring_sharers(*user, rooms_of, &mut rung),
                 Row::Presence(presence) => inner.ring_peers(presence.user, rooms_of, &mut rung),
                 // Nobody waits for these.
-                Row::Room { .. } | Row::Purged { .. } | Row::Pusher { .. } | Row::Unlisted { .. } => {}
+                Row::Room { .. }
+                | Row::Purged { .. }
+                | Row::Pusher { .. }
+                | Row::Unlisted { .. }
+                | Row::OutgoingToDevice { .. } => {}
             }
         }
         for user in &inner.restless {

@@ -10,7 +10,7 @@ use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
     ctx::Rooms,
     derived::{self, Progress},
-    federation::{Inbound, staging},
+    federation::{DeviceLists, Inbound, staging},
     presence::SyncsTold,
     search::Searches,
     sync::{SentMembers, Turns},
@@ -111,8 +111,10 @@ impl Node {
         .await?;
         let signing_key = Arc::new(data::signing_key(&db, parts.config, parts.topology).await?);
         let store = replica.store().clone();
+        let federation = federation(parts.config, Arc::clone(&signing_key), store, &tasks).await?;
         let ctx = Ctx {
-            federation: federation(parts.config, Arc::clone(&signing_key), store, &tasks).await?,
+            device_lists: DeviceLists::new(federation.spawn()),
+            federation,
             store: replica.store().clone(),
             replica: replica.clone(),
             config: Arc::new(service_config(&parts, generation)),

@@ -6,11 +6,15 @@ pub mod acl;
 pub mod admission;
 pub mod bring;
 mod candidates;
+pub mod device_lists;
+pub mod devices;
+pub mod directory;
 mod doors;
 mod edus;
 mod gaps;
 pub mod inbound;
 mod join;
+pub mod keys;
 mod member_event;
 pub mod membership;
 pub mod receive;
@@ -21,5 +25,6 @@ pub mod visible;
 
 pub use self::{
     bring::{Arriving, Placement, bring, in_order},
+    device_lists::DeviceLists,
     inbound::Inbound,
 };

@@ -44,7 +44,7 @@ pub struct StoredEvent {
     pub room: RoomNid,
     /// Who sent it.
     pub sender: UserNid,
-    /// Its place in the log: when it is new.
+    /// Its place in the log: when it is new. 0 for history that was fetched later, which is news to nobody.
     pub position: Sequence,
     /// Its place in the room's timeline; none for an outlier.
     pub room_order: Option<i64>,
@@ -139,6 +139,8 @@ pub struct NewEventRow {
     pub transaction: Option<Arc<Transaction>>,
     /// Why it was rejected, if it was.
     pub rejected_for: Option<String>,
+    /// Whether it is for this server to send the event to the others in its room.
+    pub outgoing: bool,
     /// The event itself.
     pub body: Arc<EventBody>,
 }
@@ -160,6 +162,7 @@ impl NewEventRow {
             transaction: self.transaction.clone(),
             auth_parents: self.auth_parents.clone(),
             was_outlier: false,
+            outgoing: self.outgoing,
             body: Some(Arc::clone(&self.body)),
         })
     }
@@ -173,8 +176,8 @@ pub fn insert(event: &NewEventRow, position: Value) -> Statement {
     one_row(
         "-- events::insert
         INSERT INTO events (event_nid, event_id, room_nid, position, room_order, sender_nid, state_key_nid, state_before,
-            room_root, transaction_device, transaction_id, json, notifying, status, state_after, auth_parents, rejected_for)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+            room_root, transaction_device, transaction_id, json, notifying, status, state_after, auth_parents, rejected_for, outgoing)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         [
             event.nid.int(),
             Value::Bytes(id),
@@ -193,6 +196,7 @@ pub fn insert(event: &NewEventRow, position: Value) -> Statement {
             opt_int((event.state_after != event.room_root).then_some(event.state_after.0)),
             opt_bytes(event.auth_parents.as_deref().map(encode_nids).as_deref()),
             opt_text(event.rejected_for.as_deref()),
+            Value::Bool(event.outgoing),
         ],
     )
 }
@@ -202,7 +206,7 @@ pub fn give_place(event: &NewEventRow, position: Value) -> Statement {
     one_row(
         "-- events::give_place
         UPDATE events SET position = $2, room_order = $3, status = $4, state_before = $5, state_after = $6, room_root = $7,
-            notifying = $8, rejected_for = $9 WHERE event_nid = $1 AND status = 3",
+            notifying = $8, rejected_for = $9, outgoing = $10 WHERE event_nid = $1 AND status IN (1, 3)",
         [
             event.nid.int(),
             position,
@@ -213,6 +217,7 @@ pub fn give_place(event: &NewEventRow, position: Value) -> Statement {
             event.room_root.int(),
             event.notifying.int(),
             opt_text(event.rejected_for.as_deref()),
+            Value::Bool(event.outgoing),
         ],
     )
 }

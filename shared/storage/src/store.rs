@@ -22,6 +22,8 @@ use crate::{
     member_changes::{self, MemberChanges},
     memberless::{self, Memberless},
     memberships::Views,
+    outgoing::OutgoingChanges,
+    partial_rooms::{self, PartialCache},
     presence::Presences,
     profiles::{self, Profiles},
     pushers::PushersChanged,
@@ -65,6 +67,7 @@ pub(crate) struct Caches {
     pub(crate) profiles: Profiles,
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
+    pub(crate) partial_rooms: PartialCache,
     pub(crate) room_servers: RoomServersCache,
     pub(crate) receipts: Receipts,
     pub(crate) account_data: AccountData,
@@ -79,6 +82,7 @@ pub(crate) struct Caches {
     pub(crate) typing: Typing,
     pub(crate) pushers_changed: PushersChanged,
     pub(crate) presence: Presences,
+    pub(crate) outgoing: OutgoingChanges,
 }
 
 impl Store {
@@ -98,6 +102,7 @@ impl Store {
             profiles: profiles::cache(),
             timelines: timeline::cache(),
             memberships: Views::new(),
+            partial_rooms: partial_rooms::cache(),
             room_servers: RoomServersCache::new(),
             receipts: receipts::cache(),
             account_data: AccountData::new(),
@@ -111,6 +116,7 @@ impl Store {
             typing: Typing::new(),
             pushers_changed: PushersChanged::default(),
             presence: Presences::new(),
+            outgoing: OutgoingChanges::new(),
         };
         Self(Arc::new(Inner { db, caches }))
     }
@@ -136,10 +142,12 @@ impl Store {
         caches.profiles.forget_all();
         caches.timelines.forget_all();
         caches.memberships.forget_all();
+        caches.partial_rooms.forget_all();
         caches.room_servers.forget_all();
         caches.receipts.forget_all();
         caches.account_data.forget_all();
         caches.pushers_changed.send_modify(|_| ());
+        caches.outgoing.forget_all();
         caches.key_counts.forget_all();
         caches.to_device.forget_all();
     }

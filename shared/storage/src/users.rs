@@ -1,7 +1,11 @@
 //! Table `users`: interned user ids, local and remote. A pair never changes.
 
-use plexus_core::ids::UserNid;
-use ruma::{OwnedServerName, OwnedUserId, UserId};
+use plexus_core::{
+    ids::{RoomNid, UserNid},
+    position::Sequence,
+    row::Membership,
+};
+use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 
 use crate::{
     Store, StoreError,
@@ -20,8 +24,8 @@ const USERS_PER_QUERY_MAX: usize = 1_000;
 pub fn insert(user: UserNid, user_id: &UserId) -> Statement {
     statement(
         "-- users::insert
-        INSERT INTO users (user_nid, user_id) VALUES ($1, $2) ON CONFLICT (user_nid) DO NOTHING",
-        [user.int(), text(user_id.as_str())],
+        INSERT INTO users (user_nid, user_id, server) VALUES ($1, $2, $3) ON CONFLICT (user_nid) DO NOTHING",
+        [user.int(), text(user_id.as_str()), text(user_id.server_name().as_str())],
     )
 }
 
@@ -97,6 +101,68 @@ impl Store {
             }
         }
         Ok(found)
+    }
+}
+
+impl Store {
+    /// The rooms that users of a server have ever been anything to.
+    pub async fn rooms_of_server(&self, server: &ServerName) -> Result<Vec<RoomNid>, StoreError> {
+        let sql = "-- users::rooms_of_server
+            SELECT DISTINCT m.room_nid FROM users u JOIN memberships m ON m.user_nid = u.user_nid WHERE u.server = $1";
+        let rows = self.db().query(sql, &[text(server.as_str())]).await?;
+        rows.iter().map(|row| Ok(RoomNid(row.int(0)?))).collect()
+    }
+
+    /// The place of the last change of any member of a room that is a user of a server.
+    pub async fn last_member_change_of_server(
+        &self,
+        room: RoomNid,
+        server: &ServerName,
+    ) -> Result<Option<Sequence>, StoreError> {
+        let sql = "-- users::last_member_change_of_server
+            SELECT MAX(m.position) FROM users u JOIN memberships m ON m.user_nid = u.user_nid WHERE u.server = $1 AND m.room_nid = $2";
+        let row = self.db().query_opt(sql, &[text(server.as_str()), room.int()]).await?;
+        Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten())
+    }
+
+    /// The users of a server who came into a room in (after, `up_to`], or said something new of themselves there; at most `limit`.
+    pub async fn joins_of_server(
+        &self,
+        room: RoomNid,
+        server: &ServerName,
+        (after, up_to): (Sequence, Sequence),
+        limit: i64,
+    ) -> Result<Vec<UserNid>, StoreError> {
+        let sql = "-- users::joins_of_server
+            SELECT DISTINCT m.user_nid FROM memberships m JOIN users u ON u.user_nid = m.user_nid
+            WHERE m.room_nid = $1 AND u.server = $2 AND m.position > $3 AND m.position <= $4 AND m.membership = $5 LIMIT $6";
+        let join = Membership::Join.code();
+        let params = [
+            room.int(),
+            text(server.as_str()),
+            after.int(),
+            up_to.int(),
+            join.int(),
+            limit.int(),
+        ];
+        let rows = self.db().query(sql, &params).await?;
+        rows.iter().map(|row| Ok(UserNid(row.int(0)?))).collect()
+    }
+
+    /// The servers whose users are known, by name, a page at a time.
+    pub async fn known_servers(
+        &self,
+        after: Option<&ServerName>,
+        limit: i64,
+    ) -> Result<Vec<OwnedServerName>, StoreError> {
+        let sql = "-- users::known_servers
+            SELECT DISTINCT server FROM users WHERE server > $1 ORDER BY server LIMIT $2";
+        let after = text(after.map_or("", ServerName::as_str));
+        let rows = self.db().query(sql, &[after, limit.int()]).await?;
+        let servers = rows.iter().map(|row| {
+            ServerName::parse(row.text(0)?).map_err(|error| StoreError::corrupt("users", error.to_string()))
+        });
+        servers.collect()
     }
 }
 

@@ -1,7 +1,9 @@
-//! Everything that is delivered to others by a durable cursor: for now what push gateways are told.
+//! Everything that is delivered to others by a durable cursor: events and EDUs to other servers, notifications to push gateways.
 //!
 //! Any number of processes can have this role. What is delivered is divided among them by name, and follows when one comes or goes.
 
+mod delivery;
+mod metrics;
 mod pushers;
 
 use std::{fmt, sync::Arc};
@@ -35,5 +37,6 @@ impl fmt::Debug for SenderParts {
 
 /// Delivers until the process ends.
 pub async fn run(parts: SenderParts) {
-    pushers::run(Arc::new(parts)).await;
+    let parts = Arc::new(parts);
+    tokio::join!(delivery::run(Arc::clone(&parts)), pushers::run(parts));
 }

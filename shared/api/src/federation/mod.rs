@@ -1,6 +1,8 @@
 //! The endpoints of the server-server API, <https://spec.matrix.org/v1.19/server-server-api/>.
 
 mod backfilling;
+mod device_management;
+mod end_to_end_encryption;
 mod joining_rooms;
 mod keys;
 mod knocking;
@@ -25,6 +27,7 @@ pub(crate) static ROUTES: &[Route] = &[
     retrieving_events::event_auth::ROUTE,
     backfilling::backfill::ROUTE,
     backfilling::missing_events::ROUTE,
+    query::directory::ROUTE,
     query::profile::ROUTE,
     joining_rooms::make_join::ROUTE,
     joining_rooms::send_join::ROUTE,
@@ -34,5 +37,8 @@ pub(crate) static ROUTES: &[Route] = &[
     leaving_rooms::send_leave::OLD_ROUTE,
     knocking::make_knock::ROUTE,
     knocking::send_knock::ROUTE,
+    end_to_end_encryption::query_keys::ROUTE,
+    end_to_end_encryption::claim_keys::ROUTE,
+    device_management::devices::ROUTE,
     transactions::send::ROUTE,
 ];

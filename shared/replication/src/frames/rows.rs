@@ -8,7 +8,7 @@ use plexus_core::{
     row::{EventRow, Membership, PresenceRow, PresenceState, ReceiptKind, ReceiptRow, Row, StateRow, Transaction},
 };
 use plexus_proto::{self as proto, row::Kind};
-use ruma::EventId;
+use ruma::{EventId, ServerName};
 
 use super::{FrameError, body};
 
@@ -73,11 +73,15 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             user: user.0,
             device: device.as_str().into(),
         }),
+        Row::OutgoingToDevice { server } => Kind::OutgoingToDevice(proto::OutgoingToDeviceRow {
+            server: server.as_str().into(),
+        }),
         Row::State(row) => Kind::State(state_to_proto(row)),
         Row::Unlisted { room, event } => Kind::Unlisted(proto::UnlistedRow {
             room: room.0,
             event: event.0,
         }),
+        Row::Partial { room } => Kind::Partial(proto::PartialRow { room: room.0 }),
         Row::Room { room } => Kind::Room(proto::RoomRow { room: room.0 }),
         Row::Forgotten { user, room } => Kind::Forgotten(proto::ForgottenRow {
             user: user.0,
@@ -139,10 +143,16 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
             user: UserNid(row.user),
             device: row.device.into(),
         },
+        Kind::OutgoingToDevice(row) => Row::OutgoingToDevice {
+            server: ServerName::parse(row.server).map_err(|_| RowError::Invalid("a server's name"))?,
+        },
         Kind::State(row) => Row::State(state_from_proto(row)?),
         Kind::Unlisted(row) => Row::Unlisted {
             room: RoomNid(row.room),
             event: EventNid(row.event),
+        },
+        Kind::Partial(row) => Row::Partial {
+            room: RoomNid(row.room),
         },
         Kind::Room(row) => Row::Room {
             room: RoomNid(row.room),
@@ -209,6 +219,7 @@ fn event_to_proto(row: &EventRow, bodies: bool) -> proto::EventRow {
         }),
         body,
         was_outlier: row.was_outlier,
+        outgoing: row.outgoing,
         transaction: row.transaction.as_deref().map(|transaction| proto::Transaction {
             device_id: transaction.device.as_str().into(),
             id: transaction.id.clone(),
@@ -247,6 +258,7 @@ fn event_from_proto(row: proto::EventRow) -> Result<EventRow, RowError> {
             })
         }),
         was_outlier: row.was_outlier,
+        outgoing: row.outgoing,
         body: body.map(Arc::new),
     })
 }

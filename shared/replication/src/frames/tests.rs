@@ -5,7 +5,7 @@ use plexus_core::{
     room_version::{ReferenceFormat, RoomVersion},
     row::{EventRow, Membership, PresenceRow, PresenceState, ReceiptKind, ReceiptRow, Row, StateRow, Transaction},
 };
-use ruma::{event_id, owned_device_id, owned_event_id};
+use ruma::{event_id, owned_device_id, owned_event_id, server_name};
 
 use super::*;
 use crate::EPHEMERAL;
@@ -39,6 +39,7 @@ fn event(body: Option<Arc<EventBody>>) -> Row {
         room_root: NodeId(7),
         state_after: NodeId(10),
         was_outlier: true,
+        outgoing: true,
         auth_parents: body.as_ref().map(|_| vec![EventNid(3), EventNid(5)].into()),
         notifying: 9,
         membership: Some((UserNid(8), Membership::Knock)),
@@ -113,6 +114,9 @@ fn every_kind(body: Option<Arc<EventBody>>) -> Vec<Row> {
             device: owned_device_id!("PHONE"),
         },
         Row::Room { room: RoomNid(1) },
+        Row::OutgoingToDevice {
+            server: server_name!("b.example:8448").to_owned(),
+        },
         Row::Forgotten {
             user: UserNid(1),
             room: RoomNid(2),
@@ -148,6 +152,7 @@ fn graph_kinds() -> Vec<Row> {
                 (UserNid(4), Membership::Join, EventNid(5)),
             ],
         }),
+        Row::Partial { room: RoomNid(4) },
         Row::Unlisted {
             room: RoomNid(1),
             event: EventNid(2),

@@ -24,6 +24,7 @@ fn event(room: RoomNid, membership: Option<(UserNid, Membership)>) -> Row {
         room_root: NodeId(0),
         state_after: NodeId(0),
         was_outlier: false,
+        outgoing: true,
         auth_parents: None,
         notifying: 0,
         membership,

@@ -56,12 +56,23 @@ impl Store {
         let Some(id) = event_id_bytes(info.version, event_id) else {
             return Ok(None);
         };
+        let cache = &self.caches().events;
+        if let Some(nid) = cache.nid(room, &id) {
+            return self.event(nid).await;
+        }
+        let redactions = cache.redactions();
         let sql = "-- events::known_event
             SELECT event_nid FROM events WHERE event_id = $1 AND room_nid = $2";
-        match self.db().query_opt(sql, &[Value::Bytes(id), room.int()]).await? {
-            Some(row) => self.event(EventNid(row.int(0)?)).await,
-            None => Ok(None),
-        }
+        let Some(row) = self
+            .db()
+            .query_opt(sql, &[Value::Bytes(id.clone()), room.int()])
+            .await?
+        else {
+            return Ok(None);
+        };
+        let nid = EventNid(row.int(0)?);
+        cache.keep_nid(room, id, nid, redactions);
+        self.event(nid).await
     }
 
     /// The event with this id in whichever room, whatever became of it. For whoever decides, and not for whoever shows.

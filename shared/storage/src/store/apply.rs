@@ -10,7 +10,10 @@ use plexus_core::{
 use ruma::{DeviceId, UserId};
 
 use super::{Caches, Store};
-use crate::{events::StoredEvent, key_counts::DeviceKey, member_changes::MemberChange, memberships::RoomMembership};
+use crate::{
+    events::StoredEvent, key_counts::DeviceKey, member_changes::MemberChange, memberships::RoomMembership,
+    outgoing::OutgoingChange,
+};
 
 impl Store {
     /// Corrects the caches by one row of the log: the only place that changes what is kept of changing things.
@@ -50,8 +53,12 @@ impl Store {
             }
             Row::AccountData { user, room, kind } => caches.account_data.change(*user, *room, kind, sequence),
             Row::State(row) => caches.apply_state(sequence, row),
+            Row::Partial { room } => {
+                caches.partial_rooms.forget(&());
+                caches.changes.change(*room, sequence);
+            }
             // Nothing is kept of these.
-            Row::Room { .. } | Row::Unlisted { .. } => {}
+            Row::Room { .. } | Row::Unlisted { .. } | Row::OutgoingToDevice { .. } => {}
             Row::Forgotten { user, room } => caches.memberships.forget(*user, *room),
             Row::Purged { room, events, whole } => caches.apply_purge(*room, events, *whole),
             Row::Pusher { .. } => {
@@ -65,11 +72,17 @@ impl Store {
             Row::Presence(row) => {
                 caches.typing.reach(epoch, sequence);
                 caches.presence.change(epoch, sequence, row);
+                caches.outgoing.wake();
             }
             Row::Typing { room, users } => {
                 caches.presence.reach(epoch, sequence);
                 caches.typing.change(epoch, sequence, *room, users);
+                caches.outgoing.wake();
             }
+        }
+        // Last: who is woken by it must find the rest.
+        if let Some(change) = OutgoingChange::of_row(row) {
+            caches.outgoing.push(sequence, change);
         }
     }
 }
@@ -81,6 +94,7 @@ impl Caches {
         self.device_lists.reach(sequence);
         self.key_counts_changes.reach(sequence);
         self.member_changes.reach(sequence);
+        self.outgoing.reach(sequence);
     }
 
     fn apply_key_counts(&self, sequence: Sequence, device: DeviceKey) {

@@ -266,6 +266,7 @@ async fn an_outlier_that_gets_a_place_is_read_anew() {
         let row = EventRow {
             body: None,
             was_outlier: true,
+            outgoing: false,
             ..event_row(&placed)
         };
         world.apply(2, &Row::Event(row));

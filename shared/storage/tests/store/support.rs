@@ -154,6 +154,7 @@ fn event(room: &RoomInfo, nid: i64, kind: &str, state_key: Option<&str>, content
         state_after: NodeId(nid),
         auth_parents: None,
         rejected_for: None,
+        outgoing: false,
         notifying: nid,
         transaction: None,
         body: Arc::new(body.expect("an event")),

@@ -1,5 +1,7 @@
 //! Cross-signing keys, and signatures of keys.
 
+use std::collections::BTreeSet;
+
 use plexus_core::ids::UserNid;
 use plexus_proto::{self as proto, AddSignatures, SetCrossSigningKeys};
 use plexus_storage::{
@@ -52,7 +54,7 @@ pub(super) async fn set_keys(leader: &Leader, command: &SetCrossSigningKeys) -> 
         ));
     }
     if seen_by_all {
-        mark_device_list(user, &mut change);
+        mark_device_list(user, None, &mut change);
     } else {
         mark_view(user, user, &mut change);
     }
@@ -63,7 +65,7 @@ pub(super) async fn set_keys(leader: &Leader, command: &SetCrossSigningKeys) -> 
 }
 
 /// Sets a key. Signatures of the one before, and by it, mean nothing any more.
-fn replace(
+pub(super) fn replace(
     user: UserNid,
     usage: Usage,
     before: Option<&CrossSigningKey>,
@@ -83,6 +85,29 @@ fn replace(
         key_id: key.key_id.clone(),
         json: key.json.clone(),
     }));
+}
+
+/// Others see new signatures of a user's own devices and keys.
+async fn mark_signed(
+    leader: &Leader,
+    user: UserNid,
+    command: &AddSignatures,
+    change: &mut ChangeSet,
+) -> Result<(), CommandError> {
+    let keys = leader.store.cross_signing_keys(&[user]).await?;
+    let own = command.signatures.iter();
+    let own = own.filter(|signature| signature.target_user_id == command.user_id);
+    let own: BTreeSet<&str> = own.map(|signature| signature.target.as_str()).collect();
+    let (of_keys, of_devices): (Vec<&str>, Vec<&str>) = own
+        .into_iter()
+        .partition(|target| keys.iter().any(|key| key.key_id == *target));
+    if !of_keys.is_empty() {
+        mark_device_list(user, None, change);
+    }
+    for device in of_devices {
+        mark_device_list(user, Some(device.into()), change);
+    }
+    Ok(())
 }
 
 /// Adds signatures a user has made: everybody sees those of his own keys, he alone sees those of other users' keys.
@@ -110,7 +135,7 @@ pub(super) async fn add_signatures(leader: &Leader, command: &AddSignatures) -> 
     }
     for target_user in touched {
         if target_user == signer {
-            mark_device_list(signer, &mut change);
+            mark_signed(leader, signer, command, &mut change).await?;
         } else {
             mark_view(target_user, signer, &mut change);
         }

@@ -51,6 +51,6 @@ pub(super) async fn rename_device(leader: &Leader, command: &RenameDevice) -> Re
         device: device_id.to_owned(),
         deleted: false,
     });
-    mark_device_list(user, change);
+    mark_device_list(user, Some(device_id), change);
     Ok(decision)
 }

@@ -111,6 +111,7 @@ pub(super) async fn append(
         state_before: before,
         auth_parents: auth.iter().map(|event| event.nid).collect(),
         transaction: draft.transaction.clone(),
+        outgoing: true,
         ..Place::accepted(Arc::clone(&body))
     };
     let mut change = ChangeSet::default();

@@ -11,7 +11,7 @@ use plexus_proto::{ClaimKeys, NamedKey, UploadKeys};
 use plexus_storage::{
     device_keys, device_list_changes, fallback_keys, key_signatures,
     one_time_keys::{self, ONE_TIME_KEYS_MAX, OneTimeKey},
-    to_device,
+    outgoing_device_changes, to_device,
 };
 use ruma::{DeviceId, OwnedDeviceId};
 use serde_json::{Value as Json, value::RawValue};
@@ -44,7 +44,7 @@ pub(super) async fn upload_keys(leader: &Leader, command: &UploadKeys) -> Result
             .statements
             .push(key_signatures::delete_of_target(user, device_id.as_str()));
         change.statements.push(device_keys::upsert(user, &device_id, json));
-        mark_device_list(user, &mut change);
+        mark_device_list(user, Some(&device_id), &mut change);
     }
     let before = change.statements.len();
     add_one_time_keys(leader, user, &device_id, &command.one_time_keys, &mut change).await?;
@@ -198,12 +198,13 @@ fn mark_counts(user: UserNid, device_id: &DeviceId, change: &mut ChangeSet) {
     });
 }
 
-/// Others have something new to learn of the user's devices or keys.
-pub(super) fn mark_device_list(user: UserNid, change: &mut ChangeSet) {
+/// Others have something new to learn of a device of the user's, or of his cross-signing keys.
+pub(super) fn mark_device_list(user: UserNid, device: Option<&DeviceId>, change: &mut ChangeSet) {
     let position = change.next_sequence();
-    change
-        .statements
-        .push(device_list_changes::upsert(user, None, position));
+    change.statements.extend([
+        outgoing_device_changes::upsert(user, device, position.clone()),
+        device_list_changes::upsert(user, None, position),
+    ]);
     change.rows.push(Row::DeviceList { user });
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn create_session(leader: &Leader, command: &CreateSession) -> 
     end_tokens(&mut decision.change, user, &device);
     add_session(user, session, leader.clock.now_ms(), &mut decision.change)?;
     if leader.store.device(user, &device).await?.is_none() {
-        mark_device_list(user, &mut decision.change);
+        mark_device_list(user, Some(&device), &mut decision.change);
     }
     Ok(decision)
 }
@@ -44,13 +44,11 @@ pub(super) async fn delete_sessions(leader: &Leader, command: &DeleteSessions) -
     Ok(decision)
 }
 
-/// Removes devices, and tells of it once.
+/// Removes devices, and tells of each.
 pub(super) fn end_sessions(change: &mut ChangeSet, user: UserNid, doomed: &[Device]) {
     for device in doomed {
         delete_device(change, user, &device.device_id);
-    }
-    if !doomed.is_empty() {
-        mark_device_list(user, change);
+        mark_device_list(user, Some(&device.device_id), change);
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use plexus_core::{ids::UserNid, row::Row};
 use plexus_proto::{AcknowledgeToDevice, SendToDevice};
-use plexus_storage::to_device;
-use ruma::{OwnedDeviceId, UserId};
+use plexus_storage::{outgoing_to_device, to_device};
+use ruma::{OwnedDeviceId, ServerName, UserId};
 
 use super::{Decision, account::local_account};
 use crate::{
@@ -35,6 +35,7 @@ pub(super) async fn send(leader: &Leader, command: &SendToDevice) -> Result<Deci
         devices.entry(user).or_default().push(device);
     }
     let mut change = ChangeSet::default();
+    queue_outgoing(sender, command, &mut change)?;
     for message in &command.messages {
         let Some(user) = users.get(message.user_id.as_str()) else {
             continue;
@@ -64,6 +65,22 @@ pub(super) async fn send(leader: &Leader, command: &SendToDevice) -> Result<Deci
         change,
         ..Decision::default()
     })
+}
+
+/// Queues what goes to other servers.
+fn queue_outgoing(sender: UserNid, command: &SendToDevice, change: &mut ChangeSet) -> Result<(), CommandError> {
+    for outgoing in &command.outgoing {
+        let server = <&ServerName>::try_from(outgoing.server.as_str());
+        let server = server.map_err(|_| CommandError::Malformed("server"))?;
+        let position = change.next_sequence();
+        let content = (outgoing.message_id.as_str(), &*outgoing.messages);
+        let insert = outgoing_to_device::insert(server, position, sender, &command.kind, content);
+        change.statements.push(insert);
+        change.rows.push(Row::OutgoingToDevice {
+            server: server.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// A device has got its messages up to a place.

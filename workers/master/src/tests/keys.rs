@@ -164,6 +164,7 @@ fn send(messages: Vec<ToDeviceMessage>) -> Kind {
         sender: BOB.to_owned(),
         kind: "m.test".to_owned(),
         messages,
+        outgoing: Vec::new(),
     })
 }
 

@@ -113,8 +113,10 @@ impl World {
             handle.spawn(task);
         });
         let parts = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| NOW_MS), spawn);
+        let federation = Federation::new(parts).expect("the system has certificates");
         let ctx = Ctx {
-            federation: Federation::new(parts).expect("the system has certificates"),
+            device_lists: plexus_service::federation::DeviceLists::new(federation.spawn()),
+            federation,
             store,
             replica,
             config: Arc::new(config),

@@ -176,6 +176,7 @@ impl World {
             state_after: room_root,
             auth_parents: None,
             rejected_for: None,
+            outgoing: true,
             notifying,
             transaction,
             body,
