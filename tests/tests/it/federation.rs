@@ -4,5 +4,6 @@ mod inbound;
 mod keys;
 mod lookups;
 mod resident;
+mod joining;
 mod synapse;
 mod visited;

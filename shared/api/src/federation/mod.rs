@@ -3,8 +3,11 @@
 mod backfilling;
 mod device_management;
 mod end_to_end_encryption;
+mod joining_rooms;
 mod keys;
 mod public_room_directory;
+mod knocking;
+mod leaving_rooms;
 mod query;
 mod retrieving_events;
 mod server_discovery;
@@ -29,6 +32,14 @@ pub(crate) static ROUTES: &[Route] = &[
     backfilling::missing_events::ROUTE,
     query::directory::ROUTE,
     query::profile::ROUTE,
+    joining_rooms::make_join::ROUTE,
+    joining_rooms::send_join::ROUTE,
+    joining_rooms::send_join::OLD_ROUTE,
+    leaving_rooms::make_leave::ROUTE,
+    leaving_rooms::send_leave::ROUTE,
+    leaving_rooms::send_leave::OLD_ROUTE,
+    knocking::make_knock::ROUTE,
+    knocking::send_knock::ROUTE,
     end_to_end_encryption::query_keys::ROUTE,
     end_to_end_encryption::claim_keys::ROUTE,
     device_management::devices::ROUTE,

@@ -176,6 +176,9 @@ const OTHERS: &[(&str, Row)] = &[
     ("federation_query_keys", Row::Nothing),
     ("federation_claim_keys", Row::Nothing),
     ("federation_devices", Row::Nothing),
+    ("make_join", Row::Changes),
+    ("make_leave", Row::Changes),
+    ("make_knock", Row::Changes),
     // What an alias leads to, and whether a room is in the directory, is for everybody.
     ("alias", Row::Nothing),
     ("listed", Row::Nothing),
