@@ -61,7 +61,10 @@ async fn kept_lists(cluster: Arc<Cluster>) {
         let mut one = device(alice, "ONE");
         one["unsigned"] = json!({"device_display_name": "The ONE"});
         assert_eq!(known["device_keys"][alice]["ONE"], one, "{known}");
-        assert!(known["device_keys"][alice]["TWO"].is_object() && known["failures"] == json!({}), "{known}");
+        assert!(
+            known["device_keys"][alice]["TWO"].is_object() && known["failures"] == json!({}),
+            "{known}"
+        );
     }
     assert_eq!(asked(&visited.peer, alice), 1);
 
@@ -100,7 +103,9 @@ async fn hostile_keys(cluster: Arc<Cluster>) {
         {"device_id": "LIST", "keys": []},
         {"device_id": "NONE"},
     ]});
-    visited.peer.answers(move |request| (request.target == target).then(|| (200, body.clone())));
+    visited
+        .peer
+        .answers(move |request| (request.target == target).then(|| (200, body.clone())));
     let known = query(&visited.dave, &alice).await;
     let devices = known["device_keys"][&alice].as_object().expect("devices");
     assert_eq!(devices.keys().collect::<Vec<_>>(), ["GOOD"], "{known}");
@@ -158,7 +163,10 @@ async fn claiming(cluster: Arc<Cluster>) {
     let one = json!({"ONE": "signed_curve25519"});
     let body = json!({"one_time_keys": {(&*alice): one, (&*bob): one}, "timeout": 500});
     let claimed = dave.http.post("/_matrix/client/v3/keys/claim", &body).await.ok();
-    assert_eq!(claimed["one_time_keys"], json!({(&*alice): {"ONE": {"signed_curve25519:A": key}}}));
+    assert_eq!(
+        claimed["one_time_keys"],
+        json!({(&*alice): {"ONE": {"signed_curve25519:A": key}}})
+    );
     let failed: Vec<&String> = claimed["failures"].as_object().expect("failures").keys().collect();
     assert_eq!(failed, [&silent.name()]);
 }
@@ -172,7 +180,10 @@ async fn serving(cluster: Arc<Cluster>) {
     let visited = Visited::new(&cluster, RoomVersion::V11).await;
     let (dave, alice) = (&visited.dave, &visited.alice);
     let named = format!("/_matrix/client/v3/devices/{}", encode(&dave.device));
-    dave.http.put(&named, &json!({"display_name": "In Dave's pocket"})).await.ok();
+    dave.http
+        .put(&named, &json!({"display_name": "In Dave's pocket"}))
+        .await
+        .ok();
     let keys = device(&dave.id, &dave.device);
     let upload = json!({"device_keys": keys, "one_time_keys": {"signed_curve25519:A": {"key": "x"}}});
     dave.http.post("/_matrix/client/v3/keys/upload", &upload).await.ok();
@@ -187,19 +198,34 @@ async fn serving(cluster: Arc<Cluster>) {
     assert_eq!(list["devices"], json!([{"device_id": dave.device, "keys": shown}]));
     assert!(list["stream_id"].as_i64().is_some_and(|id| id > 0), "{list}");
     let target = format!("{DEVICES}{}", encode(alice));
-    visited.asks(&visited.peer, &target).await.expect_error(400, "M_INVALID_PARAM");
+    visited
+        .asks(&visited.peer, &target)
+        .await
+        .expect_error(400, "M_INVALID_PARAM");
     let target = format!("{DEVICES}{}", encode(&format!("@nobody:{}", visited.server)));
-    visited.asks(&visited.peer, &target).await.expect_error(404, "M_NOT_FOUND");
+    visited
+        .asks(&visited.peer, &target)
+        .await
+        .expect_error(404, "M_NOT_FOUND");
 
     let body = json!({"device_keys": {(&*dave.id): [], (&**alice): []}});
-    let known = visited.posts(&visited.peer, "/_matrix/federation/v1/user/keys/query", &body).await.ok();
+    let known = visited
+        .posts(&visited.peer, "/_matrix/federation/v1/user/keys/query", &body)
+        .await
+        .ok();
     assert_eq!(known["device_keys"], json!({(&*dave.id): {(&*dave.device): shown}}));
     assert!(known.get("user_signing_keys").is_none(), "{known}");
 
     let one = |device: &str| json!({device: "signed_curve25519"});
     let body = json!({"one_time_keys": {(&*dave.id): one(&dave.device), (&**alice): one("ONE")}});
-    for expected in [json!({(&*dave.id): {(&*dave.device): {"signed_curve25519:A": {"key": "x"}}}}), json!({})] {
-        let claimed = visited.posts(&visited.peer, "/_matrix/federation/v1/user/keys/claim", &body).await.ok();
+    for expected in [
+        json!({(&*dave.id): {(&*dave.device): {"signed_curve25519:A": {"key": "x"}}}}),
+        json!({}),
+    ] {
+        let claimed = visited
+            .posts(&visited.peer, "/_matrix/federation/v1/user/keys/claim", &body)
+            .await
+            .ok();
         assert_eq!(claimed["one_time_keys"], expected);
     }
 }

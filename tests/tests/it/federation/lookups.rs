@@ -23,25 +23,41 @@ async fn aliases(cluster: Arc<Cluster>) {
     let alias = format!("#there:{}", peer.name());
     let answer = json!({"room_id": visited.room.room(), "servers": [peer.name(), "no server", "other.example"]});
     peer.answers(move |request| {
-        let is_query = request.target.starts_with("/_matrix/federation/v1/query/directory?room_alias=%23there");
+        let is_query = request
+            .target
+            .starts_with("/_matrix/federation/v1/query/directory?room_alias=%23there");
         is_query.then(|| (200, answer.clone()))
     });
     let directory = |alias: &str| format!("/_matrix/client/v3/directory/room/{}", encode(alias));
     let found = dave.http.get(&directory(&alias)).await.ok();
-    assert_eq!(found, json!({"room_id": visited.room.room(), "servers": [peer.name(), "other.example"]}));
+    assert_eq!(
+        found,
+        json!({"room_id": visited.room.room(), "servers": [peer.name(), "other.example"]})
+    );
     let unknown = format!("#nowhere:{}", peer.name());
-    dave.http.get(&directory(&unknown)).await.expect_error(404, "M_NOT_FOUND");
+    dave.http
+        .get(&directory(&unknown))
+        .await
+        .expect_error(404, "M_NOT_FOUND");
 
     // And ours, for others.
     let own = format!("#{}:{}", fresh_name("here"), visited.server);
-    dave.http.put(&directory(&own), &json!({"room_id": visited.room.room()})).await.ok();
+    dave.http
+        .put(&directory(&own), &json!({"room_id": visited.room.room()}))
+        .await
+        .ok();
     let ask = async |alias: &str| {
         let target = format!("/_matrix/federation/v1/query/directory?room_alias={}", encode(alias));
         visited.asks(peer, &target).await
     };
     let found = ask(&own).await.ok();
-    assert_eq!(found, json!({"room_id": visited.room.room(), "servers": [visited.server, peer.name()]}));
-    ask(&format!("#nowhere:{}", visited.server)).await.expect_error(404, "M_NOT_FOUND");
+    assert_eq!(
+        found,
+        json!({"room_id": visited.room.room(), "servers": [visited.server, peer.name()]})
+    );
+    ask(&format!("#nowhere:{}", visited.server))
+        .await
+        .expect_error(404, "M_NOT_FOUND");
     ask(&alias).await.expect_error(400, "M_INVALID_PARAM");
 }
 
@@ -75,14 +91,27 @@ async fn directories(cluster: Arc<Cluster>) {
     assert_eq!(dave.http.post(&target, &search).await.ok(), expected);
 
     let name = fresh_name("listed");
-    let listed = dave.create_room(&json!({"preset": "public_chat", "visibility": "public", "name": name})).await;
+    let listed = dave
+        .create_room(&json!({"preset": "public_chat", "visibility": "public", "name": name}))
+        .await;
     let http = cluster.direct("reader1");
     let search = json!({"filter": {"generic_search_term": name}}).to_string();
     let target = "/_matrix/federation/v1/publicRooms";
-    let found = peer.ask(&http, cluster.server_name(), Method::POST, target, Some(&search)).await.ok();
-    let rooms: Vec<&Value> = found["chunk"].as_array().expect("rooms").iter().map(|room| &room["room_id"]).collect();
+    let found = peer
+        .ask(&http, cluster.server_name(), Method::POST, target, Some(&search))
+        .await
+        .ok();
+    let rooms: Vec<&Value> = found["chunk"]
+        .as_array()
+        .expect("rooms")
+        .iter()
+        .map(|room| &room["room_id"])
+        .collect();
     assert_eq!(rooms, [&Value::from(listed)]);
-    let all = peer.ask(&http, cluster.server_name(), Method::GET, target, None).await.ok();
+    let all = peer
+        .ask(&http, cluster.server_name(), Method::GET, target, None)
+        .await
+        .ok();
     assert!(all["chunk"].as_array().is_some_and(|rooms| !rooms.is_empty()), "{all}");
 }
 
@@ -99,7 +128,11 @@ fn spaces_go_on_at_other_servers() {
 async fn spaces(cluster: Arc<Cluster>) {
     let peer = Peer::start().await;
     let name = peer.name();
-    let (space, open, closed) = (format!("!space:{name}"), format!("!open:{name}"), format!("!closed:{name}"));
+    let (space, open, closed) = (
+        format!("!space:{name}"),
+        format!("!open:{name}"),
+        format!("!closed:{name}"),
+    );
     let room = |id: &str, rule: &str, kind: Option<&str>, children: Vec<Value>| {
         let mut room = json!({
             "room_id": id, "num_joined_members": 1, "world_readable": false, "guest_can_join": false, "join_rule": rule,
@@ -116,9 +149,15 @@ async fn spaces(cluster: Arc<Cluster>) {
         child["origin_server_ts"] = ts.into();
     }
     let told = room(&space, "public", Some("m.space"), children);
-    let below = [room(&open, "public", None, Vec::new()), room(&closed, "invite", None, Vec::new())];
+    let below = [
+        room(&open, "public", None, Vec::new()),
+        room(&closed, "invite", None, Vec::new()),
+    ];
     let answer = json!({"room": told, "children": below, "inaccessible_children": []});
-    let path = format!("/_matrix/federation/v1/hierarchy/{}", plexus_federation::request::encode(&space));
+    let path = format!(
+        "/_matrix/federation/v1/hierarchy/{}",
+        plexus_federation::request::encode(&space)
+    );
     let (asked, answered) = (path.clone(), answer.clone());
     peer.answers(move |request| request.target.starts_with(&asked).then(|| (200, answered.clone())));
 
@@ -132,12 +171,21 @@ async fn spaces(cluster: Arc<Cluster>) {
     let target = format!("/_matrix/client/v1/rooms/{}/hierarchy", encode(&top));
     for _ in 0..2 {
         let rooms = dave.http.get(&target).await.ok();
-        let ids: Vec<&str> = rooms["rooms"].as_array().expect("rooms").iter().filter_map(|room| room["room_id"].as_str()).collect();
+        let ids: Vec<&str> = rooms["rooms"]
+            .as_array()
+            .expect("rooms")
+            .iter()
+            .filter_map(|room| room["room_id"].as_str())
+            .collect();
         assert_eq!(ids, [&top, &space, &open], "what nobody may come into is not shown");
         assert_eq!(rooms["rooms"][1]["children_state"], answer["room"]["children_state"]);
     }
     assert_eq!(peer.remote.count(&path), 1, "what was told is remembered for a while");
-    let target = format!("/_matrix/client/v1/room_summary/{}?via={}", encode(&space), encode(&name));
+    let target = format!(
+        "/_matrix/client/v1/room_summary/{}?via={}",
+        encode(&space),
+        encode(&name)
+    );
     assert_eq!(dave.http.get(&target).await.ok()["room_type"], "m.space");
     cluster.http().get(&target).await.expect_error(404, "M_NOT_FOUND");
 }
@@ -158,7 +206,13 @@ async fn serving_spaces(cluster: Arc<Cluster>) {
     };
     let for_members = dave.create_room(&restricted(&visited.room.room())).await;
     let for_others = dave.create_room(&restricted(&secret)).await;
-    let named = [&public, &secret, &for_members, &for_others, &"!unknown:there".to_owned()];
+    let named = [
+        &public,
+        &secret,
+        &for_members,
+        &for_others,
+        &"!unknown:there".to_owned(),
+    ];
     let children: Vec<Value> = named.iter().map(|room| child(room, here)).collect();
     let space = json!({"preset": "public_chat", "creation_content": {"type": "m.space"}, "initial_state": children});
     let space = dave.create_room(&space).await;
@@ -177,10 +231,22 @@ async fn serving_spaces(cluster: Arc<Cluster>) {
         ids
     };
     assert_eq!(ids(&told["children"]), sorted(vec![public.clone(), for_members]));
-    assert_eq!(ids(&told["inaccessible_children"]), sorted(vec![secret.clone(), for_others]));
-    visited.asks(&visited.peer, &target(&secret)).await.expect_error(404, "M_NOT_FOUND");
+    assert_eq!(
+        ids(&told["inaccessible_children"]),
+        sorted(vec![secret.clone(), for_others])
+    );
+    visited
+        .asks(&visited.peer, &target(&secret))
+        .await
+        .expect_error(404, "M_NOT_FOUND");
     let complexity = |room: &str| format!("/_matrix/federation/unstable/rooms/{}/complexity", encode(room));
     let told = visited.asks(&visited.peer, &complexity(&public)).await.ok();
-    assert!(told["v1"].as_f64().is_some_and(|v1| (0.01..0.1).contains(&v1)), "{told}");
-    visited.asks(&visited.peer, &complexity(&secret)).await.expect_error(404, "M_NOT_FOUND");
+    assert!(
+        told["v1"].as_f64().is_some_and(|v1| (0.01..0.1).contains(&v1)),
+        "{told}"
+    );
+    visited
+        .asks(&visited.peer, &complexity(&secret))
+        .await
+        .expect_error(404, "M_NOT_FOUND");
 }

@@ -32,7 +32,11 @@ impl Visited {
     }
 
     fn backfill(&self, at: Index, limit: usize) -> String {
-        format!("{}?v={}&limit={limit}", self.of_room("backfill"), encode(&self.room.id(at)))
+        format!(
+            "{}?v={}&limit={limit}",
+            self.of_room("backfill"),
+            encode(&self.room.id(at))
+        )
     }
 
     fn missing(&self, earliest: Index, latest: Index, limit: usize) -> (String, Value) {
@@ -75,9 +79,17 @@ async fn the_graph(cluster: Arc<Cluster>) {
 
         // Dave's join is on another branch.
         let state = ask(visited.state("state", said[3])).await;
-        assert_eq!(sorted(&state["pdus"]), sorted(&visited.pdus(beginning.clone()).into()), "{version:?}");
+        assert_eq!(
+            sorted(&state["pdus"]),
+            sorted(&visited.pdus(beginning.clone()).into()),
+            "{version:?}"
+        );
         let chain: Vec<Index> = (0..beginning.len() - 1).collect();
-        assert_eq!(sorted(&state["auth_chain"]), sorted(&visited.pdus(chain.clone()).into()), "{version:?}");
+        assert_eq!(
+            sorted(&state["auth_chain"]),
+            sorted(&visited.pdus(chain.clone()).into()),
+            "{version:?}"
+        );
         let ids = ask(visited.state("state_ids", said[3])).await;
         let id_list = |events: &[Index]| -> Value { events.iter().map(|at| visited.room.id(*at)).collect() };
         assert_eq!(sorted(&ids["pdu_ids"]), sorted(&id_list(&beginning)));
@@ -117,7 +129,10 @@ fn questions(visited: &Visited, at: Index) -> Vec<(String, Option<Value>)> {
 }
 
 async fn is_told_nothing(visited: &Visited, peer: &Peer, at: Index) {
-    visited.asks(peer, &visited.event(at)).await.expect_error(404, "M_NOT_FOUND");
+    visited
+        .asks(peer, &visited.event(at))
+        .await
+        .expect_error(404, "M_NOT_FOUND");
     for (target, body) in questions(visited, at) {
         let answer = match body {
             Some(body) => visited.posts(peer, &target, &body).await,
@@ -181,10 +196,16 @@ async fn other_rooms(cluster: Arc<Cluster>) {
     }
     let target = format!("{}/{secret}", visited.of_room("event_auth"));
     ask(target).await.expect_error(404, "M_NOT_FOUND");
-    ask(format!("{API}/event/{secret}")).await.expect_error(404, "M_NOT_FOUND");
+    ask(format!("{API}/event/{secret}"))
+        .await
+        .expect_error(404, "M_NOT_FOUND");
     let target = format!("{}?v={secret}&limit=10", visited.of_room("backfill"));
     assert_eq!(ask(target).await.ok()["pdus"], json!([]));
-    let target = format!("{}?v={secret}&v={}&limit=1", visited.of_room("backfill"), encode(&visited.room.id(said)));
+    let target = format!(
+        "{}?v={secret}&v={}&limit=1",
+        visited.of_room("backfill"),
+        encode(&visited.room.id(said))
+    );
     assert_eq!(ask(target).await.ok()["pdus"], json!([visited.pdu(said)]));
 }
 
@@ -207,7 +228,9 @@ async fn visibility(cluster: Arc<Cluster>) {
         let other = Peer::start().await;
         let (alice, bob) = (visited.alice.clone(), other.user("bob"));
         let content = json!({"history_visibility": word});
-        visited.add(&Attempt::state(&alice, "m.room.history_visibility", "", content)).await;
+        visited
+            .add(&Attempt::state(&alice, "m.room.history_visibility", "", content))
+            .await;
         let mut said = Vec::new();
         for moment in MOMENTS {
             said.push(visited.say(moment).await);

@@ -65,6 +65,7 @@ impl Visited {
     /// The same with a body.
     pub(super) async fn posts(&self, peer: &Peer, target: &str, body: &Value) -> Answer {
         let body = body.to_string();
-        peer.ask(&self.http, &self.server, Method::POST, target, Some(&body)).await
+        peer.ask(&self.http, &self.server, Method::POST, target, Some(&body))
+            .await
     }
 }
