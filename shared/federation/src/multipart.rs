@@ -155,12 +155,21 @@ mod tests {
 
     #[tokio::test]
     async fn parts_are_read_however_they_come() {
-        for body in ["", "file", "--b\r\n not at the start of a line", "\r\n--c\r\n\r\n-\r\n--", "a\r\n\r\nb"] {
+        for body in [
+            "",
+            "file",
+            "--b\r\n not at the start of a line",
+            "\r\n--c\r\n\r\n-\r\n--",
+            "a\r\n\r\nb",
+        ] {
             for piece_bytes in [1, 2, 3, 7, 1_000] {
                 let text = format!("{HEAD}{body}\r\n--b--\r\n");
                 let (first, content, second, file) = read(&text, piece_bytes).await.expect("parts");
                 assert_eq!(first["content-type"], "application/json");
-                assert_eq!((&content[..], &second["content-type"]), (&b"{}"[..], &HeaderValue::from_static("text/plain")));
+                assert_eq!(
+                    (&content[..], &second["content-type"]),
+                    (&b"{}"[..], &HeaderValue::from_static("text/plain"))
+                );
                 assert_eq!(String::from_utf8_lossy(&file), body, "{piece_bytes}");
             }
         }
@@ -170,7 +179,16 @@ mod tests {
     async fn what_is_not_in_parts_is_refused() {
         let long = format!("--b\r\nx: {}\r\n\r\n", "y".repeat(HEADERS_BYTES_MAX));
         let long_part = format!("--b\r\n\r\n{}\r\n--b\r\n\r\n\r\n--b--", "y".repeat(2_000));
-        for body in ["", "{}", "--b--", "--b\r\n\r\n{}\r\n--b--\r\n", HEAD, "--b\r\nno header\r\n\r\n", &long, &long_part] {
+        for body in [
+            "",
+            "{}",
+            "--b--",
+            "--b\r\n\r\n{}\r\n--b--\r\n",
+            HEAD,
+            "--b\r\nno header\r\n\r\n",
+            &long,
+            &long_part,
+        ] {
             assert!(read(body, 100).await.is_err(), "{body:.60}");
         }
     }
@@ -180,7 +198,13 @@ mod tests {
         assert_eq!(boundary("multipart/mixed; boundary=abc"), Some("abc"));
         assert_eq!(boundary("Multipart/Mixed;charset=x; Boundary=\"a b\""), Some("a b"));
         let long = format!("multipart/mixed; boundary={}", "x".repeat(71));
-        for none in ["multipart/mixed", "text/plain; boundary=a", "multipart/mixed; boundary=", "", &long] {
+        for none in [
+            "multipart/mixed",
+            "text/plain; boundary=a",
+            "multipart/mixed; boundary=",
+            "",
+            &long,
+        ] {
             assert_eq!(boundary(none), None, "{none}");
         }
     }

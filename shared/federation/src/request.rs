@@ -188,7 +188,9 @@ impl Federation {
             return Err(RequestError::NotNow { server, retry_at_ms });
         }
         let to_server = self.signed(request)?;
-        let opened = self.transport().open(server, &to_server, request.limits.answer_bytes_max);
+        let opened = self
+            .transport()
+            .open(server, &to_server, request.limits.answer_bytes_max);
         opened.await.map_err(|source| RequestError::Transport {
             server: server.clone(),
             source,

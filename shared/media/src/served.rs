@@ -85,7 +85,9 @@ pub fn name_in_disposition(disposition: &str) -> Option<String> {
         .filter_map(|parameter| parameter.trim().split_once('='))
         .collect();
     let value = |wanted: &str| {
-        let found = parameters.iter().find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+        let found = parameters
+            .iter()
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
         found.map(|(_, value)| value.trim())
     };
     let unicode = value("filename*").and_then(|value| {
@@ -207,12 +209,21 @@ mod tests {
 
     #[test]
     fn names_come_out_of_dispositions_as_they_went_in() {
-        for name in ["a.png", "a \"quoted\" name.txt", "ünïcode ♥.txt", "semi;colon", "back\\slash"] {
+        for name in [
+            "a.png",
+            "a \"quoted\" name.txt",
+            "ünïcode ♥.txt",
+            "semi;colon",
+            "back\\slash",
+        ] {
             let shown: String = name.chars().map(in_a_file_name).collect();
             let value = disposition("text/plain", Some(name));
             assert_eq!(name_in_disposition(&value).as_deref(), Some(&*shown), "{value}");
         }
-        assert_eq!(name_in_disposition("attachment; filename=plain").as_deref(), Some("plain"));
+        assert_eq!(
+            name_in_disposition("attachment; filename=plain").as_deref(),
+            Some("plain")
+        );
         let both = "inline; filename=\"ascii\"; filename*=utf-8'en'%E2%99%A5";
         assert_eq!(name_in_disposition(both).as_deref(), Some("♥"));
         for none in ["", "attachment", "attachment; filename=\"\"", "attachment; x=y"] {

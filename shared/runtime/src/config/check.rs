@@ -114,7 +114,11 @@ fn check_values(config: &Config, broken: &mut Broken<'_>) {
     }
     let numbers = [
         ("media.max_upload_bytes", config.media.max_upload_bytes, UPLOAD_BYTES),
-        ("media.remote_cache_bytes", config.media.remote_cache_bytes, REMOTE_CACHE_BYTES),
+        (
+            "media.remote_cache_bytes",
+            config.media.remote_cache_bytes,
+            REMOTE_CACHE_BYTES,
+        ),
         ("media.max_image_pixels", config.media.max_image_pixels, IMAGE_PIXELS),
     ];
     for (key, number, allowed) in numbers {

@@ -99,7 +99,11 @@ fn found(content: MediaContent) -> Found {
 
 /// Opens a file that was found.
 pub async fn open(ctx: &Ctx, found: &Found) -> Result<std::fs::File, ServiceError> {
-    let media = if found.is_remote { &ctx.remote_files.media } else { &ctx.media };
+    let media = if found.is_remote {
+        &ctx.remote_files.media
+    } else {
+        &ctx.media
+    };
     let file = media.blobs.open(found.hash).await?;
     file.ok_or_else(|| {
         tracing::error!(media.hash = %found.hash, "the media folder lacks a file that the database has");

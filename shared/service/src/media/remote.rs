@@ -106,7 +106,10 @@ pub(super) async fn find_remote(
         Some(Outcome::Kept) => {}
         Some(Outcome::NotFound) => return Err(ServiceError::not_found("there is no such file")),
         Some(Outcome::TooLarge) => {
-            return Err(ServiceError::refused(Refusal::TooLarge, "the file is larger than what is taken"));
+            return Err(ServiceError::refused(
+                Refusal::TooLarge,
+                "the file is larger than what is taken",
+            ));
         }
         Some(Outcome::Failed) | None => {
             return Err(ServiceError::Unavailable(format!("{server} does not give the file")));
