@@ -3,6 +3,7 @@
 mod backfilling;
 mod device_management;
 mod end_to_end_encryption;
+mod inviting;
 mod joining_rooms;
 mod keys;
 mod knocking;
@@ -10,6 +11,7 @@ mod leaving_rooms;
 mod query;
 mod retrieving_events;
 mod server_discovery;
+mod third_party_invites;
 mod transactions;
 
 use crate::routes::Route;
@@ -37,6 +39,9 @@ pub(crate) static ROUTES: &[Route] = &[
     leaving_rooms::send_leave::OLD_ROUTE,
     knocking::make_knock::ROUTE,
     knocking::send_knock::ROUTE,
+    inviting::invite::ROUTE,
+    inviting::invite::OLD_ROUTE,
+    third_party_invites::exchange::ROUTE,
     end_to_end_encryption::query_keys::ROUTE,
     end_to_end_encryption::claim_keys::ROUTE,
     device_management::devices::ROUTE,
