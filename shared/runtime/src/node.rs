@@ -10,7 +10,7 @@ use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
     ctx::Rooms,
     derived::{self, Progress},
-    federation::{DeviceLists, Inbound, staging},
+    federation::{DeviceLists, Inbound, ToldRooms, staging},
     presence::SyncsTold,
     search::Searches,
     sync::{SentMembers, Turns},
@@ -132,6 +132,7 @@ impl Node {
             derived: Progress::default(),
             searches: Searches::default(),
             inbound: Inbound::default(),
+            told_rooms: ToldRooms::default(),
             turns: Turns::default(),
         };
         let mut node = Self {
@@ -259,6 +260,7 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         rooms: Rooms {
             aliases_need_membership: parts.config.rooms.aliases_need_membership,
             directory_needs_token: parts.config.rooms.directory_needs_token,
+            directory_for_servers: parts.config.rooms.allow_public_rooms_over_federation,
         },
         registration: Registration {
             open: parts.config.registration.open,

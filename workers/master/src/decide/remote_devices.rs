@@ -11,7 +11,7 @@ use plexus_storage::{
     remote_devices::{self, REMOTE_DEVICES_MAX, RemoteDevice, RemoteDeviceList},
 };
 
-use super::{Decision, cross_signing::replace, event::user_id, keys::mark_device_list};
+use super::{Decision, cross_signing::replace, event::user_id, keys::mark_remote_device_list};
 use crate::{change_set::ChangeSet, error::CommandError, leader::Leader};
 
 /// Sets the whole list of a user.
@@ -23,7 +23,8 @@ pub(super) async fn set_devices(leader: &Leader, command: &SetRemoteDevices) -> 
     let mut change = ChangeSet::default();
     let user = leader.interner.user(user_id).await?.with(&mut change.statements);
     let before = known(leader, user).await?;
-    if before.is_some_and(|before| !before.stale && before.stream_id > command.stream_id && before.as_of >= command.as_of)
+    if before
+        .is_some_and(|before| !before.stale && before.stream_id > command.stream_id && before.as_of >= command.as_of)
     {
         // What came meanwhile is newer than the answer.
         return Ok(Decision::default());
@@ -40,9 +41,16 @@ pub(super) async fn set_devices(leader: &Leader, command: &SetRemoteDevices) -> 
         let devices = command.devices.iter().map(|device| upsert(user, device));
         change.statements.extend(devices);
     }
-    let keys = set_keys(leader, user, (&command.master, &command.self_signing), true, &mut change).await?;
+    let keys = set_keys(
+        leader,
+        user,
+        (&command.master, &command.self_signing),
+        true,
+        &mut change,
+    )
+    .await?;
     if before.is_some() && (differs || keys) {
-        mark_device_list(user, &mut change);
+        mark_remote_device_list(user, &mut change);
     } else {
         // Who has come to share a room with the user knows that there is something to ask for. A commit has a row; this one tells nobody here.
         change.rows.push(Row::KeyView { user, viewer: user });
@@ -63,7 +71,7 @@ pub(super) async fn change_devices(leader: &Leader, command: &ChangeRemoteDevice
     let mut change = ChangeSet::default();
     let before = known(leader, user).await?;
     let Some(before) = before.filter(|before| !before.stale) else {
-        mark_device_list(user, &mut change);
+        mark_remote_device_list(user, &mut change);
         return Ok(answer(change, true));
     };
     if let Some(stream_id) = command.stream_id {
@@ -74,10 +82,12 @@ pub(super) async fn change_devices(leader: &Leader, command: &ChangeRemoteDevice
         if !is_next {
             let stale = remote_devices::change_list(&before, before.stream_id, true);
             change.statements.push(stale);
-            mark_device_list(user, &mut change);
+            mark_remote_device_list(user, &mut change);
             return Ok(answer(change, true));
         }
-        change.statements.push(remote_devices::change_list(&before, stream_id, false));
+        change
+            .statements
+            .push(remote_devices::change_list(&before, stream_id, false));
     }
     if let Some(device) = &command.device {
         change.statements.push(upsert(user, device));
@@ -88,8 +98,15 @@ pub(super) async fn change_devices(leader: &Leader, command: &ChangeRemoteDevice
             key_signatures::delete_of_target(user, deleted),
         ]);
     }
-    set_keys(leader, user, (&command.master, &command.self_signing), false, &mut change).await?;
-    mark_device_list(user, &mut change);
+    set_keys(
+        leader,
+        user,
+        (&command.master, &command.self_signing),
+        false,
+        &mut change,
+    )
+    .await?;
+    mark_remote_device_list(user, &mut change);
     Ok(answer(change, false))
 }
 
