@@ -156,6 +156,15 @@ impl Federation {
         &self.0.destinations
     }
 
+    /// Runs some work to its end, whether or not anybody waits for it so long: others have been told of it. Nothing if the process stops.
+    pub async fn see_through<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (give, take) = tokio::sync::oneshot::channel();
+        (self.0.spawn)(Box::pin(async move {
+            let _gone = give.send(work.await);
+        }));
+        take.await.ok()
+    }
+
     /// Starts work that goes on when whoever began it is gone.
     pub fn spawn(&self) -> &Spawn {
         &self.0.spawn

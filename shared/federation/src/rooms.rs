@@ -5,9 +5,14 @@
 mod backfill;
 mod event;
 mod event_auth;
+mod invite;
+mod join;
+mod knock;
+mod leave;
 mod missing_events;
 mod state;
 mod state_ids;
+mod template;
 
 use std::{collections::HashSet, time::Duration};
 
@@ -20,9 +25,11 @@ use serde_json::value::RawValue;
 
 pub use self::{
     backfill::BACKFILL_MAX,
+    join::Joined,
     missing_events::{MISSING_EVENTS_MAX, MissingEvents},
     state::RoomState,
     state_ids::{STATE_EVENTS_MAX, StateIds},
+    template::{Step, Template},
 };
 use crate::{
     Federation,
@@ -73,6 +80,14 @@ pub(crate) fn malformed(server: &ServerName, what: impl Into<String>) -> FetchEr
         server: server.to_owned(),
         what: what.into(),
     }
+}
+
+/// Whether a server does not have the endpoint it was asked at.
+fn is_unknown_path(error: &RequestError) -> bool {
+    let RequestError::Refused { status, errcode, .. } = error else {
+        return false;
+    };
+    matches!(status.as_u16(), 400 | 404 | 405) && (errcode == "M_UNRECOGNIZED" || errcode.is_empty())
 }
 
 /// A query parameter for each value.

@@ -1,4 +1,5 @@
 //! At home among other servers: what users see of each other across Plexus, Synapse and themselves.
 
 mod inbound;
+mod joining;
 mod synapse;

@@ -96,6 +96,7 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
         Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
         Kind::ReceiveEvents(c) => room_lane(&c.room_id)?,
+        Kind::PrepareEvent(c) => room_lane(c.change.as_ref().map_or("", |change| &change.room_id))?,
         Kind::CompleteState(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::PurgeHistory(c) => room_lane(&c.room_id)?,
@@ -186,6 +187,7 @@ pub(crate) async fn decide(
             head.conceal(leader, &c.user_id, decided).await?
         }
         Kind::ReceiveEvents(c) => receive::receive_events(leader, state, c).await?,
+        Kind::PrepareEvent(c) => membership::prepare_event(leader, state, c).await?,
         Kind::CompleteState(c) => complete::complete_state(leader, state, c).await?,
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,

@@ -3,7 +3,10 @@
 mod backfilling;
 mod device_management;
 mod end_to_end_encryption;
+mod joining_rooms;
 mod keys;
+mod knocking;
+mod leaving_rooms;
 mod query;
 mod retrieving_events;
 mod server_discovery;
@@ -26,6 +29,14 @@ pub(crate) static ROUTES: &[Route] = &[
     backfilling::missing_events::ROUTE,
     query::directory::ROUTE,
     query::profile::ROUTE,
+    joining_rooms::make_join::ROUTE,
+    joining_rooms::send_join::ROUTE,
+    joining_rooms::send_join::OLD_ROUTE,
+    leaving_rooms::make_leave::ROUTE,
+    leaving_rooms::send_leave::ROUTE,
+    leaving_rooms::send_leave::OLD_ROUTE,
+    knocking::make_knock::ROUTE,
+    knocking::send_knock::ROUTE,
     end_to_end_encryption::query_keys::ROUTE,
     end_to_end_encryption::claim_keys::ROUTE,
     device_management::devices::ROUTE,

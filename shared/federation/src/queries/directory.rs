@@ -34,7 +34,10 @@ impl Federation {
     /// The room that an alias of another server leads to, by that server. What is no server's name is passed over.
     pub async fn fetch_room_of_alias(&self, alias: &RoomAliasId) -> Result<RoomOfAlias, FetchError> {
         let server = alias.server_name();
-        let target = format!("/_matrix/federation/v1/query/directory?room_alias={}", encode(alias.as_str()));
+        let target = format!(
+            "/_matrix/federation/v1/query/directory?room_alias={}",
+            encode(alias.as_str())
+        );
         let mut request = Outgoing::get(server, target);
         request.limits.answer_bytes_max = ANSWER_BYTES_MAX;
         let body: Body = read(server, &self.send(request).await?)?;

@@ -46,10 +46,7 @@ pub async fn claim_keys(ctx: &Ctx, mut wanted: Wanted, wait: Duration) -> Result
 }
 
 /// The same of devices of this server.
-pub async fn claim_keys_here(
-    ctx: &Ctx,
-    wanted: Wanted,
-) -> Result<BTreeMap<OwnedUserId, Box<RawValue>>, ServiceError> {
+pub async fn claim_keys_here(ctx: &Ctx, wanted: Wanted) -> Result<BTreeMap<OwnedUserId, Box<RawValue>>, ServiceError> {
     check_count(&wanted)?;
     let mut claimed = BTreeMap::new();
     let wanted: Vec<_> = wanted.into_iter().collect();

@@ -55,9 +55,9 @@ pub async fn check(ctx: &Ctx, room: &RoomInfo, server: &ServerName) -> Result<()
 
 /// Whether a server may take part in a room now.
 pub async fn allows(ctx: &Ctx, room: &RoomInfo, server: &ServerName) -> Result<bool, ServiceError> {
-    let Some(root) = ctx.store.room_root_at(room.nid, now(ctx)).await? else {
+    let Some(state) = ctx.store.room_root_at(room.nid, now(ctx)).await? else {
         return Ok(true);
     };
-    let event = ctx.store.state_event(room.nid, root, "m.room.server_acl", "").await?;
+    let event = ctx.store.state_event(room.nid, state, "m.room.server_acl", "").await?;
     Ok(event.is_none_or(|event| ctx.inbound.acls.of(&event).allows(server)))
 }

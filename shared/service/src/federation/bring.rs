@@ -35,25 +35,42 @@ pub struct Arriving {
     pub event: EventBody,
     /// Where it goes.
     pub placement: Placement,
+    /// Whether this server sends it on to the others in the room: it was sent to this one alone.
+    pub relay: bool,
 }
 
 impl Arriving {
     /// It happens now.
     pub fn live(event: EventBody) -> Self {
-        let placement = Placement::Live;
-        Self { event, placement }
+        Self::new(event, Placement::Live)
     }
 
     /// It is part of a state or of an auth chain.
     pub fn outlier(event: EventBody) -> Self {
-        let placement = Placement::Outlier;
-        Self { event, placement }
+        Self::new(event, Placement::Outlier)
     }
 
     /// It happens now, after what is not known here, with this state before it.
     pub fn after(event: EventBody, state: Vec<OwnedEventId>) -> Self {
-        let placement = Placement::After(state);
-        Self { event, placement }
+        Self::new(event, Placement::After(state))
+    }
+
+    /// It happens now, and the others in the room hear of it from this server.
+    pub fn relayed(event: EventBody) -> Self {
+        let relay = true;
+        Self {
+            relay,
+            ..Self::live(event)
+        }
+    }
+
+    fn new(event: EventBody, placement: Placement) -> Self {
+        let relay = false;
+        Self {
+            event,
+            placement,
+            relay,
+        }
     }
 
     fn into_proto(self) -> ReceivedEvent {
@@ -65,6 +82,7 @@ impl Arriving {
         ReceivedEvent {
             json: self.event.json().to_owned().into(),
             outlier,
+            relay: self.relay,
             state_before: state_before.map(|state| GivenState {
                 event_ids: state.into_iter().map(Into::into).collect(),
             }),

@@ -27,8 +27,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
-pub use self::fetch::fetch;
 pub(crate) use self::check::is_own_key;
+pub use self::fetch::fetch;
 use crate::{Ctx, ServiceError, ids::new_command};
 
 /// Most lists that a process asks for at the same time.
@@ -147,7 +147,10 @@ pub async fn on_signing_key_update(ctx: &Ctx, origin: &ServerName, content: &Raw
     tell(ctx, user_id, change).await
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is what the functions that pass something over return")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is what the functions that pass something over return"
+)]
 fn pass_over(origin: &ServerName) -> Result<(), ServiceError> {
     counter!(UNBELIEVED_TOTAL).increment(1);
     tracing::debug!(server.name = %origin, "a change of devices is not believed");

@@ -51,7 +51,10 @@ pub async fn get_devices_for_server(ctx: &Ctx, user_id: &UserId) -> Result<Value
         .map(|(device_id, keys)| json!({"device_id": device_id, "keys": keys}))
         .collect();
     let mut answer = json!({"user_id": user_id, "stream_id": stream_id, "devices": devices});
-    for (name, mut keys) in [("master_key", known.master_keys), ("self_signing_key", known.self_signing_keys)] {
+    for (name, mut keys) in [
+        ("master_key", known.master_keys),
+        ("self_signing_key", known.self_signing_keys),
+    ] {
         if let Some(key) = keys.remove(user_id) {
             answer[name] = json!(key);
         }

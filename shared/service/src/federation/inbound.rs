@@ -8,7 +8,7 @@ use std::{
 use ruma::{OwnedServerName, ServerName};
 use tokio::sync::{Mutex as TurnMutex, Notify};
 
-use super::acl::Acls;
+use super::{acl::Acls, doors::Doors};
 
 /// Transactions of one server that are under way or wait in a process. Who keeps to the specification has one.
 const PER_ORIGIN_MAX: usize = 8;
@@ -20,6 +20,8 @@ const ORIGINS_MAX: usize = 10_000;
 pub struct Inbound {
     /// Which servers may take part in rooms.
     pub acls: Acls,
+    /// Whoever of this server is about to come into a room of others.
+    pub doors: Doors,
     /// Whose transactions are under way.
     pub(super) origins: Origins,
     /// Wakes who looks after events that wait for others.

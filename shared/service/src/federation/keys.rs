@@ -226,7 +226,10 @@ mod tests {
                 (told.user_id.as_str(), devices, told.master.is_some())
             })
             .collect();
-        assert_eq!(shown, [("@a:there", vec!["ONE"], false), ("@b:there", vec!["THREE"], true)]);
+        assert_eq!(
+            shown,
+            [("@a:there", vec!["ONE"], false), ("@b:there", vec!["THREE"], true)]
+        );
     }
 
     #[test]

@@ -149,7 +149,10 @@ impl<'a> ServerSights<'a> {
         let members = self.ctx.store.room_members(self.room.nid).await?;
         let users: Vec<UserNid> = members.oldest_first().map(|(user, _)| user).collect();
         let ids = self.ctx.store.user_ids(&users).await?;
-        let own = ids.into_iter().flatten().filter(|user| user.server_name() == self.server);
+        let own = ids
+            .into_iter()
+            .flatten()
+            .filter(|user| user.server_name() == self.server);
         let mut keys = Vec::new();
         for user_id in own.take(USERS_MAX) {
             keys.extend(self.ctx.store.state_key_nid("m.room.member", user_id.as_str()).await?);

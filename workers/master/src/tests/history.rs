@@ -50,9 +50,7 @@ async fn join(visitor: &mut Visitor<'_>) -> Index {
     let outliers: Vec<_> = outliers.collect();
     visitor.tell_events(outliers).await;
     let tips = [newest_with_creator(&visitor.dag)];
-    let joined = visitor
-        .dag
-        .add(&tips, &Attempt::message(CREATOR, "here"));
+    let joined = visitor.dag.add(&tips, &Attempt::message(CREATOR, "here"));
     let told = vec![with_state(visitor, joined)];
     let outcomes = visitor.tell_events(told).await;
     assert_eq!(outcomes[0].outcome(), Outcome::Accepted, "{outcomes:?}");

@@ -17,5 +17,7 @@ pub(in crate::client) const ROUTE: Route = Route::of::<Request>("alias", Auth::N
 async fn handle(call: Call) -> Result<Reply, Error> {
     let alias: OwnedRoomAliasId = parse_path(&call, 0, "the room alias")?;
     let room = resolve(call.ctx(), &alias).await?;
-    Ok(json_reply(json!({"room_id": room.room_id, "servers": room.servers}).to_string()))
+    Ok(json_reply(
+        json!({"room_id": room.room_id, "servers": room.servers}).to_string(),
+    ))
 }

@@ -22,5 +22,7 @@ pub(in crate::federation) const ROUTE: Route = Route::of_federation(
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let user_id: OwnedUserId = parse_path(&call, 0, "userId")?;
-    Ok(json_reply(get_devices_for_server(call.ctx(), &user_id).await?.to_string()))
+    Ok(json_reply(
+        get_devices_for_server(call.ctx(), &user_id).await?.to_string(),
+    ))
 }

@@ -37,6 +37,8 @@ struct Body {
 async fn handle(call: Call) -> Result<Reply, Error> {
     let body: Body = parse_body(&call)?;
     let wanted = body.device_keys.into_iter();
-    let wanted = wanted.map(|(user, devices)| (user, devices.unwrap_or_default())).collect();
+    let wanted = wanted
+        .map(|(user, devices)| (user, devices.unwrap_or_default()))
+        .collect();
     Ok(json_reply(query_keys_for_server(call.ctx(), wanted).await?.to_string()))
 }

@@ -28,5 +28,7 @@ async fn handle(call: Call) -> Result<Reply, Error> {
         .ok_or_else(|| Error::missing_param("room_alias is missing"))?;
     let alias = OwnedRoomAliasId::try_from(alias).map_err(|_| Error::invalid_param("room_alias is not valid"))?;
     let room = resolve_here(call.ctx(), &alias).await?;
-    Ok(json_reply(json!({"room_id": room.room_id, "servers": room.servers}).to_string()))
+    Ok(json_reply(
+        json!({"room_id": room.room_id, "servers": room.servers}).to_string(),
+    ))
 }

@@ -5,7 +5,10 @@ use plexus_proto::{self as proto};
 use ruma::UserId;
 use serde_json::{Value, value::RawValue};
 
-use crate::e2e::{limits::{VALUE_BYTES_MAX, check_name}, signed::message};
+use crate::e2e::{
+    limits::{VALUE_BYTES_MAX, check_name},
+    signed::message,
+};
 
 /// Most characters of a device's name that are kept.
 const DISPLAY_NAME_CHARS_MAX: usize = 100;
@@ -64,7 +67,9 @@ pub(crate) fn is_own_key(json: &RawValue, user_id: &UserId, device_id: Option<&s
     };
     let says = |member: &str, wanted: &str| key.get(member).is_none_or(|value| value == wanted);
     let signatures_fit = key.get("signatures").is_none_or(|signatures| {
-        let by_user = signatures.as_object().map(|by_user| by_user.values().all(Value::is_object));
+        let by_user = signatures
+            .as_object()
+            .map(|by_user| by_user.values().all(Value::is_object));
         by_user == Some(true)
     });
     says("user_id", user_id.as_str()) && device_id.is_none_or(|id| says("device_id", id)) && signatures_fit
@@ -86,7 +91,10 @@ mod tests {
         let user_id = user_id!("@a:there");
         for (keys, fits) in [
             (json!({}), true),
-            (json!({"user_id": "@a:there", "device_id": "ONE", "signatures": {"@a:there": {}}}), true),
+            (
+                json!({"user_id": "@a:there", "device_id": "ONE", "signatures": {"@a:there": {}}}),
+                true,
+            ),
             (json!({"user_id": "@b:there", "device_id": "ONE"}), false),
             (json!({"user_id": "@a:there", "device_id": "TWO"}), false),
             (json!({"user_id": 1}), false),
@@ -110,7 +118,10 @@ mod tests {
     fn a_cross_signing_key_is_named_by_itself() {
         let user_id = user_id!("@a:there");
         let key = |keys: Value| signing_key(user_id, &raw(&json!({"user_id": user_id, "keys": keys})));
-        assert_eq!(key(json!({"ed25519:abc": "abc"})).map(|key| key.key_id).as_deref(), Some("abc"));
+        assert_eq!(
+            key(json!({"ed25519:abc": "abc"})).map(|key| key.key_id).as_deref(),
+            Some("abc")
+        );
         for keys in [
             json!({}),
             json!({"ed25519:abc": "abd"}),

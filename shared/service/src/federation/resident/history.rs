@@ -165,7 +165,9 @@ impl<'a> Graph<'a> {
         };
         let store = &self.ctx.store;
         let before = store.page(self.room.nid, order - 1, Direction::Backward, limit).await?;
-        let before = before.into_iter().map(|event| (event.body.event_id().to_owned(), event));
+        let before = before
+            .into_iter()
+            .map(|event| (event.body.event_id().to_owned(), event));
         self.ahead.extend(before);
         Ok(())
     }

@@ -24,11 +24,7 @@ use super::acl;
 use crate::{Ctx, ServiceError};
 
 /// The room that a server asks about, if the server is in it; or a refusal that does not tell whether there is such a room.
-pub async fn require_resident(
-    ctx: &Ctx,
-    origin: &ServerName,
-    room_id: &RoomId,
-) -> Result<Arc<RoomInfo>, ServiceError> {
+pub async fn require_resident(ctx: &Ctx, origin: &ServerName, room_id: &RoomId) -> Result<Arc<RoomInfo>, ServiceError> {
     let outside = || ServiceError::forbidden("There is no such room on this server, or your server is not in it");
     let room = ctx.store.room(room_id).await?.ok_or_else(outside)?;
     if !ctx.store.room_servers(room.nid).await?.contains(origin) {

@@ -85,12 +85,7 @@ async fn write_all(ctx: &Ctx, nids: &[EventNid], out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-async fn write_ids(
-    ctx: &Ctx,
-    room: &RoomInfo,
-    nids: &[EventNid],
-    out: &mut Vec<u8>,
-) -> Result<(), ServiceError> {
+async fn write_ids(ctx: &Ctx, room: &RoomInfo, nids: &[EventNid], out: &mut Vec<u8>) -> Result<(), ServiceError> {
     let ids = ctx.store.event_ids(room, nids).await?;
     serde_json::to_writer(out, &ids).map_err(ServiceError::internal)
 }

@@ -7,7 +7,7 @@ use plexus_core::{
     event::EventBody,
     ids::{EventNid, NodeId},
     room_version::RoomVersion,
-    row::{EventStatus, Row},
+    row::{EventStatus, Membership, Row},
     state::RoomState,
 };
 use plexus_proto::{GivenState, ReceivedEvent};
@@ -134,7 +134,8 @@ impl Arrival<'_> {
                 .await;
         }
         // The room's state now is asked only where it is another one.
-        let is_same = before == head.root || head.tips.is_empty();
+        let begins_anew = self.begins_anew(leader, head).await?;
+        let is_same = before == head.root || head.tips.is_empty() || begins_anew;
         let allowed_now = if is_same {
             Ok(())
         } else {
@@ -151,6 +152,9 @@ impl Arrival<'_> {
             spot: if has_gap { Spot::AfterGap } else { Spot::End },
             ..self.place(before, EventStatus::Accepted, None)
         };
+        if begins_anew {
+            head.tips.clear();
+        }
         // In a room that begins here with a state from elsewhere, the create event is an outlier.
         head.create = head.create.take().or(self.create);
         let nid = persist(leader, head, place, growth, change).await?;
@@ -198,6 +202,22 @@ impl Arrival<'_> {
         redaction::take_effect(leader, head, nid, change).await?;
         filling.placed(head.event(leader, nid).await?);
         Ok(Verdict::Stored(EventStatus::Accepted, None))
+    }
+
+    /// Whether this server comes into the room with the event. What it had known of the room is from when it was last in it: it goes on from the state
+    /// that comes with the event.
+    async fn begins_anew(&self, leader: &Leader, head: &PendingHead) -> Result<bool, CommandError> {
+        let is_own_join = |body: &EventBody| {
+            body.membership() == Some(Membership::Join)
+                && body.state_key() == Some(body.sender().as_str())
+                && body.sender().server_name() == leader.server_name
+        };
+        if self.wanted.state_before.is_none() || !is_own_join(&self.body) {
+            return Ok(false);
+        }
+        let is_pending = head.tips.iter().any(|tip| is_own_join(&tip.body));
+        let servers = leader.store.room_servers(head.info.nid).await?;
+        Ok(!is_pending && !servers.contains(&leader.server_name))
     }
 
     /// The state before the event: what its predecessors come to, or what whoever brings it says.
