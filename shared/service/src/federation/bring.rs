@@ -7,12 +7,14 @@ use std::{
 
 use plexus_core::{event::EventBody, room_version::RoomVersion};
 use plexus_proto::{EventOutcome, GivenState, ReceiveEvents, ReceivedEvent, command::Kind};
-use ruma::{EventId, OwnedEventId, RoomId};
+use ruma::{EventId, OwnedEventId, OwnedServerName, RoomId};
 
 use crate::{Ctx, ServiceError, ids::new_command};
 
 /// Most events of one Command. The lane of the room is free for others in between.
 const EVENTS_PER_COMMAND_MAX: usize = 200;
+/// Most events of history that are brought at once.
+pub const HISTORY_MAX: usize = 100;
 /// Most bytes of one Command, unless a single event with the state before it has more: a quarter of what goes between processes.
 const BYTES_PER_COMMAND_MAX: usize = 2 * 1024 * 1024;
 
@@ -26,6 +28,17 @@ pub enum Placement {
     Outlier,
     /// The same as live, with the state before it, whose events have to be known; its predecessors need not be.
     After(Vec<OwnedEventId>),
+    /// The same, with a part of the state before it: a room begins so whose members are on their way.
+    AfterPart(PartialState),
+}
+
+/// A state of a room without its members but for a few.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialState {
+    /// Its events.
+    pub events: Vec<OwnedEventId>,
+    /// The servers that are in the room.
+    pub servers: Vec<OwnedServerName>,
 }
 
 /// An event of another server on its way to the master. It has been verified: an [`EventBody`] comes from nowhere else.
@@ -74,18 +87,23 @@ impl Arriving {
     }
 
     fn into_proto(self) -> ReceivedEvent {
-        let (outlier, state_before) = match self.placement {
-            Placement::Live => (false, None),
-            Placement::Outlier => (true, None),
-            Placement::After(state) => (false, Some(state)),
+        let state_before = match &self.placement {
+            Placement::Live | Placement::Outlier => None,
+            Placement::After(state) => Some(GivenState {
+                event_ids: state.iter().map(ToString::to_string).collect(),
+                ..GivenState::default()
+            }),
+            Placement::AfterPart(state) => Some(GivenState {
+                event_ids: state.events.iter().map(ToString::to_string).collect(),
+                partial: true,
+                servers: state.servers.iter().map(ToString::to_string).collect(),
+            }),
         };
         ReceivedEvent {
             json: self.event.json().to_owned().into(),
-            outlier,
+            outlier: self.placement == Placement::Outlier,
             relay: self.relay,
-            state_before: state_before.map(|state| GivenState {
-                event_ids: state.into_iter().map(Into::into).collect(),
-            }),
+            state_before,
         }
     }
 }
@@ -104,29 +122,43 @@ pub async fn bring(
     for event in events.into_iter().map(Arriving::into_proto) {
         let size = size(&event);
         if !chunk.is_empty() && (chunk.len() == EVENTS_PER_COMMAND_MAX || bytes + size > BYTES_PER_COMMAND_MAX) {
-            outcomes.extend(send(ctx, room_id, version, mem::take(&mut chunk)).await?);
+            outcomes.extend(send(ctx, room_id, version, (mem::take(&mut chunk), None)).await?);
             bytes = 0;
         }
         bytes += size;
         chunk.push(event);
     }
     if !chunk.is_empty() {
-        outcomes.extend(send(ctx, room_id, version, chunk).await?);
+        outcomes.extend(send(ctx, room_id, version, (chunk, None)).await?);
     }
     Ok(outcomes)
+}
+
+/// Brings history that is missing before an event, see [`Store::room_gaps`](plexus_storage::Store::room_gaps), oldest first: each event after those of it
+/// that it refers to, and with the state before it where its predecessors are neither here nor in it. At most [`HISTORY_MAX`] events besides outliers.
+pub async fn bring_history(
+    ctx: &Ctx,
+    room_id: &RoomId,
+    version: RoomVersion,
+    before: &EventId,
+    events: Vec<Arriving>,
+) -> Result<Vec<EventOutcome>, ServiceError> {
+    let events = events.into_iter().map(Arriving::into_proto).collect();
+    send(ctx, room_id, version, (events, Some(before))).await
 }
 
 async fn send(
     ctx: &Ctx,
     room_id: &RoomId,
     version: RoomVersion,
-    events: Vec<ReceivedEvent>,
+    (events, before): (Vec<ReceivedEvent>, Option<&EventId>),
 ) -> Result<Vec<EventOutcome>, ServiceError> {
     let count = events.len();
     let receive = ReceiveEvents {
         room_id: room_id.to_string(),
         room_version: version_number(version)?,
         events,
+        before: before.map(ToString::to_string),
     };
     let result = ctx.replica.run(new_command(Kind::ReceiveEvents(receive))).await?;
     if result.outcomes.len() == count {

@@ -11,7 +11,7 @@ use plexus_storage::{
     remote_devices::{self, REMOTE_DEVICES_MAX, RemoteDevice, RemoteDeviceList},
 };
 
-use super::{Decision, cross_signing::replace, event::user_id, keys::mark_device_list};
+use super::{Decision, cross_signing::replace, event::user_id, keys::mark_remote_device_list};
 use crate::{change_set::ChangeSet, error::CommandError, leader::Leader};
 
 /// Sets the whole list of a user.
@@ -50,7 +50,7 @@ pub(super) async fn set_devices(leader: &Leader, command: &SetRemoteDevices) -> 
     )
     .await?;
     if before.is_some() && (differs || keys) {
-        mark_device_list(user, &mut change);
+        mark_remote_device_list(user, &mut change);
     } else {
         // Who has come to share a room with the user knows that there is something to ask for. A commit has a row; this one tells nobody here.
         change.rows.push(Row::KeyView { user, viewer: user });
@@ -71,7 +71,7 @@ pub(super) async fn change_devices(leader: &Leader, command: &ChangeRemoteDevice
     let mut change = ChangeSet::default();
     let before = known(leader, user).await?;
     let Some(before) = before.filter(|before| !before.stale) else {
-        mark_device_list(user, &mut change);
+        mark_remote_device_list(user, &mut change);
         return Ok(answer(change, true));
     };
     if let Some(stream_id) = command.stream_id {
@@ -82,7 +82,7 @@ pub(super) async fn change_devices(leader: &Leader, command: &ChangeRemoteDevice
         if !is_next {
             let stale = remote_devices::change_list(&before, before.stream_id, true);
             change.statements.push(stale);
-            mark_device_list(user, &mut change);
+            mark_remote_device_list(user, &mut change);
             return Ok(answer(change, true));
         }
         change
@@ -106,7 +106,7 @@ pub(super) async fn change_devices(leader: &Leader, command: &ChangeRemoteDevice
         &mut change,
     )
     .await?;
-    mark_device_list(user, &mut change);
+    mark_remote_device_list(user, &mut change);
     Ok(answer(change, false))
 }
 
