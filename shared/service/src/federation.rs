@@ -23,8 +23,6 @@ mod leave;
 mod member_event;
 pub mod membership;
 mod outside;
-mod member_event;
-pub mod membership;
 pub mod public_rooms;
 pub mod receive;
 pub mod resident;
