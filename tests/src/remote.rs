@@ -39,6 +39,7 @@ impl Remote {
             room_id: self.room(),
             room_version: self.dag.rules.version.as_str().parse().expect("versions are numbers"),
             events: events.collect(),
+            before: None,
         };
         self.worker.run(Kind::ReceiveEvents(receive)).await.outcomes
     }

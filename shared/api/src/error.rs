@@ -5,6 +5,7 @@ mod catalogue;
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use ::http::{HeaderValue, Method, StatusCode, header};
+use plexus_core::room_version::RoomVersion;
 use plexus_service::{ServiceError, error::Refusal};
 use serde_json::{Value, json};
 
@@ -52,6 +53,17 @@ impl Error {
 
     pub fn guest_access_forbidden(error: impl Into<Cow<'static, str>>) -> Self {
         Self::of(catalogue::GUEST_ACCESS_FORBIDDEN, error)
+    }
+
+    /// The version is told to another server that does not know it.
+    pub fn incompatible_room_version(version: Option<RoomVersion>) -> Self {
+        let code = catalogue::INCOMPATIBLE_ROOM_VERSION;
+        let mut body =
+            json!({"errcode": code.errcode, "error": "the room has a version that one of the servers does not know"});
+        if let Some(version) = version {
+            body["room_version"] = version.as_str().into();
+        }
+        Self::json(code.status, body)
     }
 
     pub fn invalid_param(error: impl Into<Cow<'static, str>>) -> Self {
@@ -282,6 +294,7 @@ impl From<ServiceError> for Error {
             ServiceError::Locked => Self::user_locked(),
             ServiceError::Uia(challenge) => Self::interactive_auth(challenge.into_json()),
             ServiceError::WrongBackupVersion { current } => Self::wrong_room_keys_version(&current),
+            ServiceError::IncompatibleRoomVersion { version } => Self::incompatible_room_version(version),
             ServiceError::UnsupportedRoomVersion => Self::unsupported_room_version(),
             ServiceError::Unavailable(message) => Self::unavailable(message),
             ServiceError::Internal(cause) => Self::internal(cause),

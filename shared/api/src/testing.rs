@@ -128,8 +128,10 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
         handle.spawn(task);
     });
     let federation = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| 0), spawn);
+    let federation = Federation::new(federation).expect("the system has certificates");
     Ctx {
-        federation: Federation::new(federation).expect("the system has certificates"),
+        device_lists: plexus_service::federation::DeviceLists::new(federation.spawn()),
+        federation,
         store,
         replica: Replica::start(parts).await.expect("starts"),
         config: Arc::new(config),
@@ -142,6 +144,7 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
         syncs_told: plexus_service::presence::SyncsTold::default(),
         derived: plexus_service::derived::Progress::default(),
         searches: plexus_service::search::Searches::default(),
+        inbound: plexus_service::federation::Inbound::default(),
         turns: plexus_service::sync::Turns::default(),
     }
 }

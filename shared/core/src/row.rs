@@ -122,6 +122,11 @@ pub enum Row {
         /// The event.
         event: EventNid,
     },
+    /// It changed whether all of a room's state is here.
+    Partial {
+        /// Which room.
+        room: RoomNid,
+    },
     /// What is kept of a room besides its events changed: its aliases, its place in the directory.
     Room {
         /// Which room.

@@ -38,6 +38,32 @@ pub type Nodes<'a> = &'a dyn Fn(NodeId) -> Option<Arc<Node>>;
 #[error("state node {} is not in memory, or the trie is damaged", .0.0)]
 pub struct MissingNode(pub NodeId);
 
+/// What is here of a room's state. Nobody looks up a member without saying what it means that none is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomState {
+    /// All of it.
+    Full(NodeId),
+    /// All of it but for members: the room was joined a moment ago, and they are on their way.
+    Partial(NodeId),
+}
+
+impl RoomState {
+    /// What is here of it.
+    pub fn root(self) -> NodeId {
+        match self {
+            Self::Full(root) | Self::Partial(root) => root,
+        }
+    }
+
+    /// Whether a piece of it that is not found is not there.
+    pub fn tells_absence_of(self, kind: &str) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::Partial(_) => kind != "m.room.member",
+        }
+    }
+}
+
 /// What a batch of changes led to.
 #[derive(Clone, Debug)]
 pub struct Inserted {

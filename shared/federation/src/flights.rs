@@ -33,7 +33,7 @@ pub(crate) async fn run_elsewhere<T: Send + 'static>(
 }
 
 /// Work under way, by what it is about. As many as there are askers, each of whom is bounded elsewhere.
-pub(crate) struct Flights<K, V> {
+pub struct Flights<K, V> {
     under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
     spawn: Spawn,
 }
@@ -49,7 +49,8 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(spawn: Spawn) -> Arc<Self> {
+    /// Nothing is under way.
+    pub fn new(spawn: Spawn) -> Arc<Self> {
         Arc::new(Self {
             under_way: Mutex::new(HashMap::new()),
             spawn,
@@ -58,7 +59,7 @@ where
 
     /// The outcome of the work about `key`: of what is under way, or else of `work`, which goes on when the one who asked gives up. Nothing if the
     /// process stops.
-    pub(crate) async fn join<F>(self: &Arc<Self>, key: K, work: impl FnOnce() -> F) -> Option<V>
+    pub async fn join<F>(self: &Arc<Self>, key: K, work: impl FnOnce() -> F) -> Option<V>
     where
         F: Future<Output = V> + Send + 'static,
     {

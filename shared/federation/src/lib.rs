@@ -8,11 +8,13 @@ pub mod check;
 pub mod destinations;
 pub mod discovery;
 pub mod events;
-mod flights;
+pub mod flights;
 pub mod keys;
 pub mod metrics;
 pub mod outbound;
+pub mod queries;
 pub mod request;
+pub mod rooms;
 #[cfg(test)]
 mod testing;
 pub mod transport;
@@ -154,7 +156,17 @@ impl Federation {
         &self.0.destinations
     }
 
-    pub(crate) fn spawn(&self) -> &Spawn {
+    /// Runs some work to its end, whether or not anybody waits for it so long: others have been told of it. Nothing if the process stops.
+    pub async fn see_through<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (give, take) = tokio::sync::oneshot::channel();
+        (self.0.spawn)(Box::pin(async move {
+            let _gone = give.send(work.await);
+        }));
+        take.await.ok()
+    }
+
+    /// Starts work that goes on when whoever began it is gone.
+    pub fn spawn(&self) -> &Spawn {
         &self.0.spawn
     }
 }

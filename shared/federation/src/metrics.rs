@@ -6,3 +6,5 @@ pub const REQUESTS_TOTAL: &str = "plexus_federation_requests_total";
 pub const AUTHENTICATED_TOTAL: &str = "plexus_federation_authenticated_total";
 /// Fetches of a server's keys, by whether anything was heard: `yes`, `no`.
 pub const KEY_FETCHES_TOTAL: &str = "plexus_federation_key_fetches_total";
+/// Events in answers of other servers that were not believed, or were of another room.
+pub const UNBELIEVED_TOTAL: &str = "plexus_federation_unbelieved_total";

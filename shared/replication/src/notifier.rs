@@ -147,7 +147,9 @@ impl Notifier {
             match row {
                 Row::Event(event) => inner.event(event, &mut rung),
                 Row::State(row) => inner.state(row, &mut rung),
-                Row::Redaction { room, .. } | Row::Typing { room, .. } => inner.ring_room(*room, &mut rung),
+                Row::Redaction { room, .. } | Row::Typing { room, .. } | Row::Partial { room } => {
+                    inner.ring_room(*room, &mut rung);
+                }
                 Row::Receipt(receipt) => inner.ring_room(receipt.room, &mut rung),
                 Row::Account { user }
                 | Row::Device { user, .. }

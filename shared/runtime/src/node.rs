@@ -10,6 +10,7 @@ use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
     ctx::Rooms,
     derived::{self, Progress},
+    federation::{DeviceLists, Inbound, staging},
     presence::SyncsTold,
     search::Searches,
     sync::{SentMembers, Turns},
@@ -30,7 +31,7 @@ use crate::{
     error::RunError,
     federation::federation,
     leader,
-    role::{Leading, MasterParts, MasterRole, Role, StartMaster},
+    role::{Leading, MasterParts, MasterRole, Role, StartMaster, families},
 };
 
 /// How long background tasks may take to end; the master has its own, longer bound inside.
@@ -110,8 +111,10 @@ impl Node {
         .await?;
         let signing_key = Arc::new(data::signing_key(&db, parts.config, parts.topology).await?);
         let store = replica.store().clone();
+        let federation = federation(parts.config, Arc::clone(&signing_key), store, &tasks).await?;
         let ctx = Ctx {
-            federation: federation(parts.config, Arc::clone(&signing_key), store, &tasks).await?,
+            device_lists: DeviceLists::new(federation.spawn()),
+            federation,
             store: replica.store().clone(),
             replica: replica.clone(),
             config: Arc::new(service_config(&parts, generation)),
@@ -128,6 +131,7 @@ impl Node {
             syncs_told: SyncsTold::default(),
             derived: Progress::default(),
             searches: Searches::default(),
+            inbound: Inbound::default(),
             turns: Turns::default(),
         };
         let mut node = Self {
@@ -141,6 +145,9 @@ impl Node {
             node.tasks.spawn(tidy(node.ctx.media.clone()));
         }
         node.tasks.spawn(keep_flushing(node.ctx.clone()));
+        if families(parts.roles).contains(&Family::Federation) {
+            node.tasks.spawn(staging::run(node.ctx.clone()));
+        }
         let own = start_master.map(|start| node.start_master(start, &parts, secret, signing_key));
         node.find_leader(parts.topology, own, db);
         Ok(node)

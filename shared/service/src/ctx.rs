@@ -21,6 +21,10 @@ pub struct Ctx {
     pub passwords: Passwords,
     /// This server among others.
     pub federation: Federation,
+    /// What is remembered of what other servers send.
+    pub inbound: crate::federation::Inbound,
+    /// Lists of the devices of other servers' users, on their way.
+    pub device_lists: crate::federation::DeviceLists,
     /// The files that users upload.
     pub media: Media,
     /// What has been worked out from users' account data and receipts.

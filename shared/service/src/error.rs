@@ -5,7 +5,8 @@
 
 use std::{error::Error, fmt};
 
-use plexus_federation::request::RequestError;
+use plexus_core::room_version::RoomVersion;
+use plexus_federation::{events::VerifyError, request::RequestError, rooms::FetchError};
 use plexus_media::MediaError;
 use plexus_replication::MasterError;
 use plexus_storage::StoreError;
@@ -28,6 +29,9 @@ pub enum ServiceError {
     /// The room version asked for, or that of the room, is not known here.
     #[error("the room version is not supported")]
     UnsupportedRoomVersion,
+    /// Whoever asks, or this server, does not know the version of the room; it is named if this server knows it.
+    #[error("the version of the room is not known to both servers")]
+    IncompatibleRoomVersion { version: Option<RoomVersion> },
     /// The token is of no session, or of one that goes on once the client has a new token (`soft_logout`).
     #[error("the token is not known")]
     NoSession { soft_logout: bool },
@@ -117,6 +121,25 @@ impl From<RequestError> for ServiceError {
             | RequestError::Transport { .. }
             | RequestError::Refused { .. }
             | RequestError::Stopping => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<VerifyError> for ServiceError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Store(error) => error.into(),
+            VerifyError::Stopping => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<FetchError> for ServiceError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Request(error) => error.into(),
+            FetchError::Verify(error) => error.into(),
+            FetchError::Malformed { .. } => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod derived;
 pub mod destinations;
 pub mod e2e;
 pub mod error;
+pub mod federation;
 pub mod ids;
 pub mod media;
 pub mod presence;

@@ -21,7 +21,7 @@ mod presence;
 mod response;
 mod scope;
 mod state;
-mod stripped;
+pub(crate) mod stripped;
 mod summary;
 mod timeline;
 mod to_device;

@@ -1,4 +1,5 @@
-//! Table `cross_signing_keys`: the keys with which local users sign their devices and each other, as they were given.
+//! Table `cross_signing_keys`: the keys with which users sign their devices and each other, as they were given. Of users of other servers those that their
+//! devices are kept of too.
 
 use bytes::Bytes;
 use plexus_core::ids::UserNid;
@@ -6,7 +7,7 @@ use plexus_core::ids::UserNid;
 use crate::{
     Store, StoreError,
     db::{DbRow, Statement, Value},
-    sql::{Int as _, bytes, one_row, text},
+    sql::{Int as _, bytes, one_row, statement, text},
 };
 
 /// What a cross-signing key is for. The discriminants are what the database holds.
@@ -69,6 +70,15 @@ pub fn upsert(key: &CrossSigningKey) -> Statement {
             text(&key.key_id),
             bytes(&key.json),
         ],
+    )
+}
+
+/// Takes a user's key of its use away, if there is one.
+pub fn delete(user: UserNid, usage: Usage) -> Statement {
+    statement(
+        "-- cross_signing_keys::delete
+        DELETE FROM cross_signing_keys WHERE user_nid = $1 AND usage = $2",
+        [user.int(), usage.code().int()],
     )
 }
 

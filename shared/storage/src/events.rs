@@ -44,7 +44,7 @@ pub struct StoredEvent {
     pub room: RoomNid,
     /// Who sent it.
     pub sender: UserNid,
-    /// Its place in the log: when it is new.
+    /// Its place in the log: when it is new. 0 for history that was fetched later, which is news to nobody.
     pub position: Sequence,
     /// Its place in the room's timeline; none for an outlier.
     pub room_order: Option<i64>,
@@ -206,7 +206,7 @@ pub fn give_place(event: &NewEventRow, position: Value) -> Statement {
     one_row(
         "-- events::give_place
         UPDATE events SET position = $2, room_order = $3, status = $4, state_before = $5, state_after = $6, room_root = $7,
-            notifying = $8, rejected_for = $9, outgoing = $10 WHERE event_nid = $1 AND status = 3",
+            notifying = $8, rejected_for = $9, outgoing = $10 WHERE event_nid = $1 AND status IN (1, 3)",
         [
             event.nid.int(),
             position,

@@ -57,6 +57,7 @@ impl OutgoingChange {
             | Row::KeyCounts { .. }
             | Row::ToDevice { .. }
             | Row::State(_)
+            | Row::Partial { .. }
             | Row::Unlisted { .. }
             | Row::Room { .. }
             | Row::Forgotten { .. }

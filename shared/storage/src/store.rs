@@ -23,6 +23,7 @@ use crate::{
     memberless::{self, Memberless},
     memberships::Views,
     outgoing::OutgoingChanges,
+    partial_rooms::{self, PartialCache},
     presence::Presences,
     profiles::{self, Profiles},
     pushers::PushersChanged,
@@ -66,6 +67,7 @@ pub(crate) struct Caches {
     pub(crate) profiles: Profiles,
     pub(crate) timelines: Timelines,
     pub(crate) memberships: Views,
+    pub(crate) partial_rooms: PartialCache,
     pub(crate) room_servers: RoomServersCache,
     pub(crate) receipts: Receipts,
     pub(crate) account_data: AccountData,
@@ -100,6 +102,7 @@ impl Store {
             profiles: profiles::cache(),
             timelines: timeline::cache(),
             memberships: Views::new(),
+            partial_rooms: partial_rooms::cache(),
             room_servers: RoomServersCache::new(),
             receipts: receipts::cache(),
             account_data: AccountData::new(),
@@ -139,6 +142,7 @@ impl Store {
         caches.profiles.forget_all();
         caches.timelines.forget_all();
         caches.memberships.forget_all();
+        caches.partial_rooms.forget_all();
         caches.room_servers.forget_all();
         caches.receipts.forget_all();
         caches.account_data.forget_all();

@@ -111,6 +111,8 @@ pub struct Dag {
     suffix: String,
     by_id: BTreeMap<OwnedEventId, Index>,
     dice: Dice,
+    /// No random event follows one before this.
+    base: Index,
 }
 
 impl Dag {
@@ -141,6 +143,7 @@ impl Dag {
             facts: DagFacts::default(),
             by_id: BTreeMap::new(),
             dice: Dice::new(seed),
+            base: 3,
         };
         let create = dag.add(&[], &Attempt::state(CREATOR, "m.room.create", "", content));
         let join = dag.add(&[create], &Attempt::member(CREATOR, CREATOR, "join"));

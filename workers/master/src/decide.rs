@@ -7,6 +7,7 @@ mod account_data;
 mod alias;
 mod carry_over;
 mod collect;
+mod complete;
 mod create_room;
 mod cross_signing;
 mod device;
@@ -26,6 +27,7 @@ mod receipt;
 mod receive;
 mod redaction;
 mod relation;
+mod remote_devices;
 mod removals;
 mod session;
 mod to_device;
@@ -94,6 +96,8 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
         Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
         Kind::ReceiveEvents(c) => room_lane(&c.room_id)?,
+        Kind::PrepareEvent(c) => room_lane(c.change.as_ref().map_or("", |change| &change.room_id))?,
+        Kind::CompleteState(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
         Kind::PurgeHistory(c) => room_lane(&c.room_id)?,
         Kind::DeleteRoom(c) => room_lane(&c.room_id)?,
@@ -105,6 +109,8 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::ClaimKeys(c) => user_lane(&c.user_id)?,
         Kind::SetCrossSigningKeys(c) => user_lane(&c.user_id)?,
         Kind::AddSignatures(c) => user_lane(&c.user_id)?,
+        Kind::SetRemoteDevices(c) => user_lane(&c.user_id)?,
+        Kind::ChangeRemoteDevices(c) => user_lane(&c.user_id)?,
         Kind::SendToDevice(c) => user_lane(&c.sender)?,
         Kind::AcknowledgeToDevice(c) => user_lane(&c.user_id)?,
     };
@@ -124,6 +130,11 @@ fn room_lane(room_id: &str) -> Result<LaneKey, CommandError> {
 fn alias_lane(alias: &str) -> Result<LaneKey, CommandError> {
     let alias = alias.try_into().map_err(|_| CommandError::Malformed("alias"))?;
     Ok(LaneKey::Alias(alias))
+}
+
+/// Whether a Command reads what the store has of its room, and so wants everything before it committed.
+pub(crate) fn wants_all_committed(command: &Command) -> bool {
+    matches!(command.kind, Some(Kind::CompleteState(_)))
 }
 
 /// Decides one Command on the lane's pending head.
@@ -176,6 +187,8 @@ pub(crate) async fn decide(
             head.conceal(leader, &c.user_id, decided).await?
         }
         Kind::ReceiveEvents(c) => receive::receive_events(leader, state, c).await?,
+        Kind::PrepareEvent(c) => membership::prepare_event(leader, state, c).await?,
+        Kind::CompleteState(c) => complete::complete_state(leader, state, c).await?,
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::RefreshMember(c) => membership::refresh_member(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::SetReceipt(c) => receipt::set_receipt(leader, state.head(leader, &c.room_id).await?, c).await?,
@@ -190,6 +203,8 @@ pub(crate) async fn decide(
         Kind::ClaimKeys(c) => keys::claim_keys(leader, c).await?,
         Kind::SetCrossSigningKeys(c) => cross_signing::set_keys(leader, c).await?,
         Kind::AddSignatures(c) => cross_signing::add_signatures(leader, c).await?,
+        Kind::SetRemoteDevices(c) => remote_devices::set_devices(leader, c).await?,
+        Kind::ChangeRemoteDevices(c) => remote_devices::change_devices(leader, c).await?,
         Kind::SendToDevice(c) => to_device::send(leader, c).await?,
         Kind::AcknowledgeToDevice(c) => to_device::acknowledge(leader, c).await?,
     };

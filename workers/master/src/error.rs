@@ -157,6 +157,18 @@ pub(crate) fn alias_exists() -> CommandError {
     refused(409, "M_UNKNOWN", "This room alias exists already")
 }
 
+/// `M_UNABLE_TO_AUTHORISE_JOIN`: this server is in none of the rooms whose members are let in.
+pub(crate) fn unable_to_authorise_join() -> CommandError {
+    let error = "This server is in none of the rooms whose members may join";
+    refused(400, "M_UNABLE_TO_AUTHORISE_JOIN", error)
+}
+
+/// `M_UNABLE_TO_GRANT_JOIN`: the user may join, and another server has to say so.
+pub(crate) fn unable_to_grant_join() -> CommandError {
+    let error = "No user of this server may let others into the room";
+    refused(400, "M_UNABLE_TO_GRANT_JOIN", error)
+}
+
 /// `M_INVALID_ROOM_STATE`: the rules do not allow the room's first events.
 pub(crate) fn invalid_room_state(error: impl Into<String>) -> CommandError {
     refused(400, "M_INVALID_ROOM_STATE", error)

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     change_set::ChangeSet,
-    decide::{Decision, LaneState, decide},
+    decide::{Decision, LaneState, decide, wants_all_committed},
     error::CommandError,
     leader::Leader,
     metrics,
@@ -120,18 +120,28 @@ async fn run_lane(leader: Arc<Leader>, key: LaneKey, mut jobs: mpsc::Receiver<Jo
         };
         match received {
             Ok(0) => return,
-            Ok(_) => take_turn(&leader, &mut state, &mut turn).await,
+            Ok(_) => take_turns(&leader, &mut state, &mut turn).await,
             Err(_) if leader.lanes.retire(&key, &jobs) => return,
             Err(_) => {}
         }
     }
 }
 
+/// Decides everything that has come: at once, but for Commands that want a turn of their own.
+async fn take_turns(leader: &Leader, state: &mut LaneState, jobs: &mut Vec<Job>) {
+    let mut rest = std::mem::take(jobs);
+    while !rest.is_empty() {
+        let alone = rest.iter().position(|job| wants_all_committed(&job.command));
+        let next = rest.split_off(alone.unwrap_or(rest.len()).max(1));
+        take_turn(leader, state, std::mem::replace(&mut rest, next)).await;
+    }
+}
+
 /// Decides everything in `turn` on the pending head and commits it as one change set.
-async fn take_turn(leader: &Leader, state: &mut LaneState, turn: &mut Vec<Job>) {
+async fn take_turn(leader: &Leader, state: &mut LaneState, turn: Vec<Job>) {
     let mut change = ChangeSet::default();
     let mut decided = Vec::with_capacity(turn.len());
-    for job in turn.drain(..) {
+    for job in turn {
         match decide_job(leader, state, &job).await {
             Ok(decision) => {
                 change.append(decision.change);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use plexus_core::position::WriterId;
-use plexus_storage::{StoreError, commands, log, removals, tickets};
+use plexus_storage::{StoreError, commands, log, received_transactions, removals, tickets};
 
 use crate::leader::Leader;
 
@@ -13,6 +13,8 @@ const LOG_KEPT_MS: i64 = 24 * 3_600_000;
 const RESULTS_KEPT_MS: i64 = 24 * 3_600_000;
 /// How long purges and deletions that have ended can be asked for.
 const REMOVALS_KEPT_MS: i64 = 7 * 24 * 3_600_000;
+/// How long it is known that another server's transaction has been taken: it sends no other before it has an answer.
+const TRANSACTIONS_KEPT_MS: i64 = 24 * 3_600_000;
 /// How often to look.
 const INTERVAL: Duration = Duration::from_secs(600);
 /// Rows removed in one statement, so that no transaction gets long.
@@ -47,5 +49,6 @@ async fn prune(leader: &Leader) -> Result<(), StoreError> {
     }
     db.execute(removals::prune(now_ms - REMOVALS_KEPT_MS)).await?;
     while tickets::prune(db, now_ms).await? > 0 {}
+    while received_transactions::prune(db, now_ms - TRANSACTIONS_KEPT_MS, ROWS_MAX).await? > 0 {}
     Ok(())
 }

@@ -35,6 +35,8 @@ pub static CATALOGUE: &[Code] = &[
     THREEPID_DENIED,
     TOO_LARGE,
     TOO_SLOW,
+    UNABLE_TO_AUTHORISE_JOIN,
+    UNABLE_TO_GRANT_JOIN,
     UNAUTHORIZED,
     UNAVAILABLE,
     UNKNOWN,
@@ -132,6 +134,16 @@ pub(super) const THREEPID_DENIED: Code = code(
 );
 pub(super) const TOO_LARGE: Code = code("M_TOO_LARGE", 413, "the body, or the event made of it, is too large");
 pub(super) const TOO_SLOW: Code = code("M_UNKNOWN", 408, "the body arrives too slowly");
+pub(super) const UNABLE_TO_AUTHORISE_JOIN: Code = code(
+    "M_UNABLE_TO_AUTHORISE_JOIN",
+    400,
+    "the server is in none of the rooms whose members may join a restricted one",
+);
+pub(super) const UNABLE_TO_GRANT_JOIN: Code = code(
+    "M_UNABLE_TO_GRANT_JOIN",
+    400,
+    "the user may join a restricted room, and no user of the server can let him in",
+);
 pub(super) const UNAUTHORIZED: Code = code(
     "M_UNAUTHORIZED",
     401,

@@ -32,6 +32,12 @@ impl<'a> Query<'a> {
             .map(|(_, value)| value.as_ref())
     }
 
+    /// Every value of a key.
+    pub fn all(&self, key: &str) -> impl Iterator<Item = &str> {
+        let pairs = self.0.iter().filter(move |(known, _)| known == key);
+        pairs.map(|(_, value)| value.as_ref())
+    }
+
     /// A boolean; absent is false.
     pub fn flag(&self, key: &str) -> Result<bool, Error> {
         match self.get(key) {
@@ -67,6 +73,7 @@ mod tests {
     fn values_are_decoded_and_the_first_counts() {
         let query = Query::parse("a=1&a=2&b=x%20y+z&%C3%A4=%2B&flag=true&&empty").expect("well encoded");
         assert_eq!(query.get("a"), Some("1"));
+        assert_eq!(query.all("a").collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(query.get("b"), Some("x y z"));
         assert_eq!(query.get("ä"), Some("+"));
         assert_eq!(query.get("empty"), Some(""));

@@ -1,8 +1,16 @@
 //! The endpoints of the server-server API, <https://spec.matrix.org/v1.19/server-server-api/>.
 
+mod backfilling;
+mod device_management;
+mod end_to_end_encryption;
+mod joining_rooms;
 mod keys;
+mod knocking;
+mod leaving_rooms;
 mod query;
+mod retrieving_events;
 mod server_discovery;
+mod transactions;
 
 use crate::routes::Route;
 
@@ -13,5 +21,24 @@ pub(crate) static ROUTES: &[Route] = &[
     keys::publish::ROUTE,
     keys::query::ROUTE,
     keys::query_many::ROUTE,
+    retrieving_events::event::ROUTE,
+    retrieving_events::state::ROUTE,
+    retrieving_events::state_ids::ROUTE,
+    retrieving_events::event_auth::ROUTE,
+    backfilling::backfill::ROUTE,
+    backfilling::missing_events::ROUTE,
+    query::directory::ROUTE,
     query::profile::ROUTE,
+    joining_rooms::make_join::ROUTE,
+    joining_rooms::send_join::ROUTE,
+    joining_rooms::send_join::OLD_ROUTE,
+    leaving_rooms::make_leave::ROUTE,
+    leaving_rooms::send_leave::ROUTE,
+    leaving_rooms::send_leave::OLD_ROUTE,
+    knocking::make_knock::ROUTE,
+    knocking::send_knock::ROUTE,
+    end_to_end_encryption::query_keys::ROUTE,
+    end_to_end_encryption::claim_keys::ROUTE,
+    device_management::devices::ROUTE,
+    transactions::send::ROUTE,
 ];

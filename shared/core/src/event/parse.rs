@@ -107,6 +107,21 @@ impl ParsedEvent {
         self.body.state_key()
     }
 
+    /// What a membership event would make of its target.
+    pub fn membership(&self) -> Option<Membership> {
+        self.body.membership()
+    }
+
+    /// A string among the members of `content`.
+    pub fn content_string(&self, key: &str) -> Option<String> {
+        self.body.content_string(key)
+    }
+
+    /// The event as it is passed on to who verifies it.
+    pub fn json(&self) -> &str {
+        self.body.json()
+    }
+
     /// The events it refers to as coming before it.
     pub fn prev_events(&self) -> &[OwnedEventId] {
         self.body.prev_events()

@@ -81,6 +81,7 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             room: room.0,
             event: event.0,
         }),
+        Row::Partial { room } => Kind::Partial(proto::PartialRow { room: room.0 }),
         Row::Room { room } => Kind::Room(proto::RoomRow { room: room.0 }),
         Row::Forgotten { user, room } => Kind::Forgotten(proto::ForgottenRow {
             user: user.0,
@@ -149,6 +150,9 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
         Kind::Unlisted(row) => Row::Unlisted {
             room: RoomNid(row.room),
             event: EventNid(row.event),
+        },
+        Kind::Partial(row) => Row::Partial {
+            room: RoomNid(row.room),
         },
         Kind::Room(row) => Row::Room {
             room: RoomNid(row.room),

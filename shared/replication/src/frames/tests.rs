@@ -152,6 +152,7 @@ fn graph_kinds() -> Vec<Row> {
                 (UserNid(4), Membership::Join, EventNid(5)),
             ],
         }),
+        Row::Partial { room: RoomNid(4) },
         Row::Unlisted {
             room: RoomNid(1),
             event: EventNid(2),

@@ -1,14 +1,19 @@
 //! Taking one-time keys of other devices.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join, try_join_all};
 use plexus_proto::{self as proto, command::Kind};
 use ruma::{OwnedServerName, OwnedUserId};
 use serde_json::value::RawValue;
 
 use super::limits::check_name;
-use crate::{Ctx, ServiceError, error::Refusal, ids::new_command};
+use crate::{
+    Ctx, ServiceError,
+    error::Refusal,
+    federation::{device_lists::is_remote, keys::take_keys},
+    ids::new_command,
+};
 
 /// Most devices whose keys one request takes.
 const DEVICES_MAX: usize = 10_000;
@@ -27,35 +32,46 @@ pub struct Claimed {
     pub unreachable: Vec<OwnedServerName>,
 }
 
-/// Takes a key of each device, where there is one. Nobody else gets it.
-pub async fn claim_keys(ctx: &Ctx, wanted: Wanted) -> Result<Claimed, ServiceError> {
-    if wanted.values().map(BTreeMap::len).sum::<usize>() > DEVICES_MAX {
-        return Err(ServiceError::refused(
-            Refusal::TooLarge,
-            format!("one request takes keys of {DEVICES_MAX} devices at most"),
-        ));
-    }
-    let mut claimed = Claimed::default();
-    let mut local = Vec::new();
-    for (user_id, devices) in wanted {
-        if user_id.server_name() == ctx.config.server_name {
-            local.push((user_id, devices));
-        } else if !claimed.unreachable.iter().any(|server| server == user_id.server_name()) {
-            claimed.unreachable.push(user_id.server_name().to_owned());
-        }
-    }
-    for chunk in local.chunks(AT_ONCE) {
+/// Takes a key of each device, where there is one. Nobody else gets it. Other servers are waited for as long as `wait`.
+pub async fn claim_keys(ctx: &Ctx, mut wanted: Wanted, wait: Duration) -> Result<Claimed, ServiceError> {
+    check_count(&wanted)?;
+    let elsewhere: Wanted = wanted.extract_if(.., |user_id, _| is_remote(ctx, user_id)).collect();
+    let (here, elsewhere) = join(claim_keys_here(ctx, wanted), take_keys(ctx, elsewhere, wait)).await;
+    let (mut one_time_keys, (taken, unreachable)) = (here?, elsewhere?);
+    one_time_keys.extend(taken);
+    Ok(Claimed {
+        one_time_keys,
+        unreachable,
+    })
+}
+
+/// The same of devices of this server.
+pub async fn claim_keys_here(ctx: &Ctx, wanted: Wanted) -> Result<BTreeMap<OwnedUserId, Box<RawValue>>, ServiceError> {
+    check_count(&wanted)?;
+    let mut claimed = BTreeMap::new();
+    let wanted: Vec<_> = wanted.into_iter().collect();
+    for chunk in wanted.chunks(AT_ONCE) {
         let asked = chunk
             .iter()
             .map(|(user_id, devices)| claim_of_user(ctx, user_id, devices));
         let answers = try_join_all(asked).await?;
         for ((user_id, _), keys) in chunk.iter().zip(answers) {
             if keys.get() != "{}" {
-                claimed.one_time_keys.insert(user_id.clone(), keys);
+                claimed.insert(user_id.clone(), keys);
             }
         }
     }
     Ok(claimed)
+}
+
+fn check_count(wanted: &Wanted) -> Result<(), ServiceError> {
+    if wanted.values().map(BTreeMap::len).sum::<usize>() > DEVICES_MAX {
+        return Err(ServiceError::refused(
+            Refusal::TooLarge,
+            format!("one request takes keys of {DEVICES_MAX} devices at most"),
+        ));
+    }
+    Ok(())
 }
 
 async fn claim_of_user(

@@ -17,7 +17,7 @@ type Members = BTreeMap<String, Box<RawValue>>;
 type Signatures = BTreeMap<String, BTreeMap<String, Box<RawValue>>>;
 
 /// What a signature of the object is made of: its canonical form without `signatures` and `unsigned`. None if it is no object with such a form.
-pub(super) fn message(object: &[u8]) -> Option<String> {
+pub(crate) fn message(object: &[u8]) -> Option<String> {
     let mut members: Members = serde_json::from_slice(object).ok()?;
     members.remove("signatures");
     members.remove("unsigned");

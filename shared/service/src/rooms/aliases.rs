@@ -5,7 +5,7 @@
 use plexus_core::auth::PowerLevels;
 use plexus_proto::{self as proto, command::Kind};
 use plexus_storage::rooms::RoomInfo;
-use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId, ServerName};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, RoomOrAliasId, ServerName};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     send::send_state,
     standing::{is_joined, outside},
 };
-use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::new_command};
+use crate::{Ctx, Requester, ServiceError, error::Refusal, federation::directory::resolve, ids::new_command};
 
 /// Most aliases that one `m.room.canonical_alias` may add.
 const NEW_ALIASES_MAX: usize = 100;
@@ -37,21 +37,17 @@ pub fn local_alias(server_name: &ServerName, localpart: &str) -> Result<OwnedRoo
         .map_err(|_| ServiceError::invalid_param("the room alias is not valid"))
 }
 
-/// The room that an alias leads to.
-pub async fn resolve_alias(ctx: &Ctx, alias: &RoomAliasId) -> Result<OwnedRoomId, ServiceError> {
-    let unknown = || ServiceError::not_found(format!("the room alias {alias} does not exist"));
-    let stored = ctx.store.room_alias(alias).await?.ok_or_else(unknown)?;
-    let room = ctx.store.room_by_nid(stored.room).await?;
-    let room = room.ok_or_else(|| ServiceError::internal("an alias of an unknown room"))?;
-    Ok(room.id.clone())
-}
-
 /// The room that a client names by its id or by an alias.
 pub async fn resolve_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<OwnedRoomId, ServiceError> {
     match <&RoomAliasId>::try_from(room) {
-        Ok(alias) => resolve_alias(ctx, alias).await,
+        Ok(alias) => Ok(resolve(ctx, alias).await?.room_id),
         Err(room_id) => Ok(room_id.to_owned()),
     }
+}
+
+/// The room that a client names by its id or by an alias, and the servers that are said to be in it.
+pub async fn locate_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ServiceError> {
+    Ok((resolve_room(ctx, room).await?, Vec::new()))
 }
 
 /// Makes an alias of a room.
@@ -162,13 +158,21 @@ pub async fn check_canonical(ctx: &Ctx, room_id: &RoomId, content: &RawValue) ->
     for text in new {
         let alias = <&RoomAliasId>::try_from(text);
         let alias = alias.map_err(|_| ServiceError::invalid_param(format!("{text:?} is no room alias")))?;
-        let stored = ctx.store.room_alias(alias).await?;
-        if stored.is_none_or(|stored| stored.room != room.nid) {
+        if !leads_to(ctx, alias, room_id).await? {
             let why = format!("{alias} does not lead to this room");
             return Err(ServiceError::refused(Refusal::BadAlias, why));
         }
     }
     Ok(())
+}
+
+/// Whether an alias of any server leads to a room. One whose server does not say so does not.
+async fn leads_to(ctx: &Ctx, alias: &RoomAliasId, room_id: &RoomId) -> Result<bool, ServiceError> {
+    match resolve(ctx, alias).await {
+        Ok(found) => Ok(found.room_id == room_id),
+        Err(error @ ServiceError::Internal(_)) => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Every alias that the content names.

@@ -1,16 +1,22 @@
 //! Joining, leaving, inviting, kicking, banning.
 
 use plexus_proto::{self as proto, change_membership::Action, command::Kind};
-use ruma::{EventId, OwnedEventId, RoomId, UserId};
+use ruma::{EventId, OwnedEventId, OwnedServerName, RoomId, UserId};
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Ctx, Requester, ServiceError, error::Refusal, ids::command, users::carry_over::carry_over};
+use crate::{
+    Ctx, Requester, ServiceError,
+    error::Refusal,
+    federation::membership::{is_here, join_by_others},
+    ids::command,
+    users::carry_over::carry_over,
+};
 
 /// Most bytes of a reason.
 const REASON_BYTES_MAX: usize = 4096;
 
 /// A change of somebody's membership.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Change<'a> {
     pub room_id: &'a RoomId,
     /// Whose membership changes; the requester's own if he joins or leaves.
@@ -19,6 +25,8 @@ pub struct Change<'a> {
     pub reason: Option<String>,
     /// What else the client wants in the event's content.
     pub content: Map<String, Value>,
+    /// The servers that may help, if this one is not in the room.
+    pub via: Vec<OwnedServerName>,
     /// The client's transaction: the same again changes nothing again.
     pub transaction: Option<String>,
 }
@@ -32,6 +40,7 @@ impl<'a> Change<'a> {
             action,
             reason,
             content: Map::new(),
+            via: Vec::new(),
             transaction: None,
         }
     }
@@ -50,6 +59,54 @@ pub async fn change_membership(
     {
         return Err(ServiceError::refused(Refusal::TooLarge, "the reason is too long"));
     }
+    let event_id = match change.action {
+        Action::Join => join_room(ctx, requester, change).await?,
+        Action::Invite | Action::Leave | Action::Kick | Action::Ban | Action::Unban | Action::Knock => {
+            ask_master(ctx, requester, change).await?
+        }
+    };
+    Ok(event_id)
+}
+
+/// Joins the requester to a room, by another server if this one is not in it or cannot let him in.
+async fn join_room(ctx: &Ctx, requester: &Requester, change: Change<'_>) -> Result<OwnedEventId, ServiceError> {
+    let room_id = change.room_id;
+    let event_id = if is_here(ctx, room_id).await? {
+        match ask_master(ctx, requester, change.clone()).await {
+            Err(error) if is_for_others(&error) => match join_by_others(ctx, requester, &change).await? {
+                Some(event_id) => event_id,
+                None => {
+                    return Err(ServiceError::forbidden(
+                        "nobody on this server can let you into the room",
+                    ));
+                }
+            },
+            decided => decided?,
+        }
+    } else {
+        let _turn = ctx.inbound.doors.enter(room_id).await;
+        // Somebody else may have been through meanwhile.
+        let joined = if is_here(ctx, room_id).await? {
+            None
+        } else {
+            join_by_others(ctx, requester, &change).await?
+        };
+        match joined {
+            Some(event_id) => event_id,
+            None => ask_master(ctx, requester, change).await?,
+        }
+    };
+    carry_over(ctx, requester, room_id).await?;
+    Ok(event_id)
+}
+
+/// Whether another server may be able to do what this one is not.
+fn is_for_others(error: &ServiceError) -> bool {
+    const CODES: [&str; 2] = ["M_UNABLE_TO_AUTHORISE_JOIN", "M_UNABLE_TO_GRANT_JOIN"];
+    matches!(error, ServiceError::Matrix { errcode, .. } if CODES.contains(&errcode.as_str()))
+}
+
+async fn ask_master(ctx: &Ctx, requester: &Requester, change: Change<'_>) -> Result<OwnedEventId, ServiceError> {
     let content = (!change.content.is_empty()).then(|| Value::Object(change.content).to_string().into());
     let transaction = change.transaction;
     let change_membership = proto::ChangeMembership {
@@ -69,9 +126,6 @@ pub async fn change_membership(
     let kind = Kind::ChangeMembership(change_membership);
     let command = command(requester, &endpoint, transaction.as_deref(), kind);
     let result = ctx.replica.run(command).await?;
-    if change.action == Action::Join {
-        carry_over(ctx, requester, change.room_id).await?;
-    }
     let event_id = result
         .event_id
         .ok_or_else(|| ServiceError::internal("the master named no event"))?;

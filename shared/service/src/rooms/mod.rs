@@ -12,6 +12,7 @@ pub mod membership;
 pub mod messages;
 pub mod mutual;
 mod page;
+mod partial;
 pub mod present;
 pub mod receipts;
 pub mod relations;

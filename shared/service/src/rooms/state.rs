@@ -8,6 +8,7 @@ use ruma::RoomId;
 
 use super::{
     access::{Sights, View, require_joined, view_room},
+    partial::until_complete,
     present::{Style, write_state},
 };
 use crate::{
@@ -76,8 +77,12 @@ pub async fn get_members(
     at: Option<Sequence>,
     filter: MemberFilter,
 ) -> Result<Vec<u8>, ServiceError> {
-    let view = view_room(ctx, requester, room_id).await?;
-    let up_to = at.map_or(view.up_to, |at| at.min(view.up_to));
+    let mut view = view_room(ctx, requester, room_id).await?;
+    let complete = until_complete(ctx, requester.user, view.room.nid).await?;
+    if complete > view.up_to {
+        view = view_room(ctx, requester, room_id).await?;
+    }
+    let up_to = at.map_or(view.up_to, |at| at.max(complete).min(view.up_to));
     if at.is_some() {
         require_sight(ctx, requester, &view, up_to).await?;
     }
@@ -105,7 +110,8 @@ async fn require_sight(ctx: &Ctx, requester: &Requester, view: &View, at: Sequen
 
 /// Who is in the room, with what their member events show of them, as `{"joined": {...}}`.
 pub async fn get_joined_members(ctx: &Ctx, requester: &Requester, room_id: &RoomId) -> Result<Vec<u8>, ServiceError> {
-    require_joined(ctx, requester, room_id).await?;
+    let joined = require_joined(ctx, requester, room_id).await?;
+    until_complete(ctx, requester.user, joined.nid).await?;
     let View { room, up_to, .. } = view_room(ctx, requester, room_id).await?;
     let members = ctx.store.room_members_at(room.nid, up_to).await?;
     let nids: Vec<EventNid> = members.with(Membership::Join).map(|(_, member)| member.event).collect();

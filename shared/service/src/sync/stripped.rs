@@ -2,10 +2,11 @@
 //!
 //! <https://spec.matrix.org/v1.19/client-server-api/#stripped-state>
 
-use plexus_core::ids::EventNid;
+use plexus_core::ids::{EventNid, NodeId, RoomNid};
+use ruma::UserId;
 
 use super::{scope::Scope, visits::Visit};
-use crate::ServiceError;
+use crate::{Ctx, ServiceError};
 
 /// The state that says what room it is.
 const KINDS: [&str; 7] = [
@@ -20,30 +21,39 @@ const KINDS: [&str; 7] = [
 
 /// The events shown, as they were when the user was invited or knocked: what the room is, who invited him, and the member event itself.
 pub(super) async fn collect(scope: &Scope<'_>, visit: &Visit) -> Result<Vec<EventNid>, ServiceError> {
-    let (store, room) = (&scope.ctx.store, visit.room.nid);
-    let Some(member) = store.event(visit.member.event).await? else {
+    let Some(member) = scope.ctx.store.event(visit.member.event).await? else {
         return Err(ServiceError::internal(format!(
             "member event {} is not in events",
             visit.member.event.0
         )));
     };
-    let sender = member.body.sender().as_str();
-    let more = scope.ctx.config.sync.invite_state_types.iter().map(String::as_str);
+    let mut events = describe(scope.ctx, visit.room.nid, member.room_root, member.body.sender()).await?;
+    if !events.contains(&member.nid) {
+        events.push(member.nid);
+    }
+    Ok(events)
+}
+
+/// The events of a state that say what room it is, to somebody who is not in it: with the member event of who invites him.
+pub(crate) async fn describe(
+    ctx: &Ctx,
+    room: RoomNid,
+    state: NodeId,
+    sender: &UserId,
+) -> Result<Vec<EventNid>, ServiceError> {
+    let more = ctx.config.sync.invite_state_types.iter().map(String::as_str);
     let mut events = Vec::with_capacity(KINDS.len() + 2);
     for (kind, state_key) in KINDS
         .into_iter()
         .chain(more)
         .map(|kind| (kind, ""))
-        .chain([("m.room.member", sender)])
+        .chain([("m.room.member", sender.as_str())])
     {
-        let Some(key) = store.state_key_nid(kind, state_key).await? else {
+        let Some(key) = ctx.store.state_key_nid(kind, state_key).await? else {
             continue;
         };
-        events.extend(store.state_get(room, member.room_root, key).await?);
+        events.extend(ctx.store.state_get(room, state, key).await?);
     }
     events.dedup();
-    if !events.contains(&member.nid) {
-        events.push(member.nid);
-    }
     Ok(events)
 }

@@ -8,7 +8,7 @@ use plexus_core::{
     position::Sequence,
     row::Membership,
 };
-use plexus_storage::events::StoredEvent;
+use plexus_storage::{events::StoredEvent, room_gaps::begins_after_gap};
 
 use super::{
     scope::Scope,
@@ -204,18 +204,19 @@ async fn scan(
         scope.effort.spend(read.len()).await;
         for event in read {
             up_to = event.position - 1;
+            let follows_gap = event.room_order.is_some_and(begins_after_gap);
             let is_ignored = event.state_key.is_none() && scope.ignored.contains(event.body.sender());
-            if is_ignored || !is_wanted(filter, &event) {
-                continue;
+            if !is_ignored && is_wanted(filter, &event) {
+                match look(scope, &mut sights, range, view.root, event).await? {
+                    Some(_) if shown.len() == limit => break 'scan true,
+                    Some(event) => shown.push(event),
+                    None => unseen += 1,
+                }
             }
-            let Some(event) = look(scope, &mut sights, range, view.root, event).await? else {
-                unseen += 1;
-                continue;
-            };
-            if shown.len() == limit {
+            // What was before it has not come: the device pages into it.
+            if follows_gap {
                 break 'scan true;
             }
-            shown.push(event);
         }
         if was_last {
             break false;

@@ -93,6 +93,15 @@ fn touched(scope: &Scope<'_>) -> Option<Vec<RoomNid>> {
 /// As what the room is told of; none if there is nothing to tell.
 async fn kind(scope: &Scope<'_>, room: RoomNid, member: RoomMembership) -> Result<Option<VisitKind>, ServiceError> {
     let is_news = member.position > scope.window.after();
+    // Of a room whose members are on their way, devices learn that do without them; the others once they are there.
+    if member.membership == Membership::Join && !scope.filter.room.state.lazy_load_members {
+        match scope.ctx.store.partial_rooms().await?.get(&room) {
+            Some(None) => return Ok(None),
+            Some(Some(completed)) if *completed > scope.window.up_to => return Ok(None),
+            Some(Some(completed)) if *completed > scope.window.after() => return Ok(Some(VisitKind::NewlyJoined)),
+            Some(Some(_)) | None => {}
+        }
+    }
     match member.membership {
         Membership::Join if !is_news => Ok(may_have_news(scope, room).then_some(VisitKind::Joined)),
         Membership::Join if was_joined_all_along(scope, room, member).await? => Ok(Some(VisitKind::Joined)),

@@ -45,6 +45,11 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(10, include_str!("../../../../migrations/0010_graph.sql")),
     Migration::needed(11, include_str!("../../../../migrations/0011_removals.sql")),
     Migration::needed(12, include_str!("../../../../migrations/0012_federation.sql")),
+    Migration::needed(13, include_str!("../../../../migrations/0013_gaps.sql")),
+    Migration::needed(14, include_str!("../../../../migrations/0014_partial.sql")),
+    Migration::needed(15, include_str!("../../../../migrations/0015_inbound.sql")),
+    Migration::needed(16, include_str!("../../../../migrations/0016_delivery.sql")),
+    Migration::needed(17, include_str!("../../../../migrations/0017_remote_devices.sql")),
 ];
 
 /// The newest schema this program knows.

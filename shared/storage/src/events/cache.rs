@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use plexus_core::ids::EventNid;
+use bytes::Bytes;
+use plexus_core::ids::{EventNid, RoomNid};
 
 use super::StoredEvent;
 use crate::cache::{Cache, CacheUse, bounded, usage};
@@ -10,10 +11,17 @@ use crate::cache::{Cache, CacheUse, bounded, usage};
 /// Bounds the cache.
 const CACHE_BYTES: u64 = 64 << 20;
 
+/// Bounds what is kept of the numbers of ids.
+const IDS_BYTES: u64 = 16 << 20;
+/// What an id and its number take up.
+const ID_BYTES: u64 = 80;
+
 /// Events by number.
 #[derive(Debug)]
 pub(crate) struct Events {
     kept: Cache<EventNid, Arc<StoredEvent>>,
+    /// The numbers of ids, as the column holds them: they stay as long as the event is there.
+    ids: Cache<(RoomNid, Bytes), EventNid>,
     /// How many redactions there have been. Events are loaded many at a time and redactions are rare, so a redaction marks every load under way.
     redactions: Mutex<u64>,
 }
@@ -22,12 +30,25 @@ impl Events {
     pub(crate) fn new() -> Self {
         Self {
             kept: bounded(CACHE_BYTES, 1_500, |_, event| event.weight()),
+            ids: bounded(IDS_BYTES, ID_BYTES, |_, _| ID_BYTES),
             redactions: Mutex::default(),
         }
     }
 
     pub(crate) fn get(&self, event: EventNid) -> Option<Arc<StoredEvent>> {
         self.kept.get(&event)
+    }
+
+    /// The number of an id, if it is at hand.
+    pub(crate) fn nid(&self, room: RoomNid, id: &Bytes) -> Option<EventNid> {
+        self.ids.get(&(room, id.clone()))
+    }
+
+    /// Keeps the number of an id that was found after there had been `redactions`.
+    pub(crate) fn keep_nid(&self, room: RoomNid, id: Bytes, event: EventNid, redactions: u64) {
+        if *self.lock() == redactions {
+            self.ids.insert((room, id), event);
+        }
     }
 
     /// An event was persisted.
@@ -82,6 +103,7 @@ impl Events {
         for event in events {
             self.kept.remove(event);
         }
+        self.ids.clear();
     }
 
     /// Redactions may have been missed.
@@ -89,6 +111,7 @@ impl Events {
         let mut redactions = self.lock();
         *redactions += 1;
         self.kept.clear();
+        self.ids.clear();
     }
 
     pub(crate) fn usage(&self) -> CacheUse {

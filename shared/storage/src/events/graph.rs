@@ -8,10 +8,14 @@ use plexus_core::{
     room_version::RoomVersion,
     varint,
 };
-use ruma::EventId;
+use ruma::{EventId, OwnedEventId};
 
-use super::{StoredEvent, event_id_bytes, read::EVENTS_PER_QUERY_MAX};
-use crate::{Store, StoreError, db::Value, sql::Int as _};
+use super::{
+    StoredEvent, event_id_bytes,
+    id::{possible_event_id_bytes, read_event_id},
+    read::EVENTS_PER_QUERY_MAX,
+};
+use crate::{Store, StoreError, db::Value, rooms::RoomInfo, sql::Int as _};
 
 /// Numbers as the column holds them: ascending, each as the distance from the one before.
 pub(super) fn encode_nids(nids: &[EventNid]) -> Vec<u8> {
@@ -52,12 +56,59 @@ impl Store {
         let Some(id) = event_id_bytes(info.version, event_id) else {
             return Ok(None);
         };
+        let cache = &self.caches().events;
+        if let Some(nid) = cache.nid(room, &id) {
+            return self.event(nid).await;
+        }
+        let redactions = cache.redactions();
         let sql = "-- events::known_event
             SELECT event_nid FROM events WHERE event_id = $1 AND room_nid = $2";
-        match self.db().query_opt(sql, &[Value::Bytes(id), room.int()]).await? {
-            Some(row) => self.event(EventNid(row.int(0)?)).await,
-            None => Ok(None),
+        let Some(row) = self
+            .db()
+            .query_opt(sql, &[Value::Bytes(id.clone()), room.int()])
+            .await?
+        else {
+            return Ok(None);
+        };
+        let nid = EventNid(row.int(0)?);
+        cache.keep_nid(room, id, nid, redactions);
+        self.event(nid).await
+    }
+
+    /// The event with this id in whichever room, whatever became of it. For whoever decides, and not for whoever shows.
+    pub async fn known_event_anywhere(&self, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, StoreError> {
+        for id in possible_event_id_bytes(event_id) {
+            let sql = "-- events::known_event_anywhere
+                SELECT event_nid FROM events WHERE event_id = $1";
+            let Some(row) = self.db().query_opt(sql, &[Value::Bytes(id)]).await? else {
+                continue;
+            };
+            let found = self.event(EventNid(row.int(0)?)).await?;
+            // The same bytes are two texts in two versions.
+            if let Some(event) = found.filter(|event| event.body.event_id() == event_id) {
+                return Ok(Some(event));
+            }
         }
+        Ok(None)
+    }
+
+    /// The ids of events of a room, in the order asked for. States are large, so the events themselves are not read.
+    pub async fn event_ids(&self, room: &RoomInfo, nids: &[EventNid]) -> Result<Vec<OwnedEventId>, StoreError> {
+        let mut ids = Vec::with_capacity(nids.len());
+        for chunk in nids.chunks(EVENTS_PER_QUERY_MAX) {
+            let sql = "-- events::event_ids
+                SELECT event_nid, event_id FROM events WHERE event_nid = ANY($1)";
+            let asked = chunk.iter().map(|nid| nid.0).collect();
+            let mut found = HashMap::with_capacity(chunk.len());
+            for row in self.db().query(sql, &[Value::Ints(asked)]).await? {
+                found.insert(EventNid(row.int(0)?), read_event_id(room.version, &row.bytes(1)?)?);
+            }
+            for nid in chunk {
+                let id = found.get(nid).ok_or(StoreError::MissingEvent(*nid))?;
+                ids.push(id.clone());
+            }
+        }
+        Ok(ids)
     }
 
     /// Whether there is an event with this id, in whichever room: in versions 1 and 2 the sender chooses it.

@@ -192,7 +192,7 @@ impl Store {
     /// The room's state after its last event up to `up_to`, from the database.
     pub(crate) async fn load_room_root_at(&self, room: RoomNid, up_to: Sequence) -> Result<Option<NodeId>, StoreError> {
         let sql = "-- events::room_root_at
-            SELECT room_root FROM events WHERE room_nid = $1 AND position <= $2 AND room_order IS NOT NULL
+            SELECT room_root FROM events WHERE room_nid = $1 AND position > 0 AND position <= $2 AND room_order IS NOT NULL
             ORDER BY position DESC LIMIT 1";
         let row = self.db().query_opt(sql, &[room.int(), up_to.int()]).await?;
         Ok(row.map(|row| row.int(0)).transpose()?.map(NodeId))

@@ -53,6 +53,10 @@ impl Store {
             }
             Row::AccountData { user, room, kind } => caches.account_data.change(*user, *room, kind, sequence),
             Row::State(row) => caches.apply_state(sequence, row),
+            Row::Partial { room } => {
+                caches.partial_rooms.forget(&());
+                caches.changes.change(*room, sequence);
+            }
             // Nothing is kept of these.
             Row::Room { .. } | Row::Unlisted { .. } | Row::OutgoingToDevice { .. } => {}
             Row::Forgotten { user, room } => caches.memberships.forget(*user, *room),

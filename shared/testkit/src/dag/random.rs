@@ -67,6 +67,12 @@ impl Dag {
         }
     }
 
+    /// The same, of what follows an event.
+    pub fn grow_from(&mut self, base: Index, steps: usize) {
+        self.base = base;
+        self.grow(steps);
+    }
+
     /// Some events that were accepted, drawn from all; they may lie on one branch.
     pub fn random_accepted(&mut self, count: usize) -> Vec<Index> {
         let accepted: Vec<Index> = (0..self.events.len())
@@ -89,7 +95,7 @@ impl Dag {
 
     /// Ends of branches, recent events, or now and then something old.
     fn random_prev(&mut self) -> Vec<Index> {
-        let accepted: Vec<Index> = (3..self.events.len())
+        let accepted: Vec<Index> = (self.base..self.events.len())
             .filter(|at| !self.events[*at].is_rejected)
             .collect();
         let ids = |at: &Index| self.events[*at].body.prev_events().to_vec();

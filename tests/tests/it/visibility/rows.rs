@@ -160,6 +160,9 @@ const OTHERS: &[(&str, Row)] = &[
     ("report_room", Row::Changes),
     ("report_event", Row::Changes),
     ("report_user", Row::Changes),
+    ("make_join", Row::Changes),
+    ("make_leave", Row::Changes),
+    ("make_knock", Row::Changes),
     // What an alias leads to, and whether a room is in the directory, is for everybody.
     ("alias", Row::Nothing),
     ("listed", Row::Nothing),

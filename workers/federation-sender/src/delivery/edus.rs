@@ -11,8 +11,8 @@ use plexus_core::{
     row::{PresenceRow, PresenceState, ReceiptRow},
 };
 use plexus_service::{
-    Ctx, Requester, ServiceError,
-    e2e::query::{Known, Wanted, query_keys},
+    Ctx, ServiceError,
+    e2e::query::{Known, Wanted, query_keys_here},
 };
 use plexus_storage::outgoing_device_changes::DeviceChange;
 use ruma::{OwnedUserId, ServerName};
@@ -94,17 +94,8 @@ async fn device(ctx: &Ctx, user: UserNid, position: Sequence) -> Result<Option<W
         return Ok(None);
     };
     let identity = format!("device {user_id} {position}");
-    // As the owner sees them: with his own signatures and nobody else's.
-    let asks = Requester {
-        user,
-        user_id: user_id.clone(),
-        device_id: "".into(),
-        admin: false,
-        guest: false,
-        suspended: false,
-    };
     let wanted = Wanted::from([(user_id.clone(), change.device_id.clone().into_iter().collect())]);
-    let known = query_keys(ctx, &asks, wanted).await?;
+    let known = query_keys_here(ctx, wanted).await?;
     Ok(Some(match &change.device_id {
         Some(device_id) => {
             let content = device_content(ctx, &change, (&user_id, device_id), &known).await?;

@@ -65,7 +65,7 @@ pub(super) async fn set_keys(leader: &Leader, command: &SetCrossSigningKeys) -> 
 }
 
 /// Sets a key. Signatures of the one before, and by it, mean nothing any more.
-fn replace(
+pub(super) fn replace(
     user: UserNid,
     usage: Usage,
     before: Option<&CrossSigningKey>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plexus_core::{
     auth,
     event::{EventBody, EventError, Legacy, NewEvent, canonical::canonicalize},
+    ids::NodeId,
     row::Transaction,
 };
 use plexus_proto::SendEvent;
@@ -13,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Decision, guests,
-    head::{Known, PendingHead},
+    head::{Growth, Known, PendingHead},
     persist::{self, Place},
     redaction, relation,
 };
@@ -82,6 +83,16 @@ fn canonical_content(head: &PendingHead, content: &[u8]) -> Result<Box<RawValue>
     RawValue::from_string(canonical).map_err(|_| bad_json("content is not JSON"))
 }
 
+/// An event that is made and allowed, and has not moved the head.
+struct Sealed {
+    body: Arc<EventBody>,
+    /// The state before it.
+    before: NodeId,
+    /// The events that allow it.
+    auth: Vec<Known>,
+    growth: Growth,
+}
+
 /// Seals an event on the head, checks that the rules allow it and says what to write. On an error the head has not moved.
 pub(super) async fn append(
     leader: &Leader,
@@ -89,21 +100,12 @@ pub(super) async fn append(
     draft: Draft<'_>,
     now_ms: i64,
 ) -> Result<Decision, CommandError> {
-    let mut growth = head.growth(leader);
-    let branches = head.choose_branches();
-    let before = if branches.len() == head.tips.len() {
-        head.root
-    } else {
-        head.state_of(leader, &branches, &mut growth).await?
-    };
-    let rules = head.info.version.rules();
-    let (sender, content) = (draft.sender.as_str(), draft.content.get());
-    let types = auth::auth_types(rules, draft.kind, sender, draft.state_key, content);
-    let auth = head.state_events_at(leader, &types, (before, &growth)).await?;
-    let body = seal(leader, head, &draft, (&branches, &auth), now_ms)?;
-    let create = head.create.as_ref().map(|create| &*create.body);
-    auth::check(rules, &body, create, &|kind, key| find(&auth, kind, key))?;
-    let body = Arc::new(body);
+    let Sealed {
+        body,
+        before,
+        auth,
+        growth,
+    } = seal_allowed(leader, head, &draft, now_ms).await?;
     let redaction = redaction::effect(leader, head, &body).await?;
     let place = Place {
         state_before: before,
@@ -118,6 +120,46 @@ pub(super) async fn append(
         redaction.persist(head, nid, &mut change);
     }
     Ok(Decision::event(change, body.event_id()))
+}
+
+/// Makes the event that [`append`] would make, and leaves everything as it is.
+pub(super) async fn prepare(
+    leader: &Leader,
+    head: &mut PendingHead,
+    draft: &Draft<'_>,
+) -> Result<Decision, CommandError> {
+    let sealed = seal_allowed(leader, head, draft, leader.clock.now_ms()).await?;
+    let mut decision = Decision::unchanged(sealed.body.event_id());
+    decision.result.json = Some(sealed.body.json().to_owned().into());
+    Ok(decision)
+}
+
+async fn seal_allowed(
+    leader: &Leader,
+    head: &mut PendingHead,
+    draft: &Draft<'_>,
+    now_ms: i64,
+) -> Result<Sealed, CommandError> {
+    let mut growth = head.growth(leader);
+    let branches = head.choose_branches();
+    let before = if branches.len() == head.tips.len() {
+        head.root
+    } else {
+        head.state_of(leader, &branches, &mut growth).await?
+    };
+    let rules = head.info.version.rules();
+    let (sender, content) = (draft.sender.as_str(), draft.content.get());
+    let types = auth::auth_types(rules, draft.kind, sender, draft.state_key, content);
+    let auth = head.state_events_at(leader, &types, (before, &growth)).await?;
+    let body = seal(leader, head, draft, (&branches, &auth), now_ms)?;
+    let create = head.create.as_ref().map(|create| &*create.body);
+    auth::check(rules, &body, create, &|kind, key| find(&auth, kind, key))?;
+    Ok(Sealed {
+        body: Arc::new(body),
+        before,
+        auth,
+        growth,
+    })
 }
 
 /// The state event of a type and key among some events.

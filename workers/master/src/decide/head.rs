@@ -1,6 +1,7 @@
 //! A room's pending head: where its next event goes, ahead of the store.
 
 mod branches;
+mod gaps;
 mod growth;
 mod lookup;
 
@@ -14,16 +15,18 @@ use plexus_core::{
     ids::{EventNid, NodeId, UserNid},
     room_version::RoomIdFormat,
     row::{EventStatus, Membership, ReceiptKind},
-    state::Node,
+    state::{Node, RoomState},
 };
 use plexus_proto::MatrixError;
 use plexus_storage::{
     events::StoredEvent,
+    partial_rooms,
     room_heads::{self, RoomHead},
     rooms::RoomInfo,
 };
 use ruma::{OwnedEventId, RoomId};
 
+use self::gaps::Gaps;
 pub(crate) use self::growth::Growth;
 
 use super::Decision;
@@ -107,6 +110,13 @@ pub(crate) struct Known {
     pub(crate) body: Arc<EventBody>,
 }
 
+impl Known {
+    /// Whether it is known what comes before it, and with that the state there. A rejected outlier is as much without a place as any other.
+    pub(crate) fn has_place(&self) -> bool {
+        self.status != EventStatus::Outlier && self.state_after != NodeId::EMPTY
+    }
+}
+
 impl From<&StoredEvent> for Known {
     fn from(event: &StoredEvent) -> Self {
         Self {
@@ -132,6 +142,8 @@ pub(crate) struct PendingHead {
     pub(crate) create: Option<Known>,
     /// The state that all branches come to together.
     pub(super) root: NodeId,
+    /// The event whose state before it is not all here.
+    pub(super) partial: Option<EventNid>,
     next_node: NodeId,
     joined: i64,
     invited: i64,
@@ -150,6 +162,7 @@ pub(crate) struct PendingHead {
     receipts: HashMap<Reader, i64>,
     /// Annotations that are decided and not yet committed.
     annotations: HashSet<Hash>,
+    gaps: Gaps,
 }
 
 /// Whose receipt, of which kind, in which thread.
@@ -165,6 +178,7 @@ impl PendingHead {
             room_order: 0,
             notifying: 0,
             root: NodeId(0),
+            partial: None,
             next_node: NodeId(1),
             joined: 0,
             invited: 0,
@@ -176,6 +190,7 @@ impl PendingHead {
             resolved: HashMap::new(),
             receipts: HashMap::new(),
             annotations: HashSet::new(),
+            gaps: Gaps::default(),
         }
     }
 
@@ -186,7 +201,9 @@ impl PendingHead {
         let Some(stored) = room_heads::load(leader.store.db(), info.nid).await? else {
             return Ok(None);
         };
+        let partial = partial_rooms::load(leader.store.db(), info.nid).await?;
         let mut head = Self {
+            partial: partial.map(|partial| partial.event),
             room_order: stored.room_order,
             root: stored.room_root,
             next_node: stored.next_node,
@@ -235,6 +252,21 @@ impl PendingHead {
     /// The first number that no node of the room's states has, counting what is decided but not yet committed.
     pub(super) fn next_node(&self) -> NodeId {
         self.next_node
+    }
+
+    /// A state of the room, as far as it is here.
+    pub(super) fn known_state(&self, root: NodeId) -> RoomState {
+        match self.partial {
+            None => RoomState::Full(root),
+            Some(_) => RoomState::Partial(root),
+        }
+    }
+
+    /// What follows from the events is to be worked out anew: nothing that is remembered of their states holds.
+    pub(super) fn forget_states(&mut self) {
+        self.events.clear();
+        self.event_bytes = 0;
+        self.resolved.clear();
     }
 
     /// What sets of states have come to may be a state that nobody refers to.
@@ -315,6 +347,7 @@ impl PendingHead {
 
     fn trim(&mut self) {
         self.annotations.clear();
+        self.trim_gaps();
         let mut committed = std::mem::take(&mut self.uncommitted);
         for (_, nid) in committed.drain() {
             if self

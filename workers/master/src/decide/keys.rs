@@ -198,13 +198,17 @@ fn mark_counts(user: UserNid, device_id: &DeviceId, change: &mut ChangeSet) {
     });
 }
 
-/// Others have something new to learn of a device of the user's, or of his cross-signing keys.
+/// Others have something new to learn of a device of a local user's, or of his cross-signing keys.
 pub(super) fn mark_device_list(user: UserNid, device: Option<&DeviceId>, change: &mut ChangeSet) {
-    let position = change.next_sequence();
-    change.statements.extend([
-        outgoing_device_changes::upsert(user, device, position.clone()),
-        device_list_changes::upsert(user, None, position),
-    ]);
+    let statement = outgoing_device_changes::upsert(user, device, change.next_sequence());
+    change.statements.push(statement);
+    mark_remote_device_list(user, change);
+}
+
+/// Others on this server have something new to learn of the devices or keys of a user, whose own server tells all other servers.
+pub(super) fn mark_remote_device_list(user: UserNid, change: &mut ChangeSet) {
+    let statement = device_list_changes::upsert(user, None, change.next_sequence());
+    change.statements.push(statement);
     change.rows.push(Row::DeviceList { user });
 }
 

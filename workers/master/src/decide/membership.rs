@@ -1,19 +1,21 @@
 //! Joining, inviting, leaving, kicking, banning, unbanning, knocking.
 
-use plexus_core::{
-    auth::{Level, PowerLevels},
-    row::Membership,
-};
-use plexus_proto::{ChangeMembership, RefreshMember, change_membership::Action};
+mod restricted;
+
+use plexus_core::{event::EventBody, row::Membership};
+use plexus_proto::{ChangeMembership, PrepareEvent, RefreshMember, change_membership::Action};
 use plexus_storage::blocked_rooms;
-use ruma::{OwnedUserId, UserId};
-use serde_json::{Map, Value, value::to_raw_value};
+use ruma::UserId;
+use serde_json::{
+    Map, Value,
+    value::{RawValue, to_raw_value},
+};
 
 use super::{
     Decision,
-    event::{Draft, append, same_json, user_id},
+    event::{Draft, append, prepare, same_json, user_id},
     guests,
-    head::PendingHead,
+    head::{LaneState, PendingHead},
 };
 use crate::{
     error::{CommandError, bad_json, blocked, forbidden},
@@ -22,9 +24,6 @@ use crate::{
 
 const MEMBER: &str = "m.room.member";
 
-/// Members looked at for one who may let a user into a restricted room.
-const CANDIDATES_MAX: usize = 1000;
-
 /// A client changes somebody's membership.
 pub(super) async fn change_membership(
     leader: &Leader,
@@ -32,9 +31,67 @@ pub(super) async fn change_membership(
     command: &ChangeMembership,
 ) -> Result<Decision, CommandError> {
     let sender = user_id(&command.sender)?;
-    let target = user_id(&command.target)?;
     let current = head.state_event(leader, MEMBER, command.target.as_str()).await?;
-    let was = current.as_ref().and_then(|event| event.membership());
+    let content = member_content(leader, head, command, current.as_deref()).await?;
+    if let Some(current) = current
+        && command.action() == Action::Join
+        && current.membership() == Some(Membership::Join)
+        && same_json(current.content(), content.get())
+    {
+        return Ok(Decision::unchanged(current.event_id()));
+    }
+    let draft = member_draft(sender, &command.target, &content);
+    append(leader, head, draft, leader.clock.now_ms()).await
+}
+
+/// Makes the event of a change for others to sign. Users of other servers are told why it is refused: their servers know which rooms there are.
+pub(super) async fn prepare_event(
+    leader: &Leader,
+    state: &mut LaneState,
+    command: &PrepareEvent,
+) -> Result<Decision, CommandError> {
+    let change = command.change.as_ref().ok_or(CommandError::Malformed("no change"))?;
+    let sender = user_id(&change.sender)?;
+    let head = state.head(leader, &change.room_id).await?;
+    let decided = prepare_change(leader, head, sender, change).await;
+    if sender.server_name() == leader.server_name {
+        head.conceal(leader, &change.sender, decided).await
+    } else {
+        decided
+    }
+}
+
+async fn prepare_change(
+    leader: &Leader,
+    head: &mut PendingHead,
+    sender: &UserId,
+    change: &ChangeMembership,
+) -> Result<Decision, CommandError> {
+    let current = head.state_event(leader, MEMBER, change.target.as_str()).await?;
+    let content = member_content(leader, head, change, current.as_deref()).await?;
+    prepare(leader, head, &member_draft(sender, &change.target, &content)).await
+}
+
+fn member_draft<'a>(sender: &'a UserId, target: &'a str, content: &'a RawValue) -> Draft<'a> {
+    Draft {
+        sender,
+        kind: MEMBER,
+        state_key: Some(target),
+        content,
+        redacts: None,
+        transaction: None,
+    }
+}
+
+/// What a change says, if nothing but the authorization rules speaks against it. `current` is the target's member event now.
+async fn member_content(
+    leader: &Leader,
+    head: &mut PendingHead,
+    command: &ChangeMembership,
+    current: Option<&EventBody>,
+) -> Result<Box<RawValue>, CommandError> {
+    let target = user_id(&command.target)?;
+    let was = current.and_then(EventBody::membership);
     let membership = new_membership(command.action(), was)?;
     let comes_in = matches!(membership, Membership::Join | Membership::Invite | Membership::Knock);
     if comes_in
@@ -59,25 +116,9 @@ pub(super) async fn change_membership(
         add_profile(leader, target, &mut content).await?;
     }
     if membership == Membership::Join && !matches!(was, Some(Membership::Join | Membership::Invite)) {
-        authorise_restricted_join(leader, head, target, &mut content).await?;
+        restricted::authorise(leader, head, target, &mut content).await?;
     }
-    let content = to_raw_value(&content).map_err(|_| bad_json("content is not JSON"))?;
-    if let Some(current) = current
-        && membership == Membership::Join
-        && was == Some(Membership::Join)
-        && same_json(current.content(), content.get())
-    {
-        return Ok(Decision::unchanged(current.event_id()));
-    }
-    let draft = Draft {
-        sender,
-        kind: MEMBER,
-        state_key: Some(target.as_str()),
-        content: &content,
-        redacts: None,
-        transaction: None,
-    };
-    append(leader, head, draft, leader.clock.now_ms()).await
+    to_raw_value(&content).map_err(|_| bad_json("content is not JSON"))
 }
 
 /// The membership an action leads to, refused where the authorization rules alone would let it pass though it does nothing.
@@ -121,79 +162,6 @@ pub(super) async fn add_profile(
     Ok(())
 }
 
-/// In a restricted room, names a member who may invite if the user is in one of the rooms whose members are let in.
-async fn authorise_restricted_join(
-    leader: &Leader,
-    head: &mut PendingHead,
-    user: &UserId,
-    content: &mut Map<String, Value>,
-) -> Result<(), CommandError> {
-    if !head.info.version.rules().auth.restricted {
-        return Ok(());
-    }
-    let Some(join_rules) = head.state_event(leader, "m.room.join_rules", "").await? else {
-        return Ok(());
-    };
-    let rules: Value = join_rules.content_as().unwrap_or_default();
-    if !matches!(rules["join_rule"].as_str(), Some("restricted" | "knock_restricted")) {
-        return Ok(());
-    }
-    if is_in_allowed_room(leader, user, &rules["allow"]).await?
-        && let Some(authoriser) = find_authoriser(leader, head).await?
-    {
-        content.insert(
-            "join_authorised_via_users_server".to_owned(),
-            authoriser.as_str().into(),
-        );
-    }
-    Ok(())
-}
-
-async fn is_in_allowed_room(leader: &Leader, user: &UserId, allow: &Value) -> Result<bool, CommandError> {
-    let Some(nid) = leader.store.user_nid(user).await? else {
-        return Ok(false);
-    };
-    let rooms = leader.store.user_rooms(nid).await?;
-    for condition in allow.as_array().into_iter().flatten() {
-        let room_id = condition["room_id"]
-            .as_str()
-            .filter(|_| condition["type"] == "m.room_membership");
-        let Some(room_id) = room_id.and_then(|id| <&ruma::RoomId>::try_from(id).ok()) else {
-            continue;
-        };
-        let Some(room) = leader.store.room(room_id).await? else {
-            continue;
-        };
-        if rooms
-            .get(room.nid)
-            .is_some_and(|room| room.membership == Membership::Join)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// A local member with the power to invite.
-async fn find_authoriser(leader: &Leader, head: &mut PendingHead) -> Result<Option<OwnedUserId>, CommandError> {
-    let Some(create) = head.state_event(leader, "m.room.create", "").await? else {
-        return Ok(None);
-    };
-    let power_levels = head.state_event(leader, "m.room.power_levels", "").await?;
-    let levels = PowerLevels::read(head.info.version.rules(), &create, power_levels.as_deref());
-    let members = leader.store.room_members(head.info.nid).await?;
-    for (member, _) in members.with(Membership::Join).take(CANDIDATES_MAX) {
-        let Some(candidate) = leader.store.user_id(member).await? else {
-            continue;
-        };
-        let is_local = candidate.server_name() == leader.server_name;
-        if is_local && levels.user_level(candidate.as_str())? >= levels.level(Level::Invite)? {
-            return Ok(Some(candidate));
-        }
-    }
-    Ok(None)
-}
-
 /// Sends a joined member's event again if his profile has changed since.
 pub(super) async fn refresh_member(
     leader: &Leader,
@@ -216,13 +184,6 @@ pub(super) async fn refresh_member(
     if same_json(current.content(), content.get()) {
         return Ok(Decision::default());
     }
-    let draft = Draft {
-        sender: user,
-        kind: MEMBER,
-        state_key: Some(user.as_str()),
-        content: &content,
-        redacts: None,
-        transaction: None,
-    };
+    let draft = member_draft(user, &command.user_id, &content);
     append(leader, head, draft, leader.clock.now_ms()).await
 }

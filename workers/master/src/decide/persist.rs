@@ -8,6 +8,7 @@ use plexus_core::{
     row::{EventRow, EventStatus, Membership, Row, StateRow, Transaction},
 };
 use plexus_storage::{
+    db::Value,
     events::{self, NewEventRow},
     memberships,
 };
@@ -19,6 +20,12 @@ use super::{
     relation,
 };
 use crate::{change_set::ChangeSet, error::CommandError, leader::Leader};
+
+/// The place in the log of what is news to nobody.
+const HISTORY: i64 = 0;
+
+/// Most memberships that one row tells of.
+const MEMBERSHIPS_PER_ROW: usize = 1_000;
 
 /// What is decided of an event, and where it stands.
 #[derive(Debug)]
@@ -33,6 +40,18 @@ pub(super) struct Place {
     pub(super) outlier: Option<EventNid>,
     /// Whether it is for this server to send the event to the others in its room.
     pub(super) outgoing: bool,
+    pub(super) spot: Spot,
+}
+
+/// Where in the timeline an event goes that is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spot {
+    /// To its end: it is news.
+    End,
+    /// To its end, and some of what was before it has not come.
+    AfterGap,
+    /// To this place, as history that is news to nobody.
+    History { room_order: i64, notifying: i64 },
 }
 
 impl Place {
@@ -47,7 +66,13 @@ impl Place {
             transaction: None,
             outlier: None,
             outgoing: false,
+            spot: Spot::End,
         }
+    }
+
+    /// Whether it is the newest event of the room's history.
+    fn is_news(&self) -> bool {
+        self.status == EventStatus::Accepted && !matches!(self.spot, Spot::History { .. })
     }
 }
 
@@ -61,7 +86,7 @@ struct Effect {
 }
 
 /// Somebody is something else to the room.
-struct MemberChange {
+pub(super) struct MemberChange {
     user: UserNid,
     was: Option<Membership>,
     is: Membership,
@@ -76,8 +101,7 @@ pub(super) async fn persist(
     mut growth: Growth,
     change: &mut ChangeSet,
 ) -> Result<EventNid, CommandError> {
-    let is_listed = place.status == EventStatus::Accepted;
-    let notice = if is_listed {
+    let notice = if place.is_news() {
         Notice::of(leader, head, &place.body).await?
     } else {
         Notice::default()
@@ -108,16 +132,24 @@ pub(super) async fn persist(
 
     head.keep_growth(growth, change);
     if let Some(tips) = effect.tips {
-        head.advance(tips, effect.root);
+        head.advance(tips, effect.root, place.spot == Spot::AfterGap);
         head.notifying += i64::from(notice.notifies);
+        if place.spot == Spot::AfterGap {
+            let at = head.room_order;
+            head.open_gap(leader, nid, (at, at), change).await?;
+        }
     }
     let membership = write_members(head, nid, &effect.members, change);
     notice.persist(head, change);
+    let (room_order, notifying) = match place.spot {
+        Spot::End | Spot::AfterGap => (head.room_order, head.notifying),
+        Spot::History { room_order, notifying } => (room_order, notifying),
+    };
     let row = NewEventRow {
         nid,
         room: head.info.nid,
         version: head.info.version,
-        room_order: is_listed.then_some(head.room_order),
+        room_order: (place.status == EventStatus::Accepted).then_some(room_order),
         sender,
         state_key,
         status: place.status,
@@ -127,16 +159,20 @@ pub(super) async fn persist(
         auth_parents: state_key.map(|_| place.auth_parents),
         rejected_for: place.rejected_for,
         outgoing: place.outgoing,
-        notifying: head.notifying,
+        notifying,
         transaction: place.transaction,
         body: place.body,
     };
-    write_event(head, &row, place.outlier.is_some(), membership, change);
+    let was_outlier = place.outlier.is_some();
+    match place.spot {
+        Spot::End | Spot::AfterGap => write_event(head, &row, was_outlier, membership, change),
+        Spot::History { .. } => write_history_event(head, &row, was_outlier, change),
+    }
     Ok(nid)
 }
 
 /// Whether an event of this status is part of the state after it.
-fn changes_state(status: EventStatus) -> bool {
+pub(super) fn changes_state(status: EventStatus) -> bool {
     match status {
         EventStatus::Accepted | EventStatus::SoftFailed => true,
         EventStatus::Rejected | EventStatus::Outlier => false,
@@ -162,10 +198,12 @@ async fn effect(
     growth: &mut Growth,
     change: &mut ChangeSet,
 ) -> Result<Effect, CommandError> {
-    if event.status != EventStatus::Accepted {
+    if !place.is_news() {
+        // Nobody asks for the room's state at a time when this server was not there.
+        let is_history = matches!(place.spot, Spot::History { .. });
         return Ok(Effect {
             tips: None,
-            root: head.root,
+            root: if is_history { event.state_after } else { head.root },
             members: Vec::new(),
         });
     }
@@ -220,7 +258,7 @@ async fn member_change(
 }
 
 /// Who is something else to the room at one root than at another.
-async fn members_between(
+pub(super) async fn members_between(
     leader: &Leader,
     head: &mut PendingHead,
     (old, new): (NodeId, NodeId),
@@ -257,7 +295,7 @@ async fn members_between(
 }
 
 /// Writes who is something else now; returns what the event itself says of its target. The others have a row of their own, before that of the event.
-fn write_members(
+pub(super) fn write_members(
     head: &mut PendingHead,
     nid: EventNid,
     members: &[MemberChange],
@@ -268,8 +306,8 @@ fn write_members(
     for member in members {
         head.count(member.was, member.is);
     }
-    write_history(head, &others, change);
-    if !others.is_empty() {
+    for others in others.chunks(MEMBERSHIPS_PER_ROW) {
+        write_history(head, others, change);
         let memberships = others.iter().map(|member| (member.user, member.is, member.event));
         change.rows.push(Row::State(StateRow {
             room: head.info.nid,
@@ -305,14 +343,39 @@ fn write_event(
     });
     match row.log_row(membership) {
         Some(listed) => {
-            relation::persist(head, row.nid, row.sender, &row.body, change);
+            relation::persist(head, row, change);
             change.rows.push(Row::Event(EventRow { was_outlier, ..listed }));
         }
-        None => change.rows.push(Row::Unlisted {
-            room: row.room,
-            event: row.nid,
-        }),
+        None => change.rows.push(untold(row, was_outlier)),
     }
+}
+
+/// The row of an event that is news to nobody. What is kept in memory of one that was an outlier is not as it is any more.
+fn untold(row: &NewEventRow, was_outlier: bool) -> Row {
+    let (room, event) = (row.room, row.nid);
+    if was_outlier {
+        Row::Purged {
+            room,
+            events: vec![event],
+            whole: false,
+        }
+    } else {
+        Row::Unlisted { room, event }
+    }
+}
+
+/// Writes an event that is part of the timeline, and of no sync.
+fn write_history_event(head: &mut PendingHead, row: &NewEventRow, was_outlier: bool, change: &mut ChangeSet) {
+    let place = Value::Int(HISTORY);
+    change.statements.push(if was_outlier {
+        events::give_place(row, place)
+    } else {
+        events::insert(row, place)
+    });
+    if row.room_order.is_some() {
+        relation::persist(head, row, change);
+    }
+    change.rows.push(untold(row, was_outlier));
 }
 
 /// The user and membership of a member event.

@@ -3,7 +3,8 @@
 //! The checks are those of <https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu> from the fourth on; a worker has made the
 //! first three. An event is put in its place only when all that it refers to has one: what is missing is named in the answer, for a worker to fetch.
 
-mod arrival;
+pub(super) mod arrival;
+mod history;
 
 use std::sync::Arc;
 
@@ -11,7 +12,10 @@ use plexus_core::{event::EventBody, ids::NodeId, room_version::EventIdFormat, ro
 use plexus_proto::{CommandResult, EventOutcome, ReceiveEvents, ReceivedEvent, event_outcome::Outcome};
 use ruma::{EventId, OwnedEventId, RoomId};
 
-use self::arrival::{Arrival, find_all, find_create};
+use self::{
+    arrival::{Arrival, find_all, find_create},
+    history::Filling,
+};
 use super::{
     Decision,
     create_room::{begin_room, version},
@@ -35,9 +39,19 @@ pub(super) async fn receive_events(
     let mut change = ChangeSet::default();
     // The head moves only if everything below succeeds.
     let mut head = open_head(leader, state, command, &mut change).await?;
+    let mut filling = match &command.before {
+        Some(before) => match Filling::begin(leader, &mut head, before, command).await? {
+            Some(filling) => Some(filling),
+            None => return no_gap(leader, &mut head, command).await,
+        },
+        None => None,
+    };
     let mut outcomes = Vec::with_capacity(command.events.len());
     for event in &command.events {
-        outcomes.push(receive(leader, &mut head, event, &mut change).await?);
+        outcomes.push(receive(leader, &mut head, event, filling.as_mut(), &mut change).await?);
+    }
+    if let Some(filling) = filling {
+        filling.end(leader, &mut head, &mut change).await?;
     }
     if !change.rows.is_empty() {
         state.set_head(head);
@@ -47,6 +61,32 @@ pub(super) async fn receive_events(
         ..CommandResult::default()
     };
     Ok(Decision { change, result })
+}
+
+/// History came for a gap that is filled by now, or for which there is no place: what is not known of it is left out.
+async fn no_gap(leader: &Leader, head: &mut PendingHead, command: &ReceiveEvents) -> Result<Decision, CommandError> {
+    let rules = head.info.version.rules();
+    let mut outcomes = Vec::with_capacity(command.events.len());
+    for event in &command.events {
+        let id = EventBody::parse(&event.json, rules).map(|event| event.event_id().to_owned());
+        let known = match &id {
+            Ok(id) => head.find_event(leader, id).await?,
+            Err(_) => None,
+        };
+        let verdict = match known {
+            Some(known) => Verdict::Known(known.status),
+            None => Verdict::Invalid("no history is missing there".to_owned()),
+        };
+        outcomes.push(outcome(id.as_deref().ok(), verdict));
+    }
+    let result = CommandResult {
+        outcomes,
+        ..CommandResult::default()
+    };
+    Ok(Decision {
+        result,
+        ..Decision::default()
+    })
 }
 
 /// The room's head; that of a room which nobody here had heard of is empty.
@@ -91,6 +131,7 @@ async fn receive(
     leader: &Leader,
     head: &mut PendingHead,
     event: &ReceivedEvent,
+    filling: Option<&mut Filling>,
     change: &mut ChangeSet,
 ) -> Result<EventOutcome, CommandError> {
     let rules = head.info.version.rules();
@@ -100,7 +141,7 @@ async fn receive(
     };
     let event_id = body.event_id().to_owned();
     let verdict = if body.room_id() == head.info.id {
-        judge(leader, head, (body, event), change).await?
+        judge(leader, head, (body, event), filling, change).await?
     } else {
         Verdict::Invalid("the event is of another room".to_owned())
     };
@@ -133,15 +174,16 @@ async fn judge(
     leader: &Leader,
     head: &mut PendingHead,
     (body, wanted): (Arc<EventBody>, &ReceivedEvent),
+    filling: Option<&mut Filling>,
     change: &mut ChangeSet,
 ) -> Result<Verdict, CommandError> {
     let known = head.find_event(leader, body.event_id()).await?;
     let outlier = match known {
-        Some(known) if known.status != EventStatus::Outlier || wanted.outlier => {
+        Some(known) if known.has_place() || wanted.outlier => {
             return Ok(Verdict::Known(known.status));
         }
-        // A room that has begun here has no other place for its create event.
-        Some(known) if known.body.is_state("m.room.create", "") && !head.tips.is_empty() => {
+        // A room that has begun here has no other place for its create event, but in its history.
+        Some(known) if filling.is_none() && known.body.is_state("m.room.create", "") && !head.tips.is_empty() => {
             return Ok(Verdict::Known(known.status));
         }
         known => known.map(|known| known.nid),
@@ -173,5 +215,5 @@ async fn judge(
         let place = arrival.place(NodeId::EMPTY, EventStatus::Outlier, None);
         return arrival.store(leader, head, (place, growth), change).await;
     }
-    arrival.take_place(leader, head, change).await
+    arrival.take_place(leader, head, filling, change).await
 }

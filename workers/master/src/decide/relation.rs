@@ -1,10 +1,10 @@
 //! Events that relate to events.
 
-use plexus_core::{
-    event::{EventBody, RelationKind, relation},
-    ids::{EventNid, UserNid},
+use plexus_core::event::{RelationKind, relation};
+use plexus_storage::{
+    events::NewEventRow,
+    relations::{self, Place},
 };
-use plexus_storage::relations::{self, Place};
 
 use super::{event::Draft, head::PendingHead};
 use crate::{
@@ -44,20 +44,16 @@ pub(super) async fn check(leader: &Leader, head: &mut PendingHead, draft: &Draft
     }
 }
 
-/// Writes how a new event, the head's newest, relates to another one.
-pub(super) fn persist(
-    head: &mut PendingHead,
-    nid: EventNid,
-    sender: UserNid,
-    body: &EventBody,
-    change: &mut ChangeSet,
-) {
+/// Writes how an event that has got its place relates to another one.
+pub(super) fn persist(head: &mut PendingHead, event: &NewEventRow, change: &mut ChangeSet) {
+    let body = &event.body;
+    let Some(room_order) = event.room_order else { return };
     let place = Place {
-        nid,
-        room: head.info.nid,
-        version: head.info.version,
-        sender,
-        room_order: head.room_order,
+        nid: event.nid,
+        room: event.room,
+        version: event.version,
+        sender: event.sender,
+        room_order,
     };
     let Some(statement) = relations::insert(place, body, change.next_sequence()) else {
         return;

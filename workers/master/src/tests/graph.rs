@@ -52,26 +52,36 @@ impl<'a> Visitor<'a> {
         self.tell_events(events.collect()).await
     }
 
-    async fn tell_events(&mut self, events: Vec<ReceivedEvent>) -> Vec<EventOutcome> {
+    pub(super) async fn tell_events(&mut self, events: Vec<ReceivedEvent>) -> Vec<EventOutcome> {
+        self.tell_before(None, events).await
+    }
+
+    /// Brings what is history before an event, if one is given.
+    pub(super) async fn tell_before(
+        &mut self,
+        before: Option<String>,
+        events: Vec<ReceivedEvent>,
+    ) -> Vec<EventOutcome> {
         self.commands += 1;
         let receive = ReceiveEvents {
             room_id: self.dag.room_id().to_string(),
             room_version: self.dag.rules.version.as_str().parse().unwrap(),
             events,
+            before,
         };
         let id = format!("g{}{}", self.commands, rand::random::<u32>());
         let result = self.server.run(&id, Kind::ReceiveEvents(receive)).await;
         result.expect("the command runs").outcomes
     }
 
-    async fn stored(&self, at: Index) -> std::sync::Arc<StoredEvent> {
+    pub(super) async fn stored(&self, at: Index) -> std::sync::Arc<StoredEvent> {
         let (store, id) = (self.server.replica.store(), self.dag.events[at].body.event_id());
         let event = store.known_event(self.room().await.nid, id).await.unwrap();
         event.expect("the event is stored")
     }
 
     /// The state at a root of the master's.
-    async fn state(&self, root: NodeId) -> State {
+    pub(super) async fn state(&self, root: NodeId) -> State {
         let events = self
             .server
             .replica
@@ -86,7 +96,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// The state at a root of the DAG's.
-    fn expected(&self, root: NodeId) -> State {
+    pub(super) fn expected(&self, root: NodeId) -> State {
         let entries = self.dag.facts.state(root).into_iter();
         entries
             .map(|(key, nid)| {
@@ -101,14 +111,26 @@ impl<'a> Visitor<'a> {
             .collect()
     }
 
-    async fn head(&self) -> room_heads::RoomHead {
+    pub(super) async fn head(&self) -> room_heads::RoomHead {
         let head = room_heads::load(&self.server.db, self.room().await.nid).await.unwrap();
         head.expect("the room has a head")
     }
 
     /// Every event has the status and the states that the rules give it, and the room the state that its branches come to.
     pub(super) async fn check(&mut self) {
-        for at in 0..self.dag.events.len() {
+        self.check_events(0).await;
+        let (ours, id) = (server_name!("example.org"), self.dag.room_id().to_string());
+        let verified = verify_room(&self.server.db, ours, &id, false).await.unwrap();
+        assert_eq!(
+            (verified.total, verified.events),
+            (0, self.dag.events.len()),
+            "{verified:?}"
+        );
+    }
+
+    /// The same of the events from one on.
+    pub(super) async fn check_events(&mut self, first: Index) {
+        for at in first..self.dag.events.len() {
             let event = self.dag.events[at].clone();
             let stored = self.stored(at).await;
             assert_eq!(stored.status == EventStatus::Rejected, event.is_rejected, "event {at}");
@@ -137,13 +159,6 @@ impl<'a> Visitor<'a> {
             "the room's state"
         );
         self.check_members(head).await;
-        let (ours, id) = (server_name!("example.org"), self.dag.room_id().to_string());
-        let verified = verify_room(&self.server.db, ours, &id, false).await.unwrap();
-        assert_eq!(
-            (verified.total, verified.events),
-            (0, self.dag.events.len()),
-            "{verified:?}"
-        );
     }
 
     /// The history of memberships ends with what the room's state says.
@@ -173,6 +188,17 @@ impl<'a> Visitor<'a> {
             (count(Membership::Join), count(Membership::Invite))
         );
     }
+}
+
+/// The newest event after which the creator is in the room.
+pub(super) fn newest_with_creator(dag: &Dag) -> Index {
+    let is_there = |at: &Index| {
+        let event = &dag.events[*at];
+        let member = dag.get(event.after, "m.room.member", CREATOR);
+        let is_joined = |at: Index| dag.events[at].body.membership() == Some(Membership::Join);
+        !event.is_rejected && member.is_some_and(is_joined)
+    };
+    (0..dag.events.len()).rev().find(is_there).expect("it made the room")
 }
 
 /// An order in which every event comes after those it refers to, other than the one they were made in.
@@ -291,6 +317,7 @@ async fn a_room_begins_with_a_given_state() {
             let join = ReceivedEvent {
                 state_before: Some(GivenState {
                     event_ids: state.collect(),
+                    ..GivenState::default()
                 }),
                 ..received(&visitor, joined)
             };

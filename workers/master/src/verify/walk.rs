@@ -29,6 +29,12 @@ struct Placed {
     state_after: NodeId,
     depth: i64,
     prev_events: Vec<OwnedEventId>,
+    is_history: bool,
+}
+
+/// Whether an event was fetched later, as history.
+fn is_history(event: &StoredEvent) -> bool {
+    event.position == 0
 }
 
 /// What is to be written of an event that is not as it should be.
@@ -203,11 +209,17 @@ impl<'a> Walk<'a> {
             .compare(event, "state_after", after, &mut fix.state_after, found)
             .await?;
         self.advance(event, &fix);
-        let root = self.room_root().await?;
+        let root = if is_history(event) {
+            Some(fix.state_after)
+        } else {
+            self.room_root().await?
+        };
         is_right &= self
             .compare(event, "room_root", root, &mut fix.room_root, found)
             .await?;
-        self.root = fix.room_root;
+        if !is_history(event) {
+            self.root = fix.room_root;
+        }
         is_right &= self.check_order(event, &mut fix, found);
         if is_right {
             self.states.forget_from(first_made);
@@ -243,11 +255,12 @@ impl<'a> Walk<'a> {
         Ok(false)
     }
 
-    /// What the predecessors come to together. Where one is not here, what is stored, if it can be read.
+    /// What the predecessors come to together. Where one is not here, or was not when the event came, what is stored, if it can be read.
     async fn state_before(&mut self, event: &StoredEvent) -> Result<Option<NodeId>, VerifyError> {
         let mut roots = Vec::new();
         for id in event.body.prev_events() {
-            let Some(placed) = self.placed.get(id) else {
+            let placed = self.placed.get(id);
+            let Some(placed) = placed.filter(|placed| is_history(event) || !placed.is_history) else {
                 let entries = self.states.entries(event.state_before).await?;
                 return Ok(entries.map(|_| event.state_before));
             };
@@ -319,7 +332,9 @@ impl<'a> Walk<'a> {
         }
         // What users of this server send is decided on the room's state to begin with.
         let is_ours = event.body.sender().server_name() == self.server_name;
-        if !is_ours && !self.tips.is_empty() && self.states.is_same(before, self.root).await? == Some(false) {
+        let is_news = !is_history(event);
+        if is_news && !is_ours && !self.tips.is_empty() && self.states.is_same(before, self.root).await? == Some(false)
+        {
             let now = self.allowing(event, self.root).await?;
             if now.iter().any(|event| is_redacted(event)) {
                 return Ok(None);
@@ -377,9 +392,10 @@ impl<'a> Walk<'a> {
             state_after: fix.state_after,
             depth: event.body.depth(),
             prev_events: event.body.prev_events().to_vec(),
+            is_history: is_history(event),
         };
         self.placed.insert(id.clone(), placed);
-        if fix.status == EventStatus::Accepted {
+        if fix.status == EventStatus::Accepted && !is_history(event) {
             let followed = self.followed_by(&id);
             self.tips.retain(|tip| !followed.contains(tip));
             self.tips.push(id);

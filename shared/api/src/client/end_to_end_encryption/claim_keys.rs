@@ -5,6 +5,7 @@ use ruma::api::client::keys::claim_keys::v3::Request;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::wait;
 use crate::{
     call::Call,
     error::Error,
@@ -24,11 +25,13 @@ pub(in crate::client) const ROUTE: Route = Route {
 #[derive(Deserialize)]
 struct Body {
     one_time_keys: Wanted,
+    /// How long other servers are waited for, in milliseconds.
+    timeout: Option<u64>,
 }
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let body: Body = parse_body(&call)?;
-    let claimed = claim_keys(call.ctx(), body.one_time_keys).await?;
+    let claimed = claim_keys(call.ctx(), body.one_time_keys, wait(body.timeout)).await?;
     let failure = json!({"errcode": "M_UNKNOWN", "error": "the server cannot be asked"});
     let failures: Map<String, Value> = claimed
         .unreachable

@@ -21,3 +21,12 @@ pub(super) mod update_backup_version;
 pub(super) mod upload_keys;
 pub(super) mod upload_signatures;
 pub(super) mod upload_signing_keys;
+
+use std::time::Duration;
+
+use plexus_service::federation::keys::WAIT_DEFAULT;
+
+/// How long other servers are waited for: what the client says, in milliseconds. Behaviour has a bound of its own.
+fn wait(timeout_ms: Option<u64>) -> Duration {
+    timeout_ms.map_or(WAIT_DEFAULT, Duration::from_millis)
+}

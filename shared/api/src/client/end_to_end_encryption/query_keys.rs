@@ -7,6 +7,7 @@ use ruma::{OwnedUserId, api::client::keys::get_keys::v3::Request};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::wait;
 use crate::{
     call::Call,
     error::Error,
@@ -26,6 +27,8 @@ pub(in crate::client) const ROUTE: Route = Route {
 #[derive(Deserialize)]
 struct Body {
     device_keys: BTreeMap<OwnedUserId, Value>,
+    /// How long other servers are waited for, in milliseconds.
+    timeout: Option<u64>,
 }
 
 async fn handle(call: Call) -> Result<Reply, Error> {
@@ -37,6 +40,6 @@ async fn handle(call: Call) -> Result<Reply, Error> {
         .into_iter()
         .map(|(user, wanted)| (user, devices(wanted)))
         .collect();
-    let known = query_keys(call.ctx(), call.requester()?, wanted).await?;
+    let known = query_keys(call.ctx(), call.requester()?, wanted, wait(body.timeout)).await?;
     Ok(json_reply(serde_json::to_vec(&known).map_err(Error::internal)?))
 }

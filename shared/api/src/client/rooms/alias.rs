@@ -1,6 +1,6 @@
 //! `GET /directory/room/{roomAlias}`.
 
-use plexus_service::rooms::aliases::resolve_alias;
+use plexus_service::federation::directory::resolve;
 use ruma::{OwnedRoomAliasId, api::client::alias::get_alias::v3::Request};
 use serde_json::json;
 
@@ -16,7 +16,8 @@ pub(in crate::client) const ROUTE: Route = Route::of::<Request>("alias", Auth::N
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let alias: OwnedRoomAliasId = parse_path(&call, 0, "the room alias")?;
-    let room_id = resolve_alias(call.ctx(), &alias).await?;
-    let servers = [&call.ctx().config.server_name];
-    Ok(json_reply(json!({"room_id": room_id, "servers": servers}).to_string()))
+    let room = resolve(call.ctx(), &alias).await?;
+    Ok(json_reply(
+        json!({"room_id": room.room_id, "servers": room.servers}).to_string(),
+    ))
 }

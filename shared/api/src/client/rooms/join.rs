@@ -1,17 +1,26 @@
 //! `POST /join/{roomIdOrAlias}`.
 
 use plexus_proto::change_membership::Action;
-use plexus_service::rooms::{
-    aliases::resolve_room,
-    membership::{Change, change_membership},
+use plexus_service::{
+    federation::membership::servers_of_query,
+    rooms::{
+        aliases::locate_room,
+        membership::{Change, change_membership},
+    },
 };
-use ruma::{OwnedRoomOrAliasId, RoomId, api::client::membership::join_room_by_id_or_alias::v3::Request};
+use ruma::{
+    OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, RoomId, RoomOrAliasId,
+    api::client::membership::join_room_by_id_or_alias::v3::Request,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
     call::Call,
     error::Error,
-    extract::request::{parse_body, parse_path},
+    extract::{
+        query::Query,
+        request::{parse_body, parse_path},
+    },
     http::{Reply, json_reply},
     routes::{Auth, Route},
 };
@@ -23,8 +32,17 @@ pub(in crate::client) const TRANSACTION_ROUTE: Route =
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let room: OwnedRoomOrAliasId = parse_path(&call, 0, "the room id or alias")?;
-    let room_id = resolve_room(call.ctx(), &room).await?;
-    join_room(&call, &room_id).await
+    let (room_id, via) = find_room(&call, &room).await?;
+    join_room(&call, &room_id, via).await
+}
+
+/// The room that a client means, and the servers that may know it: those it names, then those that the alias does.
+pub(super) async fn find_room(call: &Call, room: &RoomOrAliasId) -> Result<(OwnedRoomId, Vec<OwnedServerName>), Error> {
+    let query = Query::parse(call.query())?;
+    let mut via = servers_of_query(query.all("via").chain(query.all("server_name")));
+    let (room_id, known) = locate_room(call.ctx(), room).await?;
+    via.extend(known);
+    Ok((room_id, via))
 }
 
 /// What a client says of a join that only the server says, or that is no part of the event.
@@ -36,7 +54,7 @@ const NOT_CONTENT: [&str; 4] = [
 ];
 
 /// Joins the requester to a room. What else the body has goes into the event.
-pub(super) async fn join_room(call: &Call, room_id: &RoomId) -> Result<Reply, Error> {
+pub(super) async fn join_room(call: &Call, room_id: &RoomId, via: Vec<OwnedServerName>) -> Result<Reply, Error> {
     let mut content: Map<String, Value> = parse_body(call)?;
     let reason = match content.get("reason") {
         None | Some(Value::Null) => None,
@@ -47,6 +65,7 @@ pub(super) async fn join_room(call: &Call, room_id: &RoomId) -> Result<Reply, Er
     let requester = call.requester()?;
     let change = Change {
         content,
+        via,
         transaction: call.transaction.clone(),
         ..Change::new(room_id, &requester.user_id, Action::Join, reason)
     };

@@ -19,5 +19,5 @@ pub(in crate::client) const TRANSACTION_ROUTE: Route =
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let room_id: OwnedRoomId = parse_path(&call, 0, "the room id")?;
-    join_room(&call, &room_id).await
+    join_room(&call, &room_id, Vec::new()).await
 }

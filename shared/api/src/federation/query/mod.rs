@@ -1,3 +1,4 @@
 //! Querying for information.
 
+pub(super) mod directory;
 pub(super) mod profile;

@@ -113,8 +113,10 @@ impl World {
             handle.spawn(task);
         });
         let parts = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| NOW_MS), spawn);
+        let federation = Federation::new(parts).expect("the system has certificates");
         let ctx = Ctx {
-            federation: Federation::new(parts).expect("the system has certificates"),
+            device_lists: plexus_service::federation::DeviceLists::new(federation.spawn()),
+            federation,
             store,
             replica,
             config: Arc::new(config),
@@ -128,6 +130,7 @@ impl World {
             syncs_told: plexus_service::presence::SyncsTold::default(),
             derived: plexus_service::derived::Progress::default(),
             searches: plexus_service::search::Searches::default(),
+            inbound: plexus_service::federation::Inbound::default(),
             turns: plexus_service::sync::Turns::default(),
         };
         Self {

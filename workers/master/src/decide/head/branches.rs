@@ -12,6 +12,7 @@ use plexus_core::{
     row::EventStatus,
     state::{self, Shape},
 };
+use plexus_storage::room_gaps;
 use ruma::OwnedEventId;
 
 use super::{Growth, Known, PendingHead};
@@ -131,10 +132,22 @@ impl PendingHead {
     }
 
     /// Moves past an event that is part of the room's history, to the ends that [`tips_after`](Self::tips_after) found and the state they come to.
-    pub(in crate::decide) fn advance(&mut self, tips: Vec<Known>, root: NodeId) {
+    pub(in crate::decide) fn advance(&mut self, tips: Vec<Known>, root: NodeId, follows_gap: bool) {
         self.tips = tips;
         self.root = root;
-        self.room_order += 1;
+        self.room_order = if follows_gap {
+            room_gaps::place_after_gap(self.room_order)
+        } else {
+            self.room_order + 1
+        };
+        self.moved = true;
+    }
+
+    /// All of the room's state is here now, and leads to other states.
+    pub(in crate::decide) fn turn_to(&mut self, tips: Vec<Known>, root: NodeId) {
+        self.partial = None;
+        self.tips = tips;
+        self.root = root;
         self.moved = true;
     }
 

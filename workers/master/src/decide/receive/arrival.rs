@@ -7,23 +7,31 @@ use plexus_core::{
     event::EventBody,
     ids::{EventNid, NodeId},
     room_version::RoomVersion,
-    row::EventStatus,
+    row::{EventStatus, Membership, Row},
+    state::RoomState,
 };
-use plexus_proto::ReceivedEvent;
-use ruma::{EventId, OwnedEventId};
+use plexus_proto::{GivenState, ReceivedEvent};
+use plexus_storage::partial_rooms::{self, PartialRoom};
+use ruma::{EventId, OwnedEventId, ServerName};
 
-use super::Verdict;
+use super::{
+    Verdict,
+    history::{Filling, missing},
+};
 use crate::{
     change_set::ChangeSet,
     decide::{
         event::find,
         head::{Growth, Known, PendingHead},
-        persist::{Place, persist},
+        persist::{Place, Spot, persist},
         redaction,
     },
     error::CommandError,
     leader::Leader,
 };
+
+/// Servers in a room that is partial that are noted.
+const PARTIAL_SERVERS_MAX: usize = 10_000;
 
 /// An event on its way to its place.
 pub(super) struct Arrival<'a> {
@@ -99,6 +107,7 @@ impl Arrival<'_> {
         self,
         leader: &Leader,
         head: &mut PendingHead,
+        filling: Option<&mut Filling>,
         change: &mut ChangeSet,
     ) -> Result<Verdict, CommandError> {
         let mut growth = head.growth(leader);
@@ -108,29 +117,107 @@ impl Arrival<'_> {
         };
         let version = head.info.version;
         let types = self.auth_types(version);
-        let allowing = head.state_events_at(leader, &types, (before, &growth)).await?;
+        let is_partial = self.wanted.state_before.as_ref().is_some_and(|given| given.partial);
+        let state = if is_partial {
+            RoomState::Partial(before)
+        } else {
+            head.known_state(before)
+        };
+        let allowing = self.allowing(leader, head, (state, &types), &growth).await?;
         if let Err(error) = self.check(version, &allowing) {
             let place = self.place(before, EventStatus::Rejected, Some(error.to_string()));
             return self.store(leader, head, (place, growth), change).await;
         }
+        if let Some(filling) = filling {
+            return self
+                .take_place_in_history(leader, head, filling, (before, growth), change)
+                .await;
+        }
         // The room's state now is asked only where it is another one.
-        let is_same = before == head.root || head.tips.is_empty();
+        let begins_anew = self.begins_anew(leader, head).await?;
+        let is_same = before == head.root || head.tips.is_empty() || begins_anew;
         let allowed_now = if is_same {
             Ok(())
         } else {
-            let now = (head.root, &growth);
-            self.check(version, &head.state_events_at(leader, &types, now).await?)
+            let now = (head.known_state(head.root), &*types);
+            self.check(version, &self.allowing(leader, head, now, &growth).await?)
         };
         if let Err(error) = allowed_now {
             let place = self.place(before, EventStatus::SoftFailed, Some(error.to_string()));
             return self.store(leader, head, (place, growth), change).await;
         }
-        let place = self.place(before, EventStatus::Accepted, None);
+        let has_gap =
+            self.wanted.state_before.is_some() && !missing(leader, head, self.body.prev_events()).await?.is_empty();
+        let place = Place {
+            spot: if has_gap { Spot::AfterGap } else { Spot::End },
+            ..self.place(before, EventStatus::Accepted, None)
+        };
+        if begins_anew {
+            head.tips.clear();
+        }
         // In a room that begins here with a state from elsewhere, the create event is an outlier.
         head.create = head.create.take().or(self.create);
         let nid = persist(leader, head, place, growth, change).await?;
         redaction::take_effect(leader, head, nid, change).await?;
+        if let Some(given) = self.wanted.state_before.as_ref().filter(|given| given.partial) {
+            begin_partial(head, nid, given, change)?;
+        }
         Ok(Verdict::Stored(EventStatus::Accepted, None))
+    }
+
+    /// The events of a state that decide whether it allows the event. Members that are not here are who the event's own auth events say they are, until
+    /// the state is complete and everything is looked at again.
+    async fn allowing(
+        &self,
+        leader: &Leader,
+        head: &mut PendingHead,
+        (state, types): (RoomState, &[(&'static str, String)]),
+        growth: &Growth,
+    ) -> Result<Vec<Known>, CommandError> {
+        let mut allowing = head.state_events_at(leader, types, (state.root(), growth)).await?;
+        for (kind, key) in types {
+            let is_there = allowing.iter().any(|event| event.body.is_state(kind, key));
+            if !is_there && !state.tells_absence_of(kind) {
+                let said = self.auth.iter().filter(|event| event.status != EventStatus::Rejected);
+                allowing.extend(said.filter(|event| event.body.is_state(kind, key)).cloned());
+            }
+        }
+        Ok(allowing)
+    }
+
+    /// What is history needs not be allowed by the room's state now.
+    async fn take_place_in_history(
+        self,
+        leader: &Leader,
+        head: &mut PendingHead,
+        filling: &mut Filling,
+        (before, growth): (NodeId, Growth),
+        change: &mut ChangeSet,
+    ) -> Result<Verdict, CommandError> {
+        let place = Place {
+            spot: filling.spot(),
+            ..self.place(before, EventStatus::Accepted, None)
+        };
+        let nid = persist(leader, head, place, growth, change).await?;
+        redaction::take_effect(leader, head, nid, change).await?;
+        filling.placed(head.event(leader, nid).await?);
+        Ok(Verdict::Stored(EventStatus::Accepted, None))
+    }
+
+    /// Whether this server comes into the room with the event. What it had known of the room is from when it was last in it: it goes on from the state
+    /// that comes with the event.
+    async fn begins_anew(&self, leader: &Leader, head: &PendingHead) -> Result<bool, CommandError> {
+        let is_own_join = |body: &EventBody| {
+            body.membership() == Some(Membership::Join)
+                && body.state_key() == Some(body.sender().as_str())
+                && body.sender().server_name() == leader.server_name
+        };
+        if self.wanted.state_before.is_none() || !is_own_join(&self.body) {
+            return Ok(false);
+        }
+        let is_pending = head.tips.iter().any(|tip| is_own_join(&tip.body));
+        let servers = leader.store.room_servers(head.info.nid).await?;
+        Ok(!is_pending && !servers.contains(&leader.server_name))
     }
 
     /// The state before the event: what its predecessors come to, or what whoever brings it says.
@@ -141,18 +228,17 @@ impl Arrival<'_> {
         growth: &mut Growth,
     ) -> Result<Result<NodeId, Vec<OwnedEventId>>, CommandError> {
         if let Some(given) = &self.wanted.state_before {
+            if given.partial && !head.tips.is_empty() {
+                return Err(CommandError::Malformed("only a room that begins can be partial"));
+            }
             return given_state(leader, head, &given.event_ids, growth).await;
         }
-        let mut missing = Vec::new();
         let mut predecessors = Vec::new();
         for id in self.body.prev_events() {
             match head.find_event(leader, id).await? {
-                Some(event) if event.status != EventStatus::Outlier => predecessors.push(event),
-                Some(_) | None => missing.push(id.clone()),
+                Some(event) if event.has_place() => predecessors.push(event),
+                Some(_) | None => return missing(leader, head, self.body.prev_events()).await.map(Err),
             }
-        }
-        if !missing.is_empty() {
-            return Ok(Err(missing));
         }
         head.state_of(leader, &predecessors, growth).await.map(Ok)
     }
@@ -209,8 +295,28 @@ fn auth_event(event: &Known) -> AuthEvent<'_> {
     }
 }
 
+/// Notes that the room has begun with a part of its state.
+fn begin_partial(
+    head: &mut PendingHead,
+    event: EventNid,
+    given: &GivenState,
+    change: &mut ChangeSet,
+) -> Result<(), CommandError> {
+    let servers = given.servers.iter().take(PARTIAL_SERVERS_MAX).map(ServerName::parse);
+    let servers = servers.collect::<Result<Vec<_>, _>>();
+    let room = head.info.nid;
+    head.partial = Some(event);
+    change.statements.push(partial_rooms::insert(&PartialRoom {
+        room,
+        event,
+        servers: servers.map_err(|_| CommandError::Malformed("a server's name"))?,
+    }));
+    change.rows.push(Row::Partial { room });
+    Ok(())
+}
+
 /// A state made of the events with these ids; rejected ones are left out.
-async fn given_state(
+pub(in crate::decide) async fn given_state(
     leader: &Leader,
     head: &mut PendingHead,
     ids: &[String],

@@ -17,7 +17,7 @@ use plexus_storage::{
     events::event_id_bytes,
     nids,
     purge::{self, Candidate},
-    tasks,
+    room_gaps, tasks,
 };
 
 use super::{super::head::LaneState, UnderWay};
@@ -58,6 +58,7 @@ pub(super) async fn purge(
     change.statements.push(purge::delete_events(&gone));
     change.statements.push(purge::make_outliers(&kept));
     change.statements.push(purge::delete_relations(&all));
+    change.statements.push(room_gaps::delete(under_way.room, &all));
     let positions: Vec<_> = candidates.iter().map(|candidate| candidate.position).collect();
     change
         .statements

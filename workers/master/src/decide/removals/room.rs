@@ -5,7 +5,7 @@ use plexus_core::{
     row::{Membership, Row},
 };
 use plexus_proto::{ChangeMembership, RemovalStep, change_membership::Action, command::Kind, removal_step::Stage};
-use plexus_storage::{forgotten_rooms, nids, purge, room_directory, tasks};
+use plexus_storage::{forgotten_rooms, nids, purge, room_directory, room_gaps, tasks};
 use ruma::UserId;
 use serde_json::{json, value::to_raw_value};
 
@@ -140,6 +140,7 @@ pub(super) async fn delete_events(
     change.statements.push(nids::event_deleted(*greatest));
     change.statements.push(purge::delete_events(&events));
     change.statements.push(purge::delete_relations(&events));
+    change.statements.push(room_gaps::delete(under_way.room, &events));
     change.rows.push(purged(under_way, events, false));
     Ok(under_way.ask(command.clone(), change))
 }

@@ -1,0 +1,4 @@
+//! Backfilling and retrieving missing events.
+
+pub(super) mod backfill;
+pub(super) mod missing_events;

@@ -1,0 +1,3 @@
+//! Transactions.
+
+pub(super) mod send;

@@ -1,0 +1,15 @@
+//! What other servers are asked about besides the events of rooms: aliases, devices and keys, directories, spaces, files.
+//!
+//! One file for each endpoint. What an answer says is no more than what that server says: whoever uses it checks that it may speak of it.
+
+mod claim;
+mod devices;
+mod directory;
+mod keys;
+
+pub use self::{
+    claim::{ClaimedKeys, KeysToClaim},
+    devices::{UserDevice, UserDevices},
+    directory::RoomOfAlias,
+    keys::{KeysOfUsers, KeysWanted},
+};

@@ -1,0 +1,30 @@
+//! What other servers and this one do for each other: this server is one of the servers of a room, and one that asks others for what only they know.
+//!
+//! <https://spec.matrix.org/v1.19/server-server-api/>
+
+pub mod acl;
+pub mod admission;
+pub mod bring;
+mod candidates;
+pub mod device_lists;
+pub mod devices;
+pub mod directory;
+mod doors;
+mod edus;
+mod gaps;
+pub mod inbound;
+mod join;
+pub mod keys;
+mod member_event;
+pub mod membership;
+pub mod receive;
+pub mod resident;
+pub mod room_answer;
+pub mod staging;
+pub mod visible;
+
+pub use self::{
+    bring::{Arriving, Placement, bring, in_order},
+    device_lists::DeviceLists,
+    inbound::Inbound,
+};

@@ -1,0 +1,89 @@
+//! What users of this server do about rooms that only others are in.
+
+use plexus_storage::blocked_rooms;
+use ruma::{OwnedEventId, OwnedServerName, RoomId};
+use serde_json::{Map, Value};
+
+use super::{
+    candidates::candidates,
+    join::{Joining, join},
+};
+use crate::{
+    Ctx, Requester, ServiceError,
+    error::Refusal,
+    rooms::{access::now, membership::Change},
+};
+
+/// Whether the master decides alone what becomes of a room: this server is in it, or nobody is in it any more that is known.
+pub(crate) async fn is_here(ctx: &Ctx, room_id: &RoomId) -> Result<bool, ServiceError> {
+    let Some(room) = ctx.store.room(room_id).await? else {
+        return Ok(false);
+    };
+    let servers = ctx.store.room_servers(room.nid).await?;
+    if servers.contains(&ctx.config.server_name) {
+        return Ok(true);
+    }
+    Ok(servers.is_empty() && ctx.store.room_root_at(room.nid, now(ctx)).await?.is_some())
+}
+
+/// Joins the requester to a room by another server. Nothing if no other server is known to ask.
+pub(crate) async fn join_by_others(
+    ctx: &Ctx,
+    requester: &Requester,
+    change: &Change<'_>,
+) -> Result<Option<OwnedEventId>, ServiceError> {
+    let servers = candidates(ctx, requester, change.room_id, &change.via).await?;
+    if servers.is_empty() {
+        return Ok(None);
+    }
+    require_welcome(ctx, requester, change.room_id).await?;
+    let joining = Joining {
+        room_id: change.room_id.to_owned(),
+        user_id: requester.user_id.clone(),
+        content: member_content(ctx, requester, change).await?,
+    };
+    join(ctx, joining, servers).await.map(Some)
+}
+
+/// Refuses those who may not go to rooms that this server knows nothing of.
+async fn require_welcome(ctx: &Ctx, requester: &Requester, room_id: &RoomId) -> Result<(), ServiceError> {
+    if requester.guest {
+        let why = "guests join rooms only that users of this server are in";
+        return Err(ServiceError::refused(Refusal::GuestsForbidden, why));
+    }
+    if blocked_rooms::blocked_by(ctx.store.db(), room_id)
+        .await
+        .map_err(ServiceError::from)?
+        .is_some()
+    {
+        return Err(ServiceError::forbidden("This room has been blocked on this server"));
+    }
+    Ok(())
+}
+
+/// What the requester says in his own member event, but for the membership: his profile, his reason, and what else his client wants there.
+async fn member_content(
+    ctx: &Ctx,
+    requester: &Requester,
+    change: &Change<'_>,
+) -> Result<Map<String, Value>, ServiceError> {
+    let mut content = change.content.clone();
+    if let Some(reason) = &change.reason {
+        content.insert("reason".to_owned(), reason.as_str().into());
+    }
+    let profile = ctx.store.profile(requester.user).await?;
+    for field in ["displayname", "avatar_url"] {
+        let value = profile
+            .get(field)
+            .and_then(|value| serde_json::from_str(value.get()).ok());
+        if let Some(value) = value {
+            content.entry(field).or_insert(value);
+        }
+    }
+    Ok(content)
+}
+
+/// The servers in a query, `via` or as it was called before, `server_name`.
+pub fn servers_of_query<'a>(values: impl Iterator<Item = &'a str>) -> Vec<OwnedServerName> {
+    values.filter_map(|name| OwnedServerName::try_from(name).ok()).collect()
+}

@@ -1,0 +1,152 @@
+//! Coming into rooms of other servers, and letting their users in: with another Plexus and with Synapse on the other side.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use plexus_tests::{Answer, Cluster, Http, PATIENCE, Synapse, Topology, User, encode, eventually};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+crate::federated_scenarios! {
+    every_room_version_is_joined_both_ways,
+}
+
+/// A server with users.
+pub(super) struct Side {
+    pub(super) name: String,
+    pub(super) http: Http,
+}
+
+impl Side {
+    fn of(cluster: &Cluster) -> Self {
+        Self {
+            name: cluster.server_name().to_owned(),
+            http: cluster.http(),
+        }
+    }
+}
+
+/// Another Plexus.
+pub(super) async fn plexus() -> Side {
+    static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+    let start = || Cluster::start_federated(Topology::AllInOne);
+    Side::of(SHARED.get_or_init(start).await)
+}
+
+/// Synapse.
+pub(super) async fn synapse() -> Side {
+    let synapse = Synapse::shared().await;
+    Side {
+        name: synapse.server_name().to_owned(),
+        http: synapse.http(),
+    }
+}
+
+/// This server with each of the others.
+async fn pairs(cluster: &Cluster) -> Vec<(Side, Side)> {
+    vec![
+        (Side::of(cluster), plexus().await),
+        (Side::of(cluster), synapse().await),
+    ]
+}
+
+/// The same, and the other way round.
+async fn both_ways(cluster: &Cluster) -> Vec<(Side, Side)> {
+    let mut pairs = pairs(cluster).await;
+    let turned = self::pairs(cluster)
+        .await
+        .into_iter()
+        .map(|(here, there)| (there, here));
+    pairs.extend(turned);
+    pairs
+}
+
+/// Joins by a server that is in the room.
+pub(super) async fn join_via(user: &User, room: &str, server: &str) -> Answer {
+    let server = encode(server);
+    let target = format!(
+        "/_matrix/client/v3/join/{}?via={server}&server_name={server}",
+        encode(room)
+    );
+    user.http.post(&target, &json!({})).await
+}
+
+/// The ids of the events of the room's state.
+pub(super) async fn state_ids(user: &User, room: &str) -> BTreeSet<String> {
+    let state = user
+        .http
+        .get(&format!("/_matrix/client/v3/rooms/{}/state", encode(room)))
+        .await
+        .ok();
+    let events = state.as_array().expect("a list");
+    events
+        .iter()
+        .map(|event| event["event_id"].as_str().expect("an id").to_owned())
+        .collect()
+}
+
+/// Who is in the room.
+pub(super) async fn joined(user: &User, room: &str) -> BTreeSet<String> {
+    let answer = user
+        .http
+        .get(&format!("/_matrix/client/v3/rooms/{}/joined_members", encode(room)))
+        .await
+        .ok();
+    let members = answer["joined"].as_object().expect("members");
+    members.keys().cloned().collect()
+}
+
+/// Waits until both see the same state.
+pub(super) async fn until_same_state(one: &User, other: &User, room: &str) {
+    eventually(PATIENCE, "both servers to have the same state", async || {
+        let (left, right) = (state_ids(one, room).await, state_ids(other, room).await);
+        if left == right {
+            Ok(())
+        } else {
+            Err(format!("{left:?} is not {right:?}"))
+        }
+    })
+    .await;
+}
+
+/// What somebody is to the room by another's eyes.
+pub(super) async fn membership(seeing: &User, room: &str, user: &str) -> Value {
+    let target = format!(
+        "/_matrix/client/v3/rooms/{}/state/m.room.member/{}",
+        encode(room),
+        encode(user)
+    );
+    let answer = seeing.http.get(&target).await;
+    let member: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    member["membership"].clone()
+}
+
+async fn every_room_version_is_joined_both_ways(cluster: Arc<Cluster>) {
+    for (resident, joining) in both_ways(&cluster).await {
+        let alice = User::register(&resident.http, "alice").await;
+        let bob = User::register(&joining.http, "bob").await;
+        for version in 1..=12 {
+            let version = version.to_string();
+            let create =
+                json!({"preset": "public_chat", "room_version": version, "name": "The room", "topic": "Something"});
+            let room = alice.create_room(&create).await;
+            alice.say(&room, "hello").await;
+            let answer = join_via(&bob, &room, &resident.name).await;
+            assert_eq!(
+                answer.ok()["room_id"],
+                room.as_str(),
+                "version {version} of {}",
+                resident.name
+            );
+            assert_eq!(membership(&alice, &room, &bob.id).await, "join", "version {version}");
+            until_same_state(&alice, &bob, &room).await;
+            let sync = bob.sync(None, 0, "").await.ok();
+            let seen = &sync["rooms"]["join"][&room];
+            assert!(seen.is_object(), "version {version} of {}: {sync}", resident.name);
+            assert_eq!(
+                joined(&bob, &room).await,
+                joined(&alice, &room).await,
+                "version {version}"
+            );
+        }
+    }
+}
