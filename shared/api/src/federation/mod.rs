@@ -4,6 +4,7 @@ mod backfilling;
 mod content_repository;
 mod device_management;
 mod end_to_end_encryption;
+mod inviting;
 mod joining_rooms;
 mod keys;
 mod knocking;
@@ -12,6 +13,7 @@ mod public_room_directory;
 mod query;
 mod retrieving_events;
 mod server_discovery;
+mod third_party_invites;
 mod spaces;
 mod transactions;
 
@@ -41,6 +43,9 @@ pub(crate) static ROUTES: &[Route] = &[
     leaving_rooms::send_leave::OLD_ROUTE,
     knocking::make_knock::ROUTE,
     knocking::send_knock::ROUTE,
+    inviting::invite::ROUTE,
+    inviting::invite::OLD_ROUTE,
+    third_party_invites::exchange::ROUTE,
     end_to_end_encryption::query_keys::ROUTE,
     end_to_end_encryption::claim_keys::ROUTE,
     device_management::devices::ROUTE,
