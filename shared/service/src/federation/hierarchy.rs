@@ -1,10 +1,6 @@
 //! Spaces between servers: ours for others, and rooms of spaces that only other servers are in.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use quick_cache::sync::Cache;
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
@@ -83,7 +79,11 @@ pub(crate) async fn is_here(ctx: &Ctx, room_id: &RoomId) -> Result<bool, Service
     let Some(room) = ctx.store.room(room_id).await? else {
         return Ok(false);
     };
-    Ok(ctx.store.room_servers(room.nid).await?.contains(&ctx.config.server_name))
+    Ok(ctx
+        .store
+        .room_servers(room.nid)
+        .await?
+        .contains(&ctx.config.server_name))
 }
 
 /// A room as another server shows it, by one of `via`; none if none of them does.

@@ -16,7 +16,9 @@ const ROOMS_MAX: usize = 1_000;
 /// A page of this server's directory, for another server, as JSON.
 pub async fn list_public_rooms_for_server(ctx: &Ctx, search: &Search) -> Result<Value, ServiceError> {
     if !ctx.config.rooms.directory_for_servers {
-        return Err(ServiceError::forbidden("this server shows its directory to its own users only"));
+        return Err(ServiceError::forbidden(
+            "this server shows its directory to its own users only",
+        ));
     }
     list_public_rooms(ctx, search).await
 }
@@ -45,7 +47,10 @@ pub async fn list_public_rooms_elsewhere(
     for (key, value) in [
         ("next_batch", told["next_batch"].as_str().map(Value::from)),
         ("prev_batch", told["prev_batch"].as_str().map(Value::from)),
-        ("total_room_count_estimate", told["total_room_count_estimate"].as_u64().map(Value::from)),
+        (
+            "total_room_count_estimate",
+            told["total_room_count_estimate"].as_u64().map(Value::from),
+        ),
     ] {
         answer.extend(value.map(|value| (key.to_owned(), value)));
     }

@@ -107,7 +107,11 @@ fn question(wish: &Wish) -> String {
 }
 
 /// A space's children in the order of the specification; nothing else has any.
-pub(crate) async fn children(ctx: &Ctx, room: &Visible, suggested_only: bool) -> Result<Vec<Arc<StoredEvent>>, ServiceError> {
+pub(crate) async fn children(
+    ctx: &Ctx,
+    room: &Visible,
+    suggested_only: bool,
+) -> Result<Vec<Arc<StoredEvent>>, ServiceError> {
     if room.summary.room_type.as_deref() != Some("m.space") {
         return Ok(Vec::new());
     }

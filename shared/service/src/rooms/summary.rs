@@ -71,7 +71,9 @@ pub async fn get_summary(
     if requester.is_none() || is_here(ctx, &room_id).await? {
         return Err(unknown());
     }
-    let told = find_elsewhere(ctx, &room_id, &servers, false).await.ok_or_else(unknown)?;
+    let told = find_elsewhere(ctx, &room_id, &servers, false)
+        .await
+        .ok_or_else(unknown)?;
     if !may_know(ctx, asker, &told.room).await? {
         return Err(unknown());
     }
@@ -92,7 +94,11 @@ pub(super) async fn may_know(ctx: &Ctx, asker: Asker<'_>, told: &Map<String, Val
     {
         return Ok(true);
     }
-    let allowed = told.get("allowed_room_ids").and_then(Value::as_array).into_iter().flatten();
+    let allowed = told
+        .get("allowed_room_ids")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let allowed: Vec<OwnedRoomId> = allowed.filter_map(|id| id.as_str()?.try_into().ok()).collect();
     is_let_in(ctx, asker, &allowed).await
 }

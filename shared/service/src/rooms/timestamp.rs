@@ -64,7 +64,9 @@ pub async fn find_event_by_time_for_server(
 fn answer(found: Option<(OwnedEventId, u64)>) -> Result<Vec<u8>, ServiceError> {
     let none = || ServiceError::not_found("there is no such event, or you may not see it");
     let (event_id, ts) = found.ok_or_else(none)?;
-    Ok(json!({"event_id": event_id, "origin_server_ts": ts}).to_string().into_bytes())
+    Ok(json!({"event_id": event_id, "origin_server_ts": ts})
+        .to_string()
+        .into_bytes())
 }
 
 /// Who looks for an event.

@@ -32,7 +32,9 @@ pub(in crate::federation) const SEARCH_ROUTE: Route = Route::of_federation(
 
 async fn handle(call: Call) -> Result<Reply, Error> {
     let query = Query::parse(call.query())?;
-    let network = query.get("third_party_instance_id").filter(|network| !network.is_empty());
+    let network = query
+        .get("third_party_instance_id")
+        .filter(|network| !network.is_empty());
     let search = Search {
         limit: query.number("limit")?,
         since: query.get("since").map(str::to_owned),
@@ -70,5 +72,7 @@ async fn handle_search(call: Call) -> Result<Reply, Error> {
 }
 
 async fn answer(call: &Call, search: &Search) -> Result<Reply, Error> {
-    Ok(json_reply(list_public_rooms_for_server(call.ctx(), search).await?.to_string()))
+    Ok(json_reply(
+        list_public_rooms_for_server(call.ctx(), search).await?.to_string(),
+    ))
 }

@@ -1,9 +1,6 @@
 //! One room after the other: those that are here, and those that only other servers can tell of.
 
-use std::{
-    collections::HashMap,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use ruma::{OwnedRoomId, OwnedServerName, RoomId};
 use serde_json::{Map, Value};
@@ -108,7 +105,10 @@ impl<'a> Walk<'a> {
             .filter(|child| !self.suggested_only || child["content"]["suggested"] == true)
             .collect();
         named.sort_by_cached_key(|child| {
-            let order = child["content"]["order"].as_str().map(str::to_owned).and_then(valid_order);
+            let order = child["content"]["order"]
+                .as_str()
+                .map(str::to_owned)
+                .and_then(valid_order);
             let key = child["state_key"].as_str().map(str::to_owned);
             (order.is_none(), order, child["origin_server_ts"].as_u64(), key)
         });
