@@ -11,6 +11,7 @@ mod deployment;
 mod eventually;
 mod http;
 mod nginx;
+mod peer;
 mod ports;
 mod process;
 mod programs;
@@ -33,6 +34,7 @@ pub use self::{
     deployment::{Deployment, variable_names},
     eventually::{PATIENCE, eventually},
     http::{Answer, Http, NoAnswer},
+    peer::{Peer, pdus},
     ports::free_port,
     process::{Process, Program},
     redis_proxy::{Mischief, RedisProxy},

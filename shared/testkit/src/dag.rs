@@ -26,7 +26,7 @@ pub use self::{dice::Dice, facts::DagFacts};
 const START_TS: u64 = 1_700_000_000_000;
 
 /// The key that all servers of a DAG sign with.
-const KEY_SEED: [u8; 32] = [5; 32];
+pub const KEY_SEED: [u8; 32] = [5; 32];
 
 /// The id of a room that is given none.
 const ROOM: &str = "!room:one.example";
@@ -127,9 +127,14 @@ impl Dag {
     }
 
     /// The same with a room id, for versions that do not make it from the create event.
-    pub fn named(name: &str, version: RoomVersion, seed: u64, mut content: Value) -> Self {
+    pub fn named(name: &str, version: RoomVersion, seed: u64, content: Value) -> Self {
+        Self::made_by(CREATOR, name, version, seed, content)
+    }
+
+    /// The same, made by somebody else.
+    pub fn made_by(creator: &str, name: &str, version: RoomVersion, seed: u64, mut content: Value) -> Self {
         content["room_version"] = json!(version.as_str());
-        content["creator"] = json!(CREATOR);
+        content["creator"] = json!(creator);
         let mut dag = Self {
             suffix: if name == ROOM {
                 String::new()
@@ -145,15 +150,15 @@ impl Dag {
             dice: Dice::new(seed),
             base: 3,
         };
-        let create = dag.add(&[], &Attempt::state(CREATOR, "m.room.create", "", content));
-        let join = dag.add(&[create], &Attempt::member(CREATOR, CREATOR, "join"));
+        let create = dag.add(&[], &Attempt::state(creator, "m.room.create", "", content));
+        let join = dag.add(&[create], &Attempt::member(creator, creator, "join"));
         let mut users = json!({});
         if !dag.creators_are_above_levels() {
-            users[CREATOR] = json!(100);
+            users[creator] = json!(100);
         }
-        let levels = Attempt::state(CREATOR, "m.room.power_levels", "", json!({ "users": users }));
+        let levels = Attempt::state(creator, "m.room.power_levels", "", json!({ "users": users }));
         let levels = dag.add(&[join], &levels);
-        let rules = Attempt::state(CREATOR, "m.room.join_rules", "", json!({ "join_rule": "public" }));
+        let rules = Attempt::state(creator, "m.room.join_rules", "", json!({ "join_rule": "public" }));
         dag.add(&[levels], &rules);
         dag
     }

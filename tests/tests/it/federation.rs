@@ -1,4 +1,9 @@
 //! At home among other servers: what users see of each other across Plexus, Synapse and themselves.
 
+mod inbound;
 mod joining;
+mod keys;
+mod lookups;
+mod resident;
 mod synapse;
+mod visited;

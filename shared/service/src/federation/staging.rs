@@ -3,7 +3,7 @@
 //! Every process that takes transactions does this. A process takes a room on for a while, so that no other works on it; one that died lets go of it by the
 //! time running out. What cannot be fetched is tried again, later each time, and in the end given up: whoever refers to it then has it fetched anew.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use metrics::counter;
@@ -23,8 +23,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ROOMS_AT_ONCE_MAX: usize = 16;
 /// How long one go at a room may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(100);
-/// For how long a room is taken on: longer than a go may take.
-const HELD_MS: i64 = 120_000;
+/// For how long a room is taken on at a time.
+const HELD_MS: i64 = 12_000;
+/// How often that is renewed while there is work.
+const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// Events of a room that one go is about.
 const EVENTS_PER_ATTEMPT_MAX: i64 = 100;
 /// How long after the first go in vain the next one is.
@@ -76,8 +78,18 @@ async fn take_due(ctx: &Ctx, limit: usize) -> Result<Vec<(RoomNid, i64)>, Servic
     Ok(taken)
 }
 
-async fn look_after(ctx: &Ctx, room: RoomNid, until_ms: i64) {
-    match attempt(ctx, room).await {
+async fn look_after(ctx: &Ctx, room: RoomNid, mut until_ms: i64) {
+    let mut work = pin!(attempt(ctx, room));
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut work => break outcome,
+            () = sleep(RENEW_EVERY) => match renew(ctx, room, until_ms).await {
+                Ok(until) => until_ms = until,
+                Err(error) => tracing::warn!(room.nid = room.0, %error, "a room cannot be kept"),
+            }
+        }
+    };
+    match outcome {
         Ok(()) => {
             if let Err(error) = ctx.store.give_back_staged_room(room, until_ms).await {
                 tracing::warn!(room.nid = room.0, %error, "a room cannot be given back before its time");
@@ -88,6 +100,13 @@ async fn look_after(ctx: &Ctx, room: RoomNid, until_ms: i64) {
         // It is tried again once the time is over for which the room was taken.
         Err(error) => tracing::warn!(room.nid = room.0, %error, "events that wait for others cannot be looked after"),
     }
+}
+
+/// Keeps a room for longer. If another process has it meanwhile, both work on it, which does no harm.
+async fn renew(ctx: &Ctx, room: RoomNid, held_until_ms: i64) -> Result<i64, ServiceError> {
+    let until_ms = ctx.clock.now_ms() + HELD_MS;
+    let is_kept = ctx.store.take_staged_room(room, held_until_ms, until_ms).await?;
+    Ok(if is_kept { until_ms } else { held_until_ms })
 }
 
 /// One go at a room.
@@ -148,6 +167,6 @@ mod tests {
             .map(|attempts| pause_ms(attempts) / 1_000)
             .collect();
         assert_eq!(pauses, [2, 8, 32, 128, 512, 600, 600, 600]);
-        assert!(i64::try_from(ATTEMPT_MAX.as_millis()).is_ok_and(|attempt| attempt < HELD_MS));
+        assert!(i64::try_from(2 * RENEW_EVERY.as_millis()).is_ok_and(|renewed| renewed < HELD_MS));
     }
 }

@@ -48,7 +48,17 @@ impl PendingHead {
         branches: impl IntoIterator<Item = &'a Known>,
         growth: &mut Growth,
     ) -> Result<NodeId, CommandError> {
-        let mut roots: Vec<NodeId> = branches.into_iter().map(|branch| branch.state_after).collect();
+        let roots = branches.into_iter().map(|branch| branch.state_after);
+        self.resolved_state(leader, roots.collect(), growth).await
+    }
+
+    /// What some states of the room come to together.
+    pub(in crate::decide) async fn resolved_state(
+        &self,
+        leader: &Leader,
+        mut roots: Vec<NodeId>,
+        growth: &mut Growth,
+    ) -> Result<NodeId, CommandError> {
         roots.sort_unstable();
         roots.dedup();
         match *roots {

@@ -139,7 +139,8 @@ impl Arrival<'_> {
         let allowed_now = if is_same {
             Ok(())
         } else {
-            let now = (head.known_state(head.root), &*types);
+            let now = self.state_now(leader, head, before, &mut growth).await?;
+            let now = (head.known_state(now), &*types);
             self.check(version, &self.allowing(leader, head, now, &growth).await?)
         };
         if let Err(error) = allowed_now {
@@ -163,6 +164,22 @@ impl Arrival<'_> {
             begin_partial(head, nid, given, change)?;
         }
         Ok(Verdict::Stored(EventStatus::Accepted, None))
+    }
+
+    /// The room's state now. After a hole in the history it is also what has come about in the hole: whoever came in there may speak.
+    async fn state_now(
+        &self,
+        leader: &Leader,
+        head: &PendingHead,
+        before: NodeId,
+        growth: &mut Growth,
+    ) -> Result<NodeId, CommandError> {
+        if self.wanted.state_before.is_none() {
+            return Ok(head.root);
+        }
+        let ends = head.tips.iter().map(|tip| tip.state_after);
+        head.resolved_state(leader, ends.chain([before]).collect(), growth)
+            .await
     }
 
     /// The events of a state that decide whether it allows the event. Members that are not here are who the event's own auth events say they are, until
