@@ -23,6 +23,7 @@ impl Command {
             Some(Kind::UpgradeRoom(_)) => "upgrade_room",
             Some(Kind::ReceiveEvents(_)) => "receive_events",
             Some(Kind::PrepareEvent(_)) => "prepare_event",
+            Some(Kind::KeepMembership(_)) => "keep_membership",
             Some(Kind::CompleteState(_)) => "complete_state",
             Some(Kind::RemoveGuests(_)) => "remove_guests",
             Some(Kind::SetProfile(_)) => "set_profile",

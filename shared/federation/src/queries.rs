@@ -5,11 +5,17 @@
 mod claim;
 mod devices;
 mod directory;
+mod hierarchy;
 mod keys;
+mod public_rooms;
+mod timestamp;
 
 pub use self::{
     claim::{ClaimedKeys, KeysToClaim},
     devices::{UserDevice, UserDevices},
     directory::RoomOfAlias,
+    hierarchy::Hierarchy,
     keys::{KeysOfUsers, KeysWanted},
+    public_rooms::{DirectoryFilter, DirectoryWish},
+    timestamp::ClosestEvent,
 };

@@ -29,6 +29,9 @@ pub use self::{
     error::RunError,
     federation::check_federation,
     register::{NewUser, RegisterError, register_user},
-    role::{BackgroundParts, Leading, MasterParts, MasterRole, Role, Share, StartBackground, StartMaster, families},
+    role::{
+        BackgroundParts, Leading, MasterParts, MasterRole, Role, Share, SlowestRooms, StartBackground, StartMaster,
+        families,
+    },
     run::{Start, run, tokio_runtime},
 };

@@ -10,7 +10,7 @@ use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
     ctx::Rooms,
     derived::{self, Progress},
-    federation::{DeviceLists, Inbound, staging},
+    federation::{DeviceLists, Inbound, ToldRooms, staging},
     presence::SyncsTold,
     search::Searches,
     sync::{SentMembers, Turns},
@@ -31,7 +31,7 @@ use crate::{
     error::RunError,
     federation::federation,
     leader,
-    role::{Leading, MasterParts, MasterRole, Role, StartMaster, families},
+    role::{Leading, MasterParts, MasterRole, Role, SlowestRooms, StartMaster, families},
 };
 
 /// How long background tasks may take to end; the master has its own, longer bound inside.
@@ -69,6 +69,7 @@ pub(crate) struct Node {
 
 struct RunningMaster {
     leading: Leading,
+    slowest_rooms: SlowestRooms,
     grpc: Option<Routes>,
     done: JoinHandle<()>,
 }
@@ -132,6 +133,7 @@ impl Node {
             derived: Progress::default(),
             searches: Searches::default(),
             inbound: Inbound::default(),
+            told_rooms: ToldRooms::default(),
             turns: Turns::default(),
         };
         let mut node = Self {
@@ -158,7 +160,12 @@ impl Node {
         self.master.as_mut().and_then(|master| master.grpc.take())
     }
 
-    /// Whether this process's master leads; nothing if it has none.
+    /// Which rooms keep the master of this process busy, if it has one.
+    pub(crate) fn slowest_rooms(&self) -> Option<SlowestRooms> {
+        self.master.as_ref().map(|master| Arc::clone(&master.slowest_rooms))
+    }
+
+    /// Whether the master of this process leads, if it has one.
     pub(crate) fn leading(&self) -> Option<Leading> {
         self.master.as_ref().map(|master| Arc::clone(&master.leading))
     }
@@ -197,6 +204,7 @@ impl Node {
             grpc,
             run,
             leading,
+            slowest_rooms,
         } = start(MasterParts {
             replica: self.ctx.replica.clone(),
             server_name: parts.config.server_name.clone(),
@@ -210,7 +218,12 @@ impl Node {
         // One process derives, and the one that leads is one.
         let leads = Arc::clone(&leading);
         self.tasks.spawn(derived::run(self.ctx.clone(), move || leads()));
-        self.master = Some(RunningMaster { leading, grpc, done });
+        self.master = Some(RunningMaster {
+            leading,
+            slowest_rooms,
+            grpc,
+            done,
+        });
         (holder, target)
     }
 
@@ -259,6 +272,7 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
         rooms: Rooms {
             aliases_need_membership: parts.config.rooms.aliases_need_membership,
             directory_needs_token: parts.config.rooms.directory_needs_token,
+            directory_for_servers: parts.config.rooms.allow_public_rooms_over_federation,
         },
         registration: Registration {
             open: parts.config.registration.open,

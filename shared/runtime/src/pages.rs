@@ -1,4 +1,4 @@
-//! `/health`, `/ready` and `/metrics`.
+//! `/health`, `/ready`, `/metrics` and `/slowest_rooms`.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,10 @@ use plexus_api::app::{Page, Pages};
 use plexus_replication::{Readiness, Replica, Tasks};
 use tokio::sync::Semaphore;
 
-use crate::{metrics::Metrics, role::Leading};
+use crate::{
+    metrics::Metrics,
+    role::{Leading, SlowestRooms},
+};
 
 /// Most connections of scrapers at a time.
 const SCRAPERS_MAX: usize = 16;
@@ -35,6 +38,8 @@ pub(crate) struct Pulse {
     pub(crate) replica: Replica,
     /// Whether its master leads, if it has one.
     pub(crate) leading: Option<Leading>,
+    /// Which rooms keep its master busy, if it has one.
+    pub(crate) slowest_rooms: Option<SlowestRooms>,
     /// What it has counted.
     pub(crate) metrics: Metrics,
     /// Whether it has been asked to stop.
@@ -63,6 +68,11 @@ pub(crate) fn pages(pulse: Pulse) -> Pages {
             status: 200,
             content_type: METRICS,
             body: pulse.metrics.render(pulse.replica.store()),
+        }),
+        "/slowest_rooms" => pulse.slowest_rooms.as_ref().map(|slowest| Page {
+            status: 200,
+            content_type: JSON,
+            body: format!("{}\n", serde_json::json!({"rooms": slowest()})),
         }),
         _ => None,
     })

@@ -84,10 +84,15 @@ pub struct MasterRole {
     pub run: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Whether it leads now.
     pub leading: Leading,
+    /// The rooms whose states take it longest to resolve, as JSON.
+    pub slowest_rooms: SlowestRooms,
 }
 
 /// Whether the master of this process leads now.
 pub type Leading = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Tells which rooms keep the master of this process busy.
+pub type SlowestRooms = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
 
 impl std::fmt::Debug for MasterRole {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -135,6 +135,7 @@ async fn start_up(start: &Start) -> Result<Running, RunError> {
     let pages = pages(Pulse {
         replica: node.ctx.replica.clone(),
         leading: node.leading(),
+        slowest_rooms: node.slowest_rooms(),
         metrics: metrics.clone(),
         stopping: Arc::clone(&stopping),
     });

@@ -25,6 +25,8 @@ pub struct Ctx {
     pub inbound: crate::federation::Inbound,
     /// Lists of the devices of other servers' users, on their way.
     pub device_lists: crate::federation::DeviceLists,
+    /// Rooms of spaces that only other servers are in.
+    pub told_rooms: crate::federation::ToldRooms,
     /// The files that users upload.
     pub media: Media,
     /// What has been worked out from users' account data and receipts.
@@ -94,6 +96,8 @@ pub struct Rooms {
     pub aliases_need_membership: bool,
     /// The room directory is for those who have an account.
     pub directory_needs_token: bool,
+    /// Other servers are shown it too.
+    pub directory_for_servers: bool,
 }
 
 /// What people may find out about each other.

@@ -6,25 +6,34 @@ pub mod acl;
 pub mod admission;
 pub mod bring;
 mod candidates;
+pub mod complexity;
 pub mod device_lists;
 pub mod devices;
 pub mod directory;
 mod doors;
 mod edus;
 mod gaps;
+pub mod hierarchy;
 pub mod inbound;
+pub mod invite;
 mod join;
 pub mod keys;
+mod knock;
+mod leave;
 mod member_event;
 pub mod membership;
+mod outside;
+pub mod public_rooms;
 pub mod receive;
 pub mod resident;
 pub mod room_answer;
 pub mod staging;
+pub(crate) mod told_rooms;
 pub mod visible;
 
 pub use self::{
     bring::{Arriving, Placement, bring, in_order},
     device_lists::DeviceLists,
+    hierarchy::ToldRooms,
     inbound::Inbound,
 };

@@ -6,6 +6,7 @@
 pub mod client_event;
 pub mod ctx;
 pub mod derived;
+pub mod destinations;
 pub mod e2e;
 pub mod error;
 pub mod federation;

@@ -64,6 +64,14 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// The destinations that lag, of all buckets, by name, at most `limit`.
+    pub async fn all_delivery_lags(&self, limit: i64) -> Result<Vec<Lag>, StoreError> {
+        let sql = "-- delivery::all_lags
+            SELECT server, since, noted FROM delivery_lags ORDER BY server LIMIT $1";
+        let rows = self.db().query(sql, &[limit.int()]).await?;
+        rows.iter().map(read).collect()
+    }
+
     /// The lag of a destination.
     pub async fn delivery_lag(&self, server: &ServerName) -> Result<Option<Lag>, StoreError> {
         let sql = "-- delivery::lag

@@ -1,9 +1,10 @@
 //! Table `destinations`: servers that do not answer, and when they are asked again. Free.
 
-use ruma::ServerName;
+use ruma::{OwnedServerName, ServerName};
 
 use crate::{
     Store, StoreError,
+    db::DbRow,
     sql::{Int as _, statement, text},
 };
 
@@ -26,11 +27,20 @@ impl Store {
         let Some(row) = self.db().query_opt(sql, &[text(server.as_str())]).await? else {
             return Ok(None);
         };
-        Ok(Some(Failing {
-            since_ms: row.int(0)?,
-            retry_at_ms: row.int(1)?,
-            interval_ms: row.int(2)?,
-        }))
+        read(&row).map(Some)
+    }
+
+    /// The servers that do not answer, by name, at most `limit`.
+    pub async fn failing_destinations(&self, limit: i64) -> Result<Vec<(OwnedServerName, Failing)>, StoreError> {
+        let sql = "-- destinations::all
+            SELECT failing_since_ms, retry_at_ms, interval_ms, server_name FROM destinations ORDER BY server_name LIMIT $1";
+        let rows = self.db().query(sql, &[limit.int()]).await?;
+        let read_one = |row: &DbRow| {
+            let server = ServerName::parse(row.text(3)?);
+            let server = server.map_err(|error| StoreError::corrupt("destinations", error.to_string()))?;
+            Ok((server, read(row)?))
+        };
+        rows.iter().map(read_one).collect()
     }
 
     /// Notes that a server did not answer. Of several that find so at once, the first counts.
@@ -62,4 +72,12 @@ impl Store {
         self.db().execute(statement(sql, [text(server.as_str())])).await?;
         Ok(())
     }
+}
+
+fn read(row: &DbRow) -> Result<Failing, StoreError> {
+    Ok(Failing {
+        since_ms: row.int(0)?,
+        retry_at_ms: row.int(1)?,
+        interval_ms: row.int(2)?,
+    })
 }

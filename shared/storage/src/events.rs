@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub(crate) use self::cache::Events;
-use self::graph::encode_nids;
+use self::{graph::encode_nids, id::apart};
 pub use self::{
     id::event_id_bytes,
     read::{Direction, EVENTS_PER_PAGE_MAX},
@@ -102,6 +102,12 @@ impl StoredEvent {
         }
     }
 
+    /// Whether it is kept apart from the events of its room, which this server was not in when it came: what allows it is not known here.
+    pub fn is_apart(&self) -> bool {
+        let has_parents = self.auth_parents.as_ref().is_none_or(|parents| !parents.is_empty());
+        self.status == EventStatus::Outlier && !has_parents && !self.body.auth_events().is_empty()
+    }
+
     /// What it takes up in memory, about.
     pub(crate) fn weight(&self) -> u64 {
         EVENT_BYTES + self.body.json().len() as u64
@@ -170,8 +176,20 @@ impl NewEventRow {
 
 /// Stores an event.
 pub fn insert(event: &NewEventRow, position: Value) -> Statement {
+    insert_as(event, column_of(event), position)
+}
+
+/// Stores an event of a room that this server is not in: apart from those of the room, among which the same one may come later.
+pub fn insert_apart(event: &NewEventRow, position: Value) -> Statement {
+    insert_as(event, apart(&column_of(event)), position)
+}
+
+fn column_of(event: &NewEventRow) -> Bytes {
     let id = event.body.event_id();
-    let id = event_id_bytes(event.version, id).unwrap_or_else(|| Bytes::copy_from_slice(id.as_bytes()));
+    event_id_bytes(event.version, id).unwrap_or_else(|| Bytes::copy_from_slice(id.as_bytes()))
+}
+
+fn insert_as(event: &NewEventRow, id: Bytes, position: Value) -> Statement {
     let transaction = event.transaction.as_deref();
     one_row(
         "-- events::insert

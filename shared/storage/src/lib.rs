@@ -62,6 +62,7 @@ pub mod room_aliases;
 pub mod room_directory;
 pub mod room_gaps;
 pub mod room_heads;
+pub mod room_previews;
 mod room_servers;
 pub mod rooms;
 pub mod search;

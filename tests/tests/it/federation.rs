@@ -2,4 +2,8 @@
 
 mod inbound;
 mod joining;
+mod keys;
+mod lookups;
+mod resident;
 mod synapse;
+mod visited;

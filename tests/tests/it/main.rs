@@ -8,6 +8,7 @@ mod bad_input;
 mod browser;
 mod chaos;
 mod clients;
+mod delivery;
 mod deployment;
 mod encryption;
 mod failures;

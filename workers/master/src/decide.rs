@@ -19,6 +19,7 @@ mod head;
 mod keys;
 mod membership;
 mod notify;
+mod outside;
 mod persist;
 mod profile;
 mod push_rules;
@@ -96,6 +97,7 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::UpgradeRoom(c) => room_lane(&c.room_id)?,
         Kind::RemoveGuests(c) => room_lane(&c.room_id)?,
         Kind::ReceiveEvents(c) => room_lane(&c.room_id)?,
+        Kind::KeepMembership(c) => room_lane(&c.room_id)?,
         Kind::PrepareEvent(c) => room_lane(c.change.as_ref().map_or("", |change| &change.room_id))?,
         Kind::CompleteState(c) => room_lane(&c.room_id)?,
         Kind::SetReceipt(c) => room_lane(&c.room_id)?,
@@ -181,12 +183,9 @@ pub(crate) async fn decide(
             let decided = upgrade::upgrade_room(leader, head, c).await;
             head.conceal(leader, &c.sender, decided).await?
         }
-        Kind::ForgetRoom(c) => {
-            let head = state.head(leader, &c.room_id).await?;
-            let decided = forget::forget_room(leader, head, c).await;
-            head.conceal(leader, &c.user_id, decided).await?
-        }
+        Kind::ForgetRoom(c) => forget::forget_room(leader, c).await?,
         Kind::ReceiveEvents(c) => receive::receive_events(leader, state, c).await?,
+        Kind::KeepMembership(c) => outside::keep_membership(leader, state, c).await?,
         Kind::PrepareEvent(c) => membership::prepare_event(leader, state, c).await?,
         Kind::CompleteState(c) => complete::complete_state(leader, state, c).await?,
         Kind::RemoveGuests(c) => guests::remove_guests(leader, state.head(leader, &c.room_id).await?, c).await?,

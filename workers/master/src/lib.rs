@@ -20,6 +20,7 @@ mod recent;
 mod resolve;
 mod sequencer;
 mod service;
+mod slowest;
 mod tasks;
 mod typing;
 mod verify;

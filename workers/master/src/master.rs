@@ -72,6 +72,18 @@ impl Master {
         move || leading.borrow().is_some()
     }
 
+    /// The rooms whose states take longest to resolve, while this process leads, as a JSON array.
+    pub fn slowest_rooms(&self) -> impl Fn() -> serde_json::Value + Send + Sync + 'static {
+        let leading = self.leading.subscribe();
+        move || {
+            let rooms = leading
+                .borrow()
+                .as_ref()
+                .map(|term| term.leader.resolver.slowest.list());
+            serde_json::json!(rooms.unwrap_or_default())
+        }
+    }
+
     /// Leads whenever the lease can be had, until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         while let Some((epoch, asked)) = self.acquire(&shutdown).await {

@@ -22,6 +22,7 @@ use crate::{
     facts::Loaded,
     leader::Leader,
     metrics,
+    slowest::Slowest,
 };
 
 /// Resolutions that run at once.
@@ -47,6 +48,7 @@ const SLOW: Duration = Duration::from_millis(100);
 pub(crate) struct Resolver {
     running: Arc<Semaphore>,
     memory: Mutex<Memory>,
+    pub(crate) slowest: Slowest,
 }
 
 /// What is remembered by the numbers of nodes, those of decisions that came to nothing among them.
@@ -71,6 +73,7 @@ impl Default for Resolver {
         Self {
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
             memory: Mutex::default(),
+            slowest: Slowest::default(),
         }
     }
 }
@@ -109,7 +112,7 @@ pub(crate) async fn resolve(
         loaded = back;
         match outcome {
             Ok(resolved) => {
-                report(head, &resolved, started.elapsed());
+                report(leader, head, &resolved, started.elapsed());
                 return Ok(resolved);
             }
             Err(missing) => load(leader, &mut loaded, missing).await?,
@@ -138,8 +141,9 @@ async fn run(
         .map_err(|_| CommandError::Damaged("a resolution that panicked"))
 }
 
-fn report(head: &PendingHead, resolved: &Resolved, took: Duration) {
+fn report(leader: &Leader, head: &PendingHead, resolved: &Resolved, took: Duration) {
     metrics::resolution(resolved.conflicted, took);
+    leader.resolver.slowest.note(&head.info.id, took, resolved.conflicted);
     if took >= SLOW {
         tracing::info!(room.id = %head.info.id, conflicted = resolved.conflicted, ms = took.as_millis(), "a slow state resolution");
     }

@@ -102,10 +102,12 @@ fn start_master(parts: MasterParts) -> MasterRole {
         lease_ttl,
     };
     let master = Arc::new(Master::new(config, replica));
+    let slowest = master.slowest_rooms();
     MasterRole {
         target: MasterTarget::here(master.service()),
         grpc: secret.map(|secret| Routes::new(master_server(master.service(), secret))),
         leading: Arc::new(master.leading()),
+        slowest_rooms: Arc::new(slowest),
         run: Box::pin(async move { master.run(shutdown).await }),
     }
 }

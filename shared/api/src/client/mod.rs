@@ -200,5 +200,9 @@ pub(crate) static ROUTES: &[Route] = &[
     server_administration::delete_room::STATUS_ROUTE,
     server_administration::delete_room::ROOM_STATUS_ROUTE,
     server_administration::block_room::ROUTE,
+    server_administration::destinations::LIST_ROUTE,
+    server_administration::destinations::ROUTE,
+    server_administration::destinations::ROOMS_ROUTE,
+    server_administration::destinations::RESET_ROUTE,
     server_administration::block_room::GET_ROUTE,
 ];

@@ -3,13 +3,17 @@
 mod backfilling;
 mod device_management;
 mod end_to_end_encryption;
+mod inviting;
 mod joining_rooms;
 mod keys;
 mod knocking;
 mod leaving_rooms;
+mod public_room_directory;
 mod query;
 mod retrieving_events;
 mod server_discovery;
+mod third_party_invites;
+mod spaces;
 mod transactions;
 
 use crate::routes::Route;
@@ -25,6 +29,7 @@ pub(crate) static ROUTES: &[Route] = &[
     retrieving_events::state::ROUTE,
     retrieving_events::state_ids::ROUTE,
     retrieving_events::event_auth::ROUTE,
+    retrieving_events::timestamp_to_event::ROUTE,
     backfilling::backfill::ROUTE,
     backfilling::missing_events::ROUTE,
     query::directory::ROUTE,
@@ -37,8 +42,15 @@ pub(crate) static ROUTES: &[Route] = &[
     leaving_rooms::send_leave::OLD_ROUTE,
     knocking::make_knock::ROUTE,
     knocking::send_knock::ROUTE,
+    inviting::invite::ROUTE,
+    inviting::invite::OLD_ROUTE,
+    third_party_invites::exchange::ROUTE,
     end_to_end_encryption::query_keys::ROUTE,
     end_to_end_encryption::claim_keys::ROUTE,
     device_management::devices::ROUTE,
+    public_room_directory::public_rooms::ROUTE,
+    public_room_directory::public_rooms::SEARCH_ROUTE,
+    spaces::hierarchy::ROUTE,
+    spaces::complexity::ROUTE,
     transactions::send::ROUTE,
 ];

@@ -128,6 +128,7 @@ impl Default for Rooms {
             default_version: "12".to_owned(),
             aliases_need_membership: true,
             directory_needs_token: false,
+            allow_public_rooms_over_federation: true,
         }
     }
 }

@@ -203,6 +203,8 @@ pub struct Rooms {
     pub aliases_need_membership: bool,
     /// Whether the room directory is shown only to those who have an account here.
     pub directory_needs_token: bool,
+    /// Whether other servers are shown the room directory.
+    pub allow_public_rooms_over_federation: bool,
 }
 
 /// Whether people see who is online.

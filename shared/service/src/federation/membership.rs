@@ -1,5 +1,6 @@
 //! What users of this server do about rooms that only others are in.
 
+use plexus_core::{event::EventBody, row::Membership};
 use plexus_storage::blocked_rooms;
 use ruma::{OwnedEventId, OwnedServerName, RoomId};
 use serde_json::{Map, Value};
@@ -7,6 +8,8 @@ use serde_json::{Map, Value};
 use super::{
     candidates::candidates,
     join::{Joining, join},
+    knock::knock,
+    leave::{Leaving, leave},
 };
 use crate::{
     Ctx, Requester, ServiceError,
@@ -43,6 +46,55 @@ pub(crate) async fn join_by_others(
         content: member_content(ctx, requester, change).await?,
     };
     join(ctx, joining, servers).await.map(Some)
+}
+
+/// Knocks for the requester by another server. Nothing if no other server is known to ask.
+pub(crate) async fn knock_by_others(
+    ctx: &Ctx,
+    requester: &Requester,
+    change: &Change<'_>,
+) -> Result<Option<OwnedEventId>, ServiceError> {
+    let servers = candidates(ctx, requester, change.room_id, &change.via).await?;
+    if servers.is_empty() {
+        return Ok(None);
+    }
+    require_welcome(ctx, requester, change.room_id).await?;
+    let knocking = Joining {
+        room_id: change.room_id.to_owned(),
+        user_id: requester.user_id.clone(),
+        content: member_content(ctx, requester, change).await?,
+    };
+    knock(ctx, knocking, servers).await.map(Some)
+}
+
+/// Refuses an invite for the requester, or takes back his knock, at a room that this server is not in. Nothing if there is no such thing.
+pub(crate) async fn leave_by_others(
+    ctx: &Ctx,
+    requester: &Requester,
+    change: &Change<'_>,
+) -> Result<Option<OwnedEventId>, ServiceError> {
+    let Some(room) = ctx.store.room(change.room_id).await? else {
+        return Ok(None);
+    };
+    let known = ctx.store.user_rooms(requester.user).await?.get(room.nid);
+    let known = known.filter(|known| matches!(known.membership, Membership::Invite | Membership::Knock));
+    let Some(known) = known else { return Ok(None) };
+    let Some(member) = ctx.store.event(known.event).await? else {
+        return Ok(None);
+    };
+    let mut content = Map::new();
+    if let Some(reason) = &change.reason {
+        content.insert("reason".to_owned(), reason.as_str().into());
+    }
+    let leaving = Leaving {
+        room_id: room.id.clone(),
+        user_id: requester.user_id.clone(),
+        version: room.version,
+        member: EventBody::clone(&member.body),
+        content,
+    };
+    let servers = candidates(ctx, requester, change.room_id, &change.via).await?;
+    leave(ctx, leaving, servers).await.map(Some)
 }
 
 /// Refuses those who may not go to rooms that this server knows nothing of.

@@ -5,13 +5,17 @@
 mod expand;
 
 use plexus_core::room_version::RoomVersion;
-use plexus_proto::{self as proto, command::Kind};
+use futures_util::future::join_all;
+use plexus_proto::{self as proto, change_membership::Action, command::Kind};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
 pub use self::expand::{Member, expand};
-use super::aliases::local_alias;
+use super::{
+    aliases::local_alias,
+    membership::{Change, change_membership},
+};
 use crate::{
     Ctx, Requester, ServiceError,
     error::Refusal,
@@ -105,7 +109,35 @@ pub async fn create_room(ctx: &Ctx, requester: &Requester, room: NewRoom) -> Res
     let room_id = result
         .room_id
         .ok_or_else(|| ServiceError::internal("the master named no room"))?;
-    RoomId::parse(room_id).map_err(ServiceError::internal)
+    let room_id = RoomId::parse(room_id).map_err(ServiceError::internal)?;
+    invite_others(ctx, requester, &room_id, (&invited, room.is_direct)).await;
+    Ok(room_id)
+}
+
+/// Invites users of other servers, whose servers have to sign. The room is there by now, and who it is made for: one who cannot be invited is told of in the
+/// log, and is seen not to be invited.
+async fn invite_others(
+    ctx: &Ctx,
+    requester: &Requester,
+    room_id: &RoomId,
+    (invited, is_direct): (&[Member], bool),
+) {
+    let mut content = Map::new();
+    if is_direct {
+        content.insert("is_direct".to_owned(), true.into());
+    }
+    let is_other = |member: &&Member| member.user_id.server_name() != ctx.config.server_name;
+    let invites = invited.iter().filter(is_other).map(|member| {
+        let change = Change {
+            content: content.clone(),
+            ..Change::new(room_id, &member.user_id, Action::Invite, None)
+        };
+        change_membership(ctx, requester, change)
+    });
+    let invites: Vec<_> = invites.collect();
+    for error in join_all(invites).await.into_iter().filter_map(Result::err) {
+        tracing::warn!(room.id = %room_id, %error, "a user of another server is not invited");
+    }
 }
 
 fn check_limits(room: &NewRoom) -> Result<(), ServiceError> {
@@ -147,7 +179,7 @@ async fn load_member(ctx: &Ctx, user_id: OwnedUserId) -> Result<Member, ServiceE
 }
 
 /// The version as Commands carry it: its place among all, from 1.
-pub(super) fn version_number(version: RoomVersion) -> u32 {
+pub(crate) fn version_number(version: RoomVersion) -> u32 {
     let place = RoomVersion::ALL
         .iter()
         .position(|known| *known == version)

@@ -5,16 +5,16 @@
 //! A page is found by walking from the top again: the walk is the same as long as the spaces are, costs a look into two caches for each room, and nothing has
 //! to be kept between pages.
 
+mod walk;
+
 use std::{collections::HashSet, sync::Arc};
 
 use plexus_storage::events::StoredEvent;
 use ruma::{OwnedRoomId, RoomId};
 use serde_json::{Value, json};
 
-use super::{
-    standing::outside,
-    summary::{Visible, look},
-};
+use self::walk::{Child, Walk};
+use super::{standing::outside, summary::Visible};
 use crate::{Ctx, Requester, ServiceError};
 
 /// Most rooms of one page, and how many there are if the client does not say.
@@ -49,35 +49,36 @@ pub async fn get_hierarchy(
         Some(0) => return Err(ServiceError::invalid_param("limit has to be more than nothing")),
         Some(limit) => usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX),
     };
-    if look(ctx, Some(requester), room_id).await?.is_none() {
-        return Err(outside());
-    }
-    let mut waiting: Vec<(OwnedRoomId, u64)> = vec![(room_id.to_owned(), 0)];
+    let mut walk = Walk::new(ctx, requester, wish.suggested_only);
+    let mut waiting: Vec<(Child, u64)> = vec![(Child::named(room_id), 0)];
     let mut seen: HashSet<OwnedRoomId> = HashSet::new();
     let (mut walked, mut rooms, mut next) = (0, Vec::new(), None);
-    while let Some((room_id, depth)) = waiting.pop() {
+    while let Some((child, depth)) = waiting.pop() {
         if walked == WALKED_MAX {
             break;
         }
-        if !seen.insert(room_id.clone()) {
+        if !seen.insert(child.room_id.clone()) {
             continue;
         }
-        let Some(room) = look(ctx, Some(requester), &room_id).await? else {
+        let Some(stop) = walk.visit(&child).await? else {
+            // The first is what is asked about.
+            if walked == 0 {
+                return Err(outside());
+            }
             continue;
         };
         if rooms.len() == limit {
             next = Some(walked);
             break;
         }
-        let children = children(ctx, &room, wish.suggested_only).await?;
         if wish.max_depth.is_none_or(|max_depth| depth < max_depth) {
             // The first child is walked to first.
-            let below = children.iter().rev().filter_map(|child| target(child));
+            let below = stop.children.into_iter().rev();
             let room_left = WAITING_MAX.saturating_sub(waiting.len());
             waiting.extend(below.map(|child| (child, depth + 1)).take(room_left));
         }
         if walked >= from {
-            rooms.push(show(&room, &children));
+            rooms.push(stop.shown);
         }
         walked += 1;
     }
@@ -106,7 +107,11 @@ fn question(wish: &Wish) -> String {
 }
 
 /// A space's children in the order of the specification; nothing else has any.
-async fn children(ctx: &Ctx, room: &Visible, suggested_only: bool) -> Result<Vec<Arc<StoredEvent>>, ServiceError> {
+pub(crate) async fn children(
+    ctx: &Ctx,
+    room: &Visible,
+    suggested_only: bool,
+) -> Result<Vec<Arc<StoredEvent>>, ServiceError> {
     if room.summary.room_type.as_deref() != Some("m.space") {
         return Ok(Vec::new());
     }
@@ -128,16 +133,21 @@ fn content(child: &StoredEvent) -> Value {
 
 /// The `order` of a child, if it is one.
 fn order(child: &StoredEvent) -> Option<String> {
-    let order = child.body.content_string("order")?;
+    valid_order(child.body.content_string("order")?)
+}
+
+fn valid_order(order: String) -> Option<String> {
     let is_valid = order.len() <= ORDER_CHARS_MAX && order.chars().all(|c| matches!(c, ' '..='~'));
     is_valid.then_some(order)
 }
 
-fn target(child: &StoredEvent) -> Option<OwnedRoomId> {
+/// The room that a child event names.
+pub(crate) fn target(child: &StoredEvent) -> Option<OwnedRoomId> {
     child.body.state_key()?.try_into().ok()
 }
 
-fn show(room: &Visible, children: &[Arc<StoredEvent>]) -> Value {
+/// A room with its children, as spaces show it.
+pub(crate) fn show(room: &Visible, children: &[Arc<StoredEvent>]) -> Value {
     let children = children.iter().map(|child| {
         json!({
             "type": child.body.kind(),

@@ -7,7 +7,10 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     Ctx, Requester, ServiceError,
     error::Refusal,
-    federation::membership::{is_here, join_by_others},
+    federation::{
+        invite::send_invite,
+        membership::{is_here, join_by_others, knock_by_others, leave_by_others},
+    },
     ids::command,
     users::carry_over::carry_over,
 };
@@ -61,11 +64,39 @@ pub async fn change_membership(
     }
     let event_id = match change.action {
         Action::Join => join_room(ctx, requester, change).await?,
+        Action::Knock if !is_here(ctx, change.room_id).await? => {
+            match knock_by_others(ctx, requester, &change).await? {
+                Some(event_id) => event_id,
+                None => ask_master(ctx, requester, change).await?,
+            }
+        }
+        Action::Leave if !is_here(ctx, change.room_id).await? => {
+            match leave_by_others(ctx, requester, &change).await? {
+                Some(event_id) => event_id,
+                None => ask_master(ctx, requester, change).await?,
+            }
+        }
+        Action::Invite if change.target.server_name() != ctx.config.server_name => {
+            send_invite(ctx, into_proto(requester, change)).await?
+        }
         Action::Invite | Action::Leave | Action::Kick | Action::Ban | Action::Unban | Action::Knock => {
             ask_master(ctx, requester, change).await?
         }
     };
     Ok(event_id)
+}
+
+fn into_proto(requester: &Requester, change: Change<'_>) -> proto::ChangeMembership {
+    let content = (!change.content.is_empty()).then(|| Value::Object(change.content).to_string().into());
+    proto::ChangeMembership {
+        room_id: change.room_id.to_string(),
+        sender: requester.user_id.to_string(),
+        target: change.target.to_string(),
+        action: change.action.into(),
+        reason: change.reason,
+        content,
+        guest: requester.guest,
+    }
 }
 
 /// Joins the requester to a room, by another server if this one is not in it or cannot let him in.
@@ -107,23 +138,13 @@ fn is_for_others(error: &ServiceError) -> bool {
 }
 
 async fn ask_master(ctx: &Ctx, requester: &Requester, change: Change<'_>) -> Result<OwnedEventId, ServiceError> {
-    let content = (!change.content.is_empty()).then(|| Value::Object(change.content).to_string().into());
-    let transaction = change.transaction;
-    let change_membership = proto::ChangeMembership {
-        room_id: change.room_id.to_string(),
-        sender: requester.user_id.to_string(),
-        target: change.target.to_string(),
-        action: change.action.into(),
-        reason: change.reason,
-        content,
-        guest: requester.guest,
-    };
+    let transaction = change.transaction.clone();
     let endpoint = [
         change.action.as_str_name(),
         change.room_id.as_str(),
         change.target.as_str(),
     ];
-    let kind = Kind::ChangeMembership(change_membership);
+    let kind = Kind::ChangeMembership(into_proto(requester, change.clone()));
     let command = command(requester, &endpoint, transaction.as_deref(), kind);
     let result = ctx.replica.run(command).await?;
     let event_id = result

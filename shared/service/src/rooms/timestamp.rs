@@ -9,14 +9,17 @@ use std::sync::Arc;
 
 use plexus_core::ids::RoomNid;
 use plexus_storage::events::{Direction, StoredEvent};
-use ruma::RoomId;
+use ruma::{OwnedEventId, RoomId, ServerName};
 use serde_json::json;
 
 use super::{
     access::{Sights, view_room},
     page::newest_order,
 };
-use crate::{Ctx, Requester, ServiceError};
+use crate::{
+    Ctx, Requester, ServiceError,
+    federation::{resident::require_resident, visible::ServerSights},
+};
 
 /// Events that are looked at on the other side of the place found, for times that are not in order.
 const DISORDER_MAX: usize = 50;
@@ -36,35 +39,75 @@ pub async fn find_event_by_time(
     direction: Direction,
 ) -> Result<Vec<u8>, ServiceError> {
     let view = view_room(ctx, requester, room_id).await?;
-    let mut sights = Sights::new(ctx, requester, &view);
     let newest = newest_order(ctx, &view, view.up_to).await?;
-    let place = first_after(ctx, view.room.nid, newest, ts_ms).await?;
+    let sights = Sights::new(ctx, requester, &view);
+    let found = closest(ctx, view.room.nid, newest, (ts_ms, direction), &mut Eyes::User(sights)).await?;
+    answer(found.map(|event| (event.body.event_id().to_owned(), event.body.origin_server_ts())))
+}
+
+/// The same for another server that is in the room.
+pub async fn find_event_by_time_for_server(
+    ctx: &Ctx,
+    origin: &ServerName,
+    room_id: &RoomId,
+    ts_ms: u64,
+    direction: Direction,
+) -> Result<Vec<u8>, ServiceError> {
+    let room = require_resident(ctx, origin, room_id).await?;
+    let newest = ctx.store.page(room.nid, i64::MAX, Direction::Backward, 1).await?;
+    let newest = newest.first().and_then(|event| event.room_order).unwrap_or_default();
+    let sights = ServerSights::new(ctx, &room, origin);
+    let found = closest(ctx, room.nid, newest, (ts_ms, direction), &mut Eyes::Server(sights)).await?;
+    answer(found.map(|event| (event.body.event_id().to_owned(), event.body.origin_server_ts())))
+}
+
+fn answer(found: Option<(OwnedEventId, u64)>) -> Result<Vec<u8>, ServiceError> {
+    let none = || ServiceError::not_found("there is no such event, or you may not see it");
+    let (event_id, ts) = found.ok_or_else(none)?;
+    Ok(json!({"event_id": event_id, "origin_server_ts": ts})
+        .to_string()
+        .into_bytes())
+}
+
+/// Who looks for an event.
+enum Eyes<'a> {
+    User(Sights<'a>),
+    Server(ServerSights<'a>),
+}
+
+impl Eyes<'_> {
+    async fn see(&mut self, event: &StoredEvent) -> Result<bool, ServiceError> {
+        match self {
+            Self::User(sights) => sights.sees(event).await,
+            Self::Server(sights) => sights.sees(event).await,
+        }
+    }
+}
+
+/// The event closest to a time that somebody sees, up to the `newest` place.
+async fn closest(
+    ctx: &Ctx,
+    room: RoomNid,
+    newest: i64,
+    (ts_ms, direction): (u64, Direction),
+    eyes: &mut Eyes<'_>,
+) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
+    let place = first_after(ctx, room, newest, ts_ms).await?;
     let mut reads = match direction {
         // From a little before the place onwards.
         Direction::Forward => {
-            let before = ctx
-                .store
-                .page(view.room.nid, place, Direction::Backward, DISORDER_MAX)
-                .await?;
-            before
-                .last()
-                .and_then(|event| event.room_order)
-                .map_or(place, |order| order - 1)
+            let before = ctx.store.page(room, place, Direction::Backward, DISORDER_MAX).await?;
+            let first = before.last().and_then(|event| event.room_order);
+            first.map_or(place, |order| order - 1)
         }
         Direction::Backward => {
-            let after = ctx
-                .store
-                .page(view.room.nid, place, Direction::Forward, DISORDER_MAX)
-                .await?;
-            after
-                .last()
-                .and_then(|event| event.room_order)
-                .unwrap_or(place)
-                .min(newest)
+            let after = ctx.store.page(room, place, Direction::Forward, DISORDER_MAX).await?;
+            let last = after.last().and_then(|event| event.room_order);
+            last.unwrap_or(place).min(newest)
         }
     };
     for _ in 0..READS_MAX {
-        let read = ctx.store.page(view.room.nid, reads, direction, READ_MAX).await?;
+        let read = ctx.store.page(room, reads, direction, READ_MAX).await?;
         let mut best: Option<&Arc<StoredEvent>> = None;
         for event in &read {
             let order = event.room_order.unwrap_or_default();
@@ -76,20 +119,19 @@ pub async fn find_event_by_time(
             if order <= newest
                 && is_on_side(event, ts_ms, direction)
                 && best.is_none_or(is_closer)
-                && sights.sees(event).await?
+                && eyes.see(event).await?
             {
                 best = Some(event);
             }
         }
-        if let Some(best) = best {
-            let found = json!({"event_id": best.body.event_id(), "origin_server_ts": best.body.origin_server_ts()});
-            return Ok(found.to_string().into_bytes());
+        if best.is_some() {
+            return Ok(best.cloned());
         }
         if read.len() < READ_MAX {
             break;
         }
     }
-    Err(ServiceError::not_found("there is no such event, or you may not see it"))
+    Ok(None)
 }
 
 fn is_on_side(event: &StoredEvent, ts_ms: u64, direction: Direction) -> bool {

@@ -29,6 +29,8 @@ pub(super) struct Part<'a> {
     pub(super) timeline: Timeline,
     /// The events of the state, or the stripped state.
     pub(super) state: Vec<EventNid>,
+    /// More of the stripped state: what the user was told by others, separated by commas.
+    pub(super) preview: Vec<u8>,
     /// For each event of the timeline, what it replaced.
     replaced: Vec<Option<EventNid>>,
     /// For each event of the timeline, the user's own member event then, where that has to be looked up.
@@ -117,6 +119,7 @@ pub(super) async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part
         visit,
         timeline: Timeline::default(),
         state: Vec::new(),
+        preview: Vec::new(),
         replaced: Vec::new(),
         own_member: Vec::new(),
         summary: None,
@@ -127,6 +130,7 @@ pub(super) async fn read<'a>(scope: &Scope<'_>, visit: &'a Visit) -> Result<Part
     };
     if matches!(visit.kind, VisitKind::Invited | VisitKind::Knocked) {
         part.state = stripped::collect(scope, visit).await?;
+        part.preview = stripped::preview(scope, visit).await?;
         return Ok(part);
     }
     part.timeline = timeline::read(scope, visit).await?;

@@ -87,7 +87,7 @@ pub(super) async fn write(scope: &Scope<'_>, visits: &[Visit]) -> Result<(SyncRe
 async fn write_state(scope: &Scope<'_>, part: &Part<'_>, loaded: &Loaded) -> Vec<u8> {
     let filter = &scope.filter.room.state;
     let is_stripped = matches!(part.visit.kind, VisitKind::Invited | VisitKind::Knocked);
-    let mut out = Vec::new();
+    let mut out = part.preview.clone();
     for event in part.state_events(loaded) {
         scope.effort.spend(1).await;
         if is_stripped {

@@ -34,6 +34,19 @@ pub(super) async fn collect(scope: &Scope<'_>, visit: &Visit) -> Result<Vec<Even
     Ok(events)
 }
 
+/// What the user was told of a room that this server is not in: stripped events, separated by commas.
+pub(super) async fn preview(scope: &Scope<'_>, visit: &Visit) -> Result<Vec<u8>, ServiceError> {
+    let store = &scope.ctx.store;
+    let member = store.event(visit.member.event).await?;
+    if !member.is_some_and(|member| member.is_apart()) {
+        return Ok(Vec::new());
+    }
+    let mut preview = store.room_preview(scope.requester.user, visit.room.nid).await?.unwrap_or_default();
+    // The brackets of the list.
+    preview.pop();
+    Ok(preview.into_iter().skip(1).collect())
+}
+
 /// The events of a state that say what room it is, to somebody who is not in it: with the member event of who invites him.
 pub(crate) async fn describe(
     ctx: &Ctx,

@@ -12,7 +12,7 @@ use ruma::{EventId, OwnedEventId};
 
 use super::{
     StoredEvent, event_id_bytes,
-    id::{possible_event_id_bytes, read_event_id},
+    id::{apart, possible_event_id_bytes, read_event_id},
     read::EVENTS_PER_QUERY_MAX,
 };
 use crate::{Store, StoreError, db::Value, rooms::RoomInfo, sql::Int as _};
@@ -109,6 +109,17 @@ impl Store {
             }
         }
         Ok(ids)
+    }
+
+    /// The number of the event with this id that is kept apart from those of its room.
+    pub async fn apart_event(&self, version: RoomVersion, event_id: &EventId) -> Result<Option<EventNid>, StoreError> {
+        let Some(id) = event_id_bytes(version, event_id) else {
+            return Ok(None);
+        };
+        let sql = "-- events::apart_event
+            SELECT event_nid FROM events WHERE event_id = $1";
+        let row = self.db().query_opt(sql, &[Value::Bytes(apart(&id))]).await?;
+        Ok(row.map(|row| row.int(0)).transpose()?.map(EventNid))
     }
 
     /// Whether there is an event with this id, in whichever room: in versions 1 and 2 the sender chooses it.

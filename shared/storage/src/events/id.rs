@@ -35,8 +35,24 @@ pub(super) fn possible_event_id_bytes(event_id: &EventId) -> Vec<Bytes> {
     possible
 }
 
+/// What the column holds before the id of an event that is kept apart. No hash of the right length begins with one byte more, and no text with this one.
+const APART: u8 = 0xFF;
+
+/// The column of an event that is kept apart.
+pub(super) fn apart(id: &[u8]) -> Bytes {
+    [&[APART], id].concat().into()
+}
+
+/// The id in a column, whether or not the event is kept apart.
+fn without_mark(version: RoomVersion, column: &[u8]) -> &[u8] {
+    let is_marked = column.first() == Some(&APART)
+        && (version.rules().event_id == EventIdFormat::Assigned || column.len() > HASH_BYTES);
+    &column[usize::from(is_marked)..]
+}
+
 /// The id that the column holds.
 pub(super) fn read_event_id(version: RoomVersion, column: &[u8]) -> Result<OwnedEventId, StoreError> {
+    let column = without_mark(version, column);
     let text = match version.rules().event_id {
         EventIdFormat::Assigned => String::from_utf8_lossy(column).into_owned(),
         EventIdFormat::Hash => format!("${}", STANDARD_NO_PAD.encode(column)),

@@ -6,6 +6,7 @@
 )]
 
 mod account_data;
+mod delivery;
 mod events;
 mod federation;
 mod finding;

@@ -17,7 +17,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    fn of(cluster: &Cluster) -> Self {
+    pub(super) fn of(cluster: &Cluster) -> Self {
         Self {
             name: cluster.server_name().to_owned(),
             http: cluster.http(),

@@ -445,5 +445,7 @@ async fn page(
     let Some(last) = named.last() else { return Ok(None) };
     *after = (last.position, last.event);
     let nids: Vec<EventNid> = named.iter().map(|named| named.event).collect();
-    Ok(Some(states.store.events(&nids).await?))
+    let mut events = states.store.events(&nids).await?;
+    events.retain(|event| !event.is_apart());
+    Ok(Some(events))
 }

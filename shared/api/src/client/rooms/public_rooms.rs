@@ -1,8 +1,14 @@
 //! `GET` and `POST /publicRooms`.
 
-use plexus_service::rooms::directory::{Search, list_public_rooms};
-use ruma::api::client::directory::{
-    get_public_rooms::v3::Request, get_public_rooms_filtered::v3::Request as FilteredRequest,
+use plexus_service::{
+    federation::public_rooms::list_public_rooms_elsewhere,
+    rooms::directory::{Search, list_public_rooms},
+};
+use ruma::{
+    OwnedServerName,
+    api::client::directory::{
+        get_public_rooms::v3::Request, get_public_rooms_filtered::v3::Request as FilteredRequest,
+    },
 };
 use serde::Deserialize;
 
@@ -25,13 +31,13 @@ async fn handle(call: Call) -> Result<Reply, Error> {
         call.requester()?;
     }
     let query = Query::parse(call.query())?;
-    check_server(&call, &query)?;
+    let server = other_server(&call, &query)?;
     let search = Search {
         limit: query.number("limit")?,
         since: query.get("since").map(str::to_owned),
         ..Search::default()
     };
-    answer(&call, &search).await
+    answer(&call, server, search).await
 }
 
 #[derive(Deserialize)]
@@ -52,7 +58,7 @@ struct Filter {
 }
 
 async fn handle_search(call: Call) -> Result<Reply, Error> {
-    check_server(&call, &Query::parse(call.query())?)?;
+    let server = other_server(&call, &Query::parse(call.query())?)?;
     let body: Body = parse_body(&call)?;
     if body.include_all_networks && body.third_party_instance_id.is_some() {
         return Err(Error::invalid_param("one network is asked for, and all of them too"));
@@ -64,18 +70,26 @@ async fn handle_search(call: Call) -> Result<Reply, Error> {
         room_types: body.filter.room_types,
         network: body.third_party_instance_id.filter(|network| !network.is_empty()),
     };
-    answer(&call, &search).await
+    answer(&call, server, search).await
 }
 
-fn check_server(call: &Call, query: &Query<'_>) -> Result<(), Error> {
-    match query.get("server") {
-        Some(server) if !server.is_empty() && server != call.ctx().config.server_name => Err(Error::not_found(
-            "this server does not ask other servers for their rooms",
-        )),
-        Some(_) | None => Ok(()),
-    }
+/// Another server whose directory is asked for.
+fn other_server(call: &Call, query: &Query<'_>) -> Result<Option<OwnedServerName>, Error> {
+    let Some(server) = query.get("server").filter(|server| !server.is_empty()) else {
+        return Ok(None);
+    };
+    let server = OwnedServerName::try_from(server).map_err(|_| Error::invalid_param("server is no server's name"))?;
+    Ok(Some(server).filter(|server| *server != call.ctx().config.server_name))
 }
 
-async fn answer(call: &Call, search: &Search) -> Result<Reply, Error> {
-    Ok(json_reply(list_public_rooms(call.ctx(), search).await?.to_string()))
+async fn answer(call: &Call, server: Option<OwnedServerName>, search: Search) -> Result<Reply, Error> {
+    let rooms = match server {
+        None => list_public_rooms(call.ctx(), &search).await?,
+        Some(server) => {
+            // Strangers do not make this server ask others.
+            call.requester()?;
+            list_public_rooms_elsewhere(call.ctx(), &server, search).await?
+        }
+    };
+    Ok(json_reply(rooms.to_string()))
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod block_room;
 pub(super) mod delete_room;
+pub(super) mod destinations;
 pub(super) mod is_locked;
 pub(super) mod is_suspended;
 pub(super) mod lock;

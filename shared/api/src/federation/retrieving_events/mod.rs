@@ -4,6 +4,7 @@ pub(super) mod event;
 pub(super) mod event_auth;
 pub(super) mod state;
 pub(super) mod state_ids;
+pub(super) mod timestamp_to_event;
 
 use ruma::OwnedEventId;
 

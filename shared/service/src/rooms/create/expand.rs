@@ -83,7 +83,9 @@ pub fn expand(
     if let Some(topic) = &room.topic {
         events.push(event("m.room.topic", "", &topic_content(topic)));
     }
-    for member in invited {
+    // Users of other servers are invited once the room is there.
+    let own = creator.user_id.server_name();
+    for member in invited.iter().filter(|member| member.user_id.server_name() == own) {
         let content = member_content(member, "invite", room.is_direct);
         events.push(event("m.room.member", member.user_id.as_str(), &content));
     }

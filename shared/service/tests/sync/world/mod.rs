@@ -131,6 +131,7 @@ impl World {
             derived: plexus_service::derived::Progress::default(),
             searches: plexus_service::search::Searches::default(),
             inbound: plexus_service::federation::Inbound::default(),
+            told_rooms: plexus_service::federation::ToldRooms::default(),
             turns: plexus_service::sync::Turns::default(),
         };
         Self {

@@ -1,0 +1,3 @@
+//! Inviting to a room.
+
+pub(super) mod invite;

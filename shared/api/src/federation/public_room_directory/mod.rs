@@ -1,0 +1,3 @@
+//! The directory of rooms.
+
+pub(super) mod public_rooms;

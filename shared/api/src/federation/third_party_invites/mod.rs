@@ -1,0 +1,3 @@
+//! Invites of addresses.
+
+pub(super) mod exchange;

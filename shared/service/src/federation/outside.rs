@@ -1,0 +1,98 @@
+//! What users of this server are to rooms that it is not in: told to the master, which keeps it.
+
+use plexus_core::{event::EventBody, room_version::RoomVersion};
+use plexus_proto::{self as proto, command::Kind};
+use ruma::{OwnedEventId, UserId};
+use serde_json::{Value, json};
+
+use crate::{Ctx, ServiceError, ids::new_command, rooms::create::version_number};
+
+/// Most events of a preview.
+const EVENTS_MAX: usize = 100;
+/// Most bytes of a preview. What does not fit is left out.
+const BYTES_MAX: usize = 60 * 1024;
+
+/// Keeps a verified member event of a user of this server. `preview` is what he is told of the room.
+pub(super) async fn keep(
+    ctx: &Ctx,
+    version: RoomVersion,
+    event: &EventBody,
+    preview: Option<Vec<u8>>,
+) -> Result<OwnedEventId, ServiceError> {
+    let keep = proto::KeepMembership {
+        room_id: event.room_id().to_string(),
+        room_version: version_number(version),
+        json: event.json().to_owned().into(),
+        room_state: preview.map(Into::into),
+    };
+    ctx.replica.run(new_command(Kind::KeepMembership(keep))).await?;
+    Ok(event.event_id().to_owned())
+}
+
+/// A preview of what another server says of a room, a JSON array: of each event what clients look at, and nothing of what makes no sense. Nobody has signed it.
+pub(super) fn preview(state: &[Value], target: &UserId) -> Vec<u8> {
+    let mut out = b"[".to_vec();
+    for event in state.iter().take(EVENTS_MAX) {
+        let Some(stripped) = strip(event, target) else {
+            continue;
+        };
+        let stripped = stripped.to_string();
+        if out.len() + stripped.len() + 2 > BYTES_MAX {
+            continue;
+        }
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(stripped.as_bytes());
+    }
+    out.push(b']');
+    out
+}
+
+/// An event without what clients do not look at. What the user himself is to the room, his member event says.
+fn strip(event: &Value, target: &UserId) -> Option<Value> {
+    let kind = event["type"].as_str()?;
+    let state_key = event["state_key"].as_str()?;
+    let sender = <&UserId>::try_from(event["sender"].as_str()?).ok()?;
+    let content = event.get("content").filter(|content| content.is_object())?;
+    if kind == "m.room.member" && state_key == target {
+        return None;
+    }
+    Some(json!({"type": kind, "state_key": state_key, "sender": sender, "content": content}))
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::user_id;
+
+    use super::*;
+
+    fn previewed(state: &[Value]) -> Vec<Value> {
+        let preview = preview(state, user_id!("@bob:here.example"));
+        assert!(preview.len() <= BYTES_MAX);
+        serde_json::from_slice(&preview).expect("JSON")
+    }
+
+    #[test]
+    fn hostile_6_a_preview_holds_what_makes_sense_and_no_more_than_fits() {
+        let name = |name: String| {
+            json!({"type": "m.room.name", "state_key": "", "sender": "@alice:there.example", "content": {"name": name},
+                "unsigned": {"age": 1}, "signatures": {}})
+        };
+        let good = json!({"type": "m.room.name", "state_key": "", "sender": "@alice:there.example", "content": {"name": "x"}});
+        assert_eq!(previewed(&[name("x".to_owned())]), [good.clone()]);
+        for nonsense in [
+            json!(7),
+            json!({}),
+            json!({"type": "m.room.name", "state_key": 1, "sender": "@alice:there.example", "content": {}}),
+            json!({"type": "m.room.name", "state_key": "", "sender": "alice", "content": {}}),
+            json!({"type": "m.room.name", "state_key": "", "sender": "@alice:there.example", "content": []}),
+            json!({"type": "m.room.member", "state_key": "@bob:here.example", "sender": "@alice:there.example", "content": {}}),
+            name("x".repeat(BYTES_MAX)),
+        ] {
+            assert_eq!(previewed(&[nonsense.clone(), name("x".to_owned())]), [good.clone()], "{nonsense}");
+        }
+        assert_eq!(previewed(&vec![name("x".to_owned()); 1_000]).len(), EVENTS_MAX);
+        assert!(previewed(&vec![name("x".repeat(10_000)); 50]).len() < 10);
+    }
+}
