@@ -267,7 +267,11 @@ impl Present {
 
     fn state(&self, now: Instant) -> PresenceState {
         if let Some(said) = self.said {
-            return if said.until > now { said.state } else { PresenceState::Offline };
+            return if said.until > now {
+                said.state
+            } else {
+                PresenceState::Offline
+            };
         }
         let there = self.devices.values().filter(|device| device.until > now);
         let mut best = PresenceState::Offline;
@@ -296,9 +300,9 @@ impl Present {
             state,
             status_msg: self.status_msg.clone(),
             last_active_ms: self.active_ms,
-            currently_active: self
-                .said
-                .map_or(state == PresenceState::Online, |said| said.currently_active && said.until > now),
+            currently_active: self.said.map_or(state == PresenceState::Online, |said| {
+                said.currently_active && said.until > now
+            }),
         }
     }
 }

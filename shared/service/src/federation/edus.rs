@@ -22,7 +22,7 @@ use super::{acl, device_lists};
 use crate::{Ctx, ServiceError};
 
 /// What other servers told beside events, by its kind and what became of it.
-pub const EDUS_TOTAL: &str = "plexus_federation_received_edus_total";
+const EDUS_TOTAL: &str = "plexus_federation_received_edus_total";
 
 #[derive(Debug, Deserialize)]
 struct Edu<'a> {
@@ -125,7 +125,9 @@ async fn is_heard_in(ctx: &Ctx, origin: &ServerName, room_id: &RoomId) -> Result
         return Ok(false);
     };
     let servers = ctx.store.room_servers(room.nid).await?;
-    Ok(servers.contains(&ctx.config.server_name)
-        && servers.contains(origin)
-        && acl::allows(ctx, &room, origin).await?)
+    Ok(
+        servers.contains(&ctx.config.server_name)
+            && servers.contains(origin)
+            && acl::allows(ctx, &room, origin).await?,
+    )
 }

@@ -95,7 +95,13 @@ fn command_id(origin: &ServerName, direct: &DirectToDevice, (transaction_id, ind
         &["m.direct_to_device", origin.as_str(), transaction_id, &index]
     } else {
         let sender = direct.sender.as_str();
-        &["m.direct_to_device", origin.as_str(), sender, &direct.kind, &direct.message_id]
+        &[
+            "m.direct_to_device",
+            origin.as_str(),
+            sender,
+            &direct.kind,
+            &direct.message_id,
+        ]
     };
     for part in parts {
         // Lengths keep ("ab", "c") and ("a", "bc") apart.
