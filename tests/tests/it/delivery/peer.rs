@@ -229,6 +229,7 @@ impl Peer {
                 json: body.json().to_owned().into(),
                 ..ReceivedEvent::default()
             }],
+            ..ReceiveEvents::default()
         };
         let outcomes = cluster.worker().run(Kind::ReceiveEvents(receive)).await.outcomes;
         assert_eq!(outcomes[0].outcome(), Outcome::Accepted, "{outcomes:?}");
