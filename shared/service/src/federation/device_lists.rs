@@ -33,7 +33,7 @@ pub(crate) use self::check::is_own_key;
 pub use self::fetch::fetch;
 use crate::{Ctx, ServiceError, ids::new_command, rooms::access::now};
 
-/// Most lists that a process asks for at the same time.
+/// Most lists that a process asks for at the same time because of changes.
 const FETCHES_AT_ONCE: usize = 20;
 /// Most lists that wait to be asked for because of a change. More are asked for when somebody wants to know them.
 const FETCHES_WAITING_MAX: usize = 1_000;
