@@ -179,7 +179,8 @@ async fn files_are_fetched(cluster: Arc<Cluster>) {
             .get(&format!("/_matrix/client/v1/media/download/{path}"))
             .await;
         assert_eq!((file.status, file.text().as_str()), (200, "many words"));
-        assert_eq!(file.headers["content-type"], "text/plain");
+        let content_type = file.headers["content-type"].to_str().expect("text");
+        assert!(content_type.starts_with("text/plain"), "{content_type}");
         let again = alice
             .http
             .get(&format!("/_matrix/client/v1/media/download/{path}"))
