@@ -2,6 +2,7 @@
 //!
 //! Another server's users come into our rooms by Commands of a worker. One process alone has no door for them, so these rooms are on many.
 
+mod dead;
 mod peer;
 
 use plexus_tests::{Cluster, Shared, Topology, User, encode, fresh_name};

@@ -5,6 +5,7 @@ mod inviting;
 mod joining;
 mod keys;
 mod lookups;
+mod media;
 mod resident;
 mod synapse;
 mod visited;
