@@ -5,5 +5,6 @@ mod joining;
 mod keys;
 mod lookups;
 mod resident;
+mod sending;
 mod synapse;
 mod visited;
