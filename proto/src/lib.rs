@@ -43,6 +43,7 @@ impl Command {
             Some(Kind::SetPusher(_)) => "set_pusher",
             Some(Kind::DeletePusher(_)) => "delete_pusher",
             Some(Kind::SetPresence(_)) => "set_presence",
+            Some(Kind::SetRemotePresence(_)) => "set_remote_presence",
             Some(Kind::UploadKeys(_)) => "upload_keys",
             Some(Kind::ClaimKeys(_)) => "claim_keys",
             Some(Kind::SetCrossSigningKeys(_)) => "set_cross_signing_keys",

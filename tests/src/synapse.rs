@@ -152,7 +152,8 @@ allow_public_rooms_without_auth: true
 user_directory: {{enabled: true, search_all_users: true}}
 presence: {{enabled: true}}
 federation: {{client_timeout: 10s, max_short_retries: 0, destination_min_retry_interval: 1s, destination_max_retry_interval: 2s}}
-experimental_features: {{msc3266_enabled: true}}
+room_list_publication_rules: [{{action: allow}}]
+caches: {{sync_response_cache_duration: 0s}}
 rc_message: {limit}
 rc_registration: {limit}
 rc_joins: {{local: {limit}, remote: {limit}}}

@@ -4,6 +4,7 @@ mod inbound;
 mod joining;
 mod keys;
 mod lookups;
+mod media;
 mod resident;
 mod sending;
 mod synapse;

@@ -106,7 +106,7 @@ pub(crate) fn lane_of(command: &Command) -> Result<Option<LaneKey>, CommandError
         Kind::RemovalStep(c) => room_lane(&c.room_id)?,
         Kind::CollectNodes(c) => room_lane(&c.room_id)?,
         Kind::BlockRoom(c) => room_lane(&c.room_id)?,
-        Kind::SetTyping(_) | Kind::SetPresence(_) => return Ok(None),
+        Kind::SetTyping(_) | Kind::SetPresence(_) | Kind::SetRemotePresence(_) => return Ok(None),
         Kind::UploadKeys(c) => user_lane(&c.user_id)?,
         Kind::ClaimKeys(c) => user_lane(&c.user_id)?,
         Kind::SetCrossSigningKeys(c) => user_lane(&c.user_id)?,
@@ -197,7 +197,9 @@ pub(crate) async fn decide(
         Kind::CollectNodes(c) => collect::collect_nodes(leader, state.head(leader, &c.room_id).await?, c).await?,
         Kind::BlockRoom(c) => removals::block_room(leader, c).await?,
         Kind::SetTyping(_) => return Err(CommandError::Malformed("typing has no lane")),
-        Kind::SetPresence(_) => return Err(CommandError::Malformed("presence has no lane")),
+        Kind::SetPresence(_) | Kind::SetRemotePresence(_) => {
+            return Err(CommandError::Malformed("presence has no lane"));
+        }
         Kind::UploadKeys(c) => keys::upload_keys(leader, c).await?,
         Kind::ClaimKeys(c) => keys::claim_keys(leader, c).await?,
         Kind::SetCrossSigningKeys(c) => cross_signing::set_keys(leader, c).await?,

@@ -10,7 +10,7 @@ use plexus_core::{
     position::{Epoch, Sequence},
     row::{Frame, Membership, PresenceRow, PresenceState},
 };
-use plexus_proto::{ChainHead, CommandDone, CommandResult, SetPresence, SetTyping, UpdatesReply};
+use plexus_proto::{ChainHead, CommandDone, CommandResult, SetPresence, SetRemotePresence, SetTyping, UpdatesReply};
 use plexus_replication::EphemeralRing;
 use ruma::{RoomId, UserId};
 use tokio::{sync::watch, time::Instant};
@@ -111,6 +111,41 @@ impl Ephemeral {
             // Whoever waits longer is answered all the same: it is said, and will be told.
             let _ = tokio::time::timeout(TOLD_WITHIN, seen).await;
         }
+        Ok(self.done())
+    }
+
+    /// Other servers say how users of theirs are. Who is not known here is passed over.
+    pub(crate) async fn set_remote_presence(
+        &self,
+        leader: &Leader,
+        command: &SetRemotePresence,
+    ) -> Result<CommandDone, CommandError> {
+        let mut heard = Vec::with_capacity(command.users.len());
+        for said in &command.users {
+            let user_id = <&UserId>::try_from(said.user_id.as_str()).map_err(|_| CommandError::Malformed("user_id"))?;
+            let state = PresenceState::from_code(said.state).ok_or(CommandError::Malformed("state"))?;
+            let is_remote = user_id.server_name() != leader.server_name;
+            if let Some(user) = leader.store.user_nid(user_id).await?.filter(|_| is_remote) {
+                let row = PresenceRow {
+                    user,
+                    state,
+                    status_msg: said.status_msg.clone(),
+                    last_active_ms: said.last_active_ms,
+                    currently_active: said.currently_active,
+                };
+                heard.push(row);
+            }
+        }
+        let now = Instant::now();
+        let frame = {
+            let State { ring, presence, .. } = &mut *self.lock();
+            for row in heard {
+                let before = ring.presence(row.user).cloned();
+                presence.hear_from_server(row, before.as_ref(), now);
+            }
+            ring.set_presence(presence.take_due(now))
+        };
+        self.publish_presence(leader, frame).await;
         Ok(self.done())
     }
 

@@ -174,6 +174,7 @@ impl Leader {
         match &command.kind {
             Some(Kind::SetTyping(set)) => self.ephemeral.set_typing(self, set).await,
             Some(Kind::SetPresence(set)) => self.ephemeral.set_presence(self, set).await,
+            Some(Kind::SetRemotePresence(set)) => self.ephemeral.set_remote_presence(self, set).await,
             _ => Err(CommandError::Malformed("a command without a lane")),
         }
     }

@@ -28,6 +28,10 @@ const TELL_AHEAD: Duration = Duration::from_secs(2);
 const USERS_PER_FRAME_MAX: usize = 500;
 /// Users who are there; of others it is not known.
 const USERS_MAX: usize = 20_000;
+/// Users of other servers among them.
+const REMOTE_USERS_MAX: usize = 10_000;
+/// How long a user of another server is as his server has said: servers say it again every 25 minutes.
+const SAID_FOR: Duration = Duration::from_secs(30 * 60);
 /// Devices of one user that count.
 const DEVICES_MAX: usize = 10;
 
@@ -52,6 +56,8 @@ pub(crate) struct Presence {
     users: HashMap<UserNid, Present>,
     /// Those who may have to be told of.
     untold: BTreeSet<UserNid>,
+    /// How many are users of other servers.
+    remote: usize,
     /// When the next telling would be due if all of them kept their distance.
     next_due: Option<Instant>,
 }
@@ -59,11 +65,20 @@ pub(crate) struct Presence {
 #[derive(Debug)]
 struct Present {
     devices: HashMap<String, Device>,
+    /// What his server has said, of a user of another one.
+    said: Option<SaidByServer>,
     status_msg: Option<String>,
     active: Instant,
     active_ms: i64,
     /// What others know.
     told: Option<(PresenceState, Option<String>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SaidByServer {
+    state: PresenceState,
+    currently_active: bool,
+    until: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +98,7 @@ impl Presence {
             };
             let present = Present {
                 devices: HashMap::from([(String::new(), device)]),
+                said: None,
                 status_msg: row.status_msg.clone(),
                 active: now,
                 active_ms: row.last_active_ms,
@@ -113,6 +129,7 @@ impl Presence {
         }
         let present = self.users.entry(user).or_insert_with(|| Present {
             devices: HashMap::new(),
+            said: None,
             status_msg: before.and_then(|row| row.status_msg.clone()),
             active: now,
             active_ms: now_ms,
@@ -120,6 +137,38 @@ impl Presence {
         });
         present.hear(word, now, now_ms);
         self.untold.insert(user);
+    }
+
+    /// Takes what another server says of a user of its own; `before` is what was last told of him.
+    pub(crate) fn hear_from_server(&mut self, row: PresenceRow, before: Option<&PresenceRow>, now: Instant) {
+        let known = self.users.get(&row.user);
+        let was_remote = known.is_some_and(|present| present.said.is_some());
+        if !was_remote && self.remote >= REMOTE_USERS_MAX {
+            return;
+        }
+        if known.is_none() {
+            let says_nothing = row.state == PresenceState::Offline && row.status_msg.is_none();
+            if says_nothing || self.users.len() >= USERS_MAX {
+                return;
+            }
+        }
+        self.remote += usize::from(!was_remote);
+        let present = self.users.entry(row.user).or_insert_with(|| Present {
+            devices: HashMap::new(),
+            said: None,
+            status_msg: None,
+            active: now,
+            active_ms: row.last_active_ms,
+            told: before.map(|row| (row.state, row.status_msg.clone())),
+        });
+        present.said = Some(SaidByServer {
+            state: row.state,
+            currently_active: row.currently_active,
+            until: now + SAID_FOR,
+        });
+        present.status_msg = row.status_msg;
+        present.active_ms = row.last_active_ms;
+        self.untold.insert(row.user);
     }
 
     /// A user did something.
@@ -164,6 +213,7 @@ impl Presence {
             }
             let row = present.row(user, now);
             if row.state == PresenceState::Offline {
+                self.remote -= usize::from(present.said.is_some());
                 self.users.remove(&user);
             } else {
                 present.told = Some((row.state, row.status_msg.clone()));
@@ -216,6 +266,13 @@ impl Present {
     }
 
     fn state(&self, now: Instant) -> PresenceState {
+        if let Some(said) = self.said {
+            return if said.until > now {
+                said.state
+            } else {
+                PresenceState::Offline
+            };
+        }
         let there = self.devices.values().filter(|device| device.until > now);
         let mut best = PresenceState::Offline;
         for device in there {
@@ -243,7 +300,9 @@ impl Present {
             state,
             status_msg: self.status_msg.clone(),
             last_active_ms: self.active_ms,
-            currently_active: state == PresenceState::Online,
+            currently_active: self.said.map_or(state == PresenceState::Online, |said| {
+                said.currently_active && said.until > now
+            }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The endpoints of the server-server API, <https://spec.matrix.org/v1.19/server-server-api/>.
 
 mod backfilling;
+mod content_repository;
 mod device_management;
 mod end_to_end_encryption;
 mod inviting;
@@ -52,5 +53,7 @@ pub(crate) static ROUTES: &[Route] = &[
     public_room_directory::public_rooms::SEARCH_ROUTE,
     spaces::hierarchy::ROUTE,
     spaces::complexity::ROUTE,
+    content_repository::download::ROUTE,
+    content_repository::thumbnail::ROUTE,
     transactions::send::ROUTE,
 ];

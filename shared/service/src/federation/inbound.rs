@@ -8,7 +8,7 @@ use std::{
 use ruma::{OwnedServerName, ServerName};
 use tokio::sync::{Mutex as TurnMutex, Notify};
 
-use super::{acl::Acls, doors::Doors};
+use super::{acl::Acls, doors::Doors, edus::Budgets};
 
 /// Transactions of one server that are under way or wait in a process. Who keeps to the specification has one.
 const PER_ORIGIN_MAX: usize = 8;
@@ -24,6 +24,8 @@ pub struct Inbound {
     pub doors: Doors,
     /// Whose transactions are under way.
     pub(super) origins: Origins,
+    /// How much each server may tell that lasts only for a moment.
+    pub(super) budgets: Budgets,
     /// Wakes who looks after events that wait for others.
     pub(super) staged: Arc<Notify>,
 }

@@ -34,6 +34,7 @@ pub async fn set_receipt(
         kind: code(kind),
         thread: thread.map(str::to_owned),
         event_id: event_id.to_string(),
+        ts_ms: None,
     };
     ctx.replica.run(new_command(Kind::SetReceipt(command))).await?;
     Ok(())

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(15, include_str!("../../../../migrations/0015_inbound.sql")),
     Migration::needed(16, include_str!("../../../../migrations/0016_delivery.sql")),
     Migration::needed(17, include_str!("../../../../migrations/0017_remote_devices.sql")),
+    Migration::needed(18, include_str!("../../../../migrations/0018_remote_media.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -46,7 +46,7 @@ pub(super) async fn set_receipt(
         kind,
         thread: command.thread.clone(),
         event_id,
-        ts_ms: leader.clock.now_ms(),
+        ts_ms: command.ts_ms.unwrap_or_else(|| leader.clock.now_ms()),
     };
     let mut change = ChangeSet::default();
     change.statements.push(receipts::upsert(&row, change.next_sequence()));

@@ -7,7 +7,7 @@ use plexus_proto::{AcknowledgeToDevice, SendToDevice};
 use plexus_storage::{outgoing_to_device, to_device};
 use ruma::{OwnedDeviceId, ServerName, UserId};
 
-use super::{Decision, account::local_account};
+use super::{Decision, account::local_account, event::user_id};
 use crate::{
     change_set::ChangeSet,
     error::{CommandError, too_large},
@@ -19,7 +19,8 @@ const QUEUED_MAX: usize = 5_000;
 
 /// Queues messages. Users and devices that are not there are passed over.
 pub(super) async fn send(leader: &Leader, command: &SendToDevice) -> Result<Decision, CommandError> {
-    let sender = local_account(leader, &command.sender).await?;
+    let mut change = ChangeSet::default();
+    let sender = sender(leader, &command.sender, &mut change).await?;
     let mut users: HashMap<&str, UserNid> = HashMap::new();
     for message in &command.messages {
         let user_id: Result<&UserId, _> = message.user_id.as_str().try_into();
@@ -34,7 +35,6 @@ pub(super) async fn send(leader: &Leader, command: &SendToDevice) -> Result<Deci
     for (user, device) in leader.store.device_ids(&nids).await? {
         devices.entry(user).or_default().push(device);
     }
-    let mut change = ChangeSet::default();
     queue_outgoing(sender, command, &mut change)?;
     for message in &command.messages {
         let Some(user) = users.get(message.user_id.as_str()) else {
@@ -61,10 +61,22 @@ pub(super) async fn send(leader: &Leader, command: &SendToDevice) -> Result<Deci
             });
         }
     }
+    if change.rows.is_empty() {
+        return Ok(Decision::default());
+    }
     Ok(Decision {
         change,
         ..Decision::default()
     })
+}
+
+/// Who sends: a user with an account, or one of another server, for whom his server has spoken.
+async fn sender(leader: &Leader, id: &str, change: &mut ChangeSet) -> Result<UserNid, CommandError> {
+    let user_id = user_id(id)?;
+    if user_id.server_name() == leader.server_name {
+        return local_account(leader, id).await;
+    }
+    Ok(leader.interner.user(user_id).await?.with(&mut change.statements))
 }
 
 /// Queues what goes to other servers.

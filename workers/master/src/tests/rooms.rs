@@ -161,6 +161,7 @@ fn requests(room: &str, sender: &str, event: &str) -> Vec<Kind> {
             kind: 1,
             thread: None,
             event_id: event.to_owned(),
+            ts_ms: None,
         }),
         Kind::SetTyping(SetTyping {
             room_id: room_id.clone(),

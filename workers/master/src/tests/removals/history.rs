@@ -18,6 +18,7 @@ async fn a_purge_takes_the_past_and_leaves_the_state() {
             kind: ReceiptKind::Read.code(),
             thread: None,
             event_id: said[3].clone(),
+            ts_ms: None,
         };
         server.run("read", Kind::SetReceipt(read)).await.expect("she may read");
         let redact = SendEvent {

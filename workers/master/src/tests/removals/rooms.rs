@@ -25,6 +25,7 @@ async fn furnished_room(server: &Server) -> String {
         kind: ReceiptKind::Read.code(),
         thread: None,
         event_id: said[3].clone(),
+        ts_ms: None,
     };
     server.run("read", Kind::SetReceipt(read)).await.expect("she may read");
     let alias = SetAlias {

@@ -1,0 +1,54 @@
+//! Who types.
+
+use plexus_proto::{self as proto, command::Kind};
+use ruma::{OwnedRoomId, OwnedUserId, ServerName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{PassedOver, Taken, count, is_heard_in, own, parse};
+use crate::{Ctx, ServiceError, ids::new_command};
+
+/// How long somebody types whose server does not say that he has stopped: a little longer than servers take to say it again.
+const TYPING_MS: u32 = 60_000;
+
+#[derive(Debug, Deserialize)]
+struct Typing {
+    room_id: OwnedRoomId,
+    user_id: OwnedUserId,
+    typing: bool,
+}
+
+pub(super) async fn receive(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<(), ServiceError> {
+    let taken = take(ctx, origin, content).await?;
+    count("m.typing", taken);
+    Ok(())
+}
+
+async fn take(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<Taken, ServiceError> {
+    let typing: Typing = match parse(content) {
+        Ok(typing) => typing,
+        Err(why) => return Ok(Err(why)),
+    };
+    if let Err(why) = own(origin, &typing.user_id) {
+        return Ok(Err(why));
+    }
+    if !is_heard_in(ctx, origin, &typing.room_id).await? {
+        return Ok(Err(PassedOver::NotTheirs));
+    }
+    if !ctx.inbound.budgets.take(origin, ctx.clock.now_ms()) {
+        return Ok(Err(PassedOver::TooMuch));
+    }
+    let command = proto::SetTyping {
+        room_id: typing.room_id.to_string(),
+        user_id: typing.user_id.to_string(),
+        timeout_ms: if typing.typing { TYPING_MS } else { 0 },
+    };
+    match ctx.replica.run(new_command(Kind::SetTyping(command))).await {
+        Ok(_) => Ok(Ok(())),
+        Err(error) => match ServiceError::from(error) {
+            // He is not in the room.
+            ServiceError::Matrix { status, .. } if status < 500 => Ok(Err(PassedOver::NotTheirs)),
+            error => Err(error),
+        },
+    }
+}
