@@ -7,5 +7,6 @@ mod keys;
 mod lookups;
 mod media;
 mod resident;
+mod sending;
 mod synapse;
 mod visited;
