@@ -47,7 +47,13 @@ pub async fn resolve_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<OwnedRoomId
 
 /// The room that a client names by its id or by an alias, and the servers that are said to be in it.
 pub async fn locate_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ServiceError> {
-    Ok((resolve_room(ctx, room).await?, Vec::new()))
+    match <&RoomAliasId>::try_from(room) {
+        Ok(alias) => {
+            let resolved = resolve(ctx, alias).await?;
+            Ok((resolved.room_id, resolved.servers))
+        }
+        Err(room_id) => Ok((room_id.to_owned(), Vec::new())),
+    }
 }
 
 /// Makes an alias of a room.
