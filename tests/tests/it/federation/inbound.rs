@@ -41,7 +41,7 @@ impl Visited {
         let room = Remote::new(dag, cluster.worker());
         room.tell(&(0..room.dag.events.len()).collect::<Vec<_>>()).await;
         let dave = User::register(&cluster.http(), "dave").await;
-        dave.join(&room.room()).await;
+        cluster.worker().join(&room.room(), &dave).await;
         Self {
             server: cluster.server_name().to_owned(),
             http: cluster.direct("reader1"),
