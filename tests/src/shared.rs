@@ -11,7 +11,10 @@ use tokio::{
     sync::{Mutex, OnceCell},
 };
 
-use crate::cluster::{Cluster, Topology};
+use crate::{
+    cluster::{Cluster, Topology},
+    synapse::Synapse,
+};
 
 /// A cluster that is started by the first scenario that needs it, and ended with the test process.
 #[derive(Debug)]
@@ -76,6 +79,9 @@ impl Shared {
         if let Err(panic) = outcome {
             if let Some(cluster) = self.cluster.get() {
                 eprintln!("{}", cluster.tails());
+            }
+            if let Some(complaints) = Synapse::complaints() {
+                eprintln!("--- synapse ---\n{complaints}");
             }
             resume_unwind(panic);
         }

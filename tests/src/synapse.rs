@@ -28,11 +28,23 @@ pub struct Synapse {
     process: Process,
 }
 
+static SHARED: OnceCell<Synapse> = OnceCell::const_new();
+
+/// Most lines of its log that are shown.
+const COMPLAINTS_MAX: usize = 80;
+
 impl Synapse {
     /// One for all scenarios that do it no harm.
     pub async fn shared() -> &'static Self {
-        static SHARED: OnceCell<Synapse> = OnceCell::const_new();
         SHARED.get_or_init(Self::start).await
+    }
+
+    /// What the shared one has complained of lately, for a failed test.
+    pub(crate) fn complaints() -> Option<String> {
+        let output = SHARED.get()?.process.output();
+        let lines: Vec<&str> = output.lines().filter(|line| !line.contains(" INFO ")).collect();
+        let from = lines.len().saturating_sub(COMPLAINTS_MAX);
+        Some(lines[from..].join("\n"))
     }
 
     /// Starts one and waits until it answers.
@@ -152,7 +164,8 @@ allow_public_rooms_without_auth: true
 user_directory: {{enabled: true, search_all_users: true}}
 presence: {{enabled: true}}
 federation: {{client_timeout: 10s, max_short_retries: 0, destination_min_retry_interval: 1s, destination_max_retry_interval: 2s}}
-experimental_features: {{msc3266_enabled: true}}
+room_list_publication_rules: [{{action: allow}}]
+caches: {{sync_response_cache_duration: 0s}}
 rc_message: {limit}
 rc_registration: {limit}
 rc_joins: {{local: {limit}, remote: {limit}}}

@@ -11,7 +11,9 @@ use plexus_core::{event::SigningKey, room_version::RoomVersion};
 use plexus_federation::{Federation, FederationParts};
 use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Tasks};
-use plexus_service::{Ctx, Registration, ServiceConfig, Uploads, users::passwords::Passwords};
+use plexus_service::{
+    Ctx, Registration, ServiceConfig, Uploads, media::remote::RemoteFiles, users::passwords::Passwords,
+};
 use plexus_storage::Store;
 use plexus_testkit::{TestDatabase, sqlite_database};
 use ruma::owned_server_name;
@@ -129,8 +131,10 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
     });
     let federation = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| 0), spawn);
     let federation = Federation::new(federation).expect("the system has certificates");
+    let remote = Media::new(media.join("remote"), 1 << 24, Handle::current());
     Ctx {
         device_lists: plexus_service::federation::DeviceLists::new(federation.spawn()),
+        remote_files: RemoteFiles::new(remote, 1 << 30, federation.spawn()),
         federation,
         store,
         replica: Replica::start(parts).await.expect("starts"),

@@ -11,6 +11,7 @@ pub mod events;
 pub mod flights;
 pub mod keys;
 pub mod metrics;
+pub mod multipart;
 pub mod outbound;
 pub mod queries;
 pub mod request;

@@ -117,6 +117,59 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// An answer whose body is read as it comes. Only on the runtime that connections live on.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its status. Redirects are answers like others.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Pieces,
+}
+
+/// A body as it comes, up to a number of bytes.
+#[derive(Debug)]
+pub struct Pieces {
+    source: Source,
+    left: usize,
+}
+
+#[derive(Debug)]
+enum Source {
+    Connection(Incoming),
+    /// What is here already, in its order.
+    #[cfg(test)]
+    Memory(std::collections::VecDeque<Bytes>),
+}
+
+impl Pieces {
+    /// A body for tests.
+    #[cfg(test)]
+    pub(crate) fn of(pieces: std::collections::VecDeque<Bytes>, bytes_max: usize) -> Self {
+        Self {
+            source: Source::Memory(pieces),
+            left: bytes_max,
+        }
+    }
+
+    /// What comes next; nothing at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, OutboundError> {
+        let body = match &mut self.source {
+            Source::Connection(body) => body,
+            #[cfg(test)]
+            Source::Memory(pieces) => return Ok(pieces.pop_front()),
+        };
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| OutboundError::Connection(Box::new(error)))?;
+            let Ok(data) = frame.into_data() else { continue };
+            self.left = self.left.checked_sub(data.len()).ok_or(OutboundError::TooLong)?;
+            return Ok(Some(data));
+        }
+        Ok(None)
+    }
+}
+
 /// The client. Cheap to clone; connections, trust roots and rules are shared.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -175,6 +228,11 @@ impl Client {
         self.exchange(Request::builder().uri(from), Bytes::new(), limits).await
     }
 
+    /// Begins to get something of the web.
+    pub(crate) async fn open(&self, from: &Uri, bytes_max: usize) -> Result<Opened, OutboundError> {
+        self.begin(Request::builder().uri(from), Bytes::new(), bytes_max).await
+    }
+
     /// Sends a request to a server by one of its targets after the other, until one takes the connection.
     pub(crate) async fn to_server(
         &self,
@@ -182,6 +240,22 @@ impl Client {
         request: &ToServer<'_>,
         limits: Limits,
     ) -> Result<Answer, OutboundError> {
+        let exchange = async {
+            let opened = self.open_server(route, request, limits.answer_bytes_max).await?;
+            read(opened).await
+        };
+        timeout(limits.timeout, exchange)
+            .await
+            .unwrap_or(Err(OutboundError::TimedOut))
+    }
+
+    /// The same, with a body that is read as it comes.
+    pub(crate) async fn open_server(
+        &self,
+        route: &Route,
+        request: &ToServer<'_>,
+        bytes_max: usize,
+    ) -> Result<Opened, OutboundError> {
         let mut last = OutboundError::Address(route.host_header.clone());
         for target in &route.targets {
             let address = |error: http::Error| OutboundError::Address(error.to_string());
@@ -198,7 +272,7 @@ impl Client {
                 builder = builder.header(header::CONTENT_TYPE, "application/json");
             }
             let body = request.content.clone().unwrap_or_default();
-            match self.exchange(builder, body, limits).await {
+            match self.begin(builder, body, bytes_max).await {
                 // Nothing was sent: another place may be tried.
                 Err(OutboundError::Connection(error)) if is_connect(&*error) => {
                     last = OutboundError::Connection(error);
@@ -215,24 +289,33 @@ impl Client {
         body: Bytes,
         limits: Limits,
     ) -> Result<Answer, OutboundError> {
+        let exchange = async { read(self.begin(request, body, limits.answer_bytes_max).await?).await };
+        timeout(limits.timeout, exchange)
+            .await
+            .unwrap_or(Err(OutboundError::TimedOut))
+    }
+
+    async fn begin(
+        &self,
+        request: http::request::Builder,
+        body: Bytes,
+        bytes_max: usize,
+    ) -> Result<Opened, OutboundError> {
         let request = request
             .header(header::USER_AGENT, USER_AGENT)
             .body(Full::new(body))
             .map_err(|error| OutboundError::Address(error.to_string()))?;
-        let exchange = async {
-            let response = self.http.request(request).await;
-            let response = response.map_err(|error| OutboundError::Connection(Box::new(error)))?;
-            let (head, body) = response.into_parts();
-            let body = read(body, limits.answer_bytes_max).await?;
-            Ok(Answer {
-                status: head.status,
-                headers: head.headers,
-                body,
-            })
-        };
-        timeout(limits.timeout, exchange)
-            .await
-            .unwrap_or(Err(OutboundError::TimedOut))
+        let response = self.http.request(request).await;
+        let response = response.map_err(|error| OutboundError::Connection(Box::new(error)))?;
+        let (head, body) = response.into_parts();
+        Ok(Opened {
+            status: head.status,
+            headers: head.headers,
+            body: Pieces {
+                source: Source::Connection(body),
+                left: bytes_max,
+            },
+        })
     }
 }
 
@@ -242,15 +325,14 @@ fn is_connect(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
         .is_some_and(legacy::Error::is_connect)
 }
 
-async fn read(mut body: Incoming, bytes_max: usize) -> Result<Bytes, OutboundError> {
-    let mut read = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| OutboundError::Connection(Box::new(error)))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if read.len() + data.len() > bytes_max {
-            return Err(OutboundError::TooLong);
-        }
-        read.extend_from_slice(&data);
+async fn read(opened: Opened) -> Result<Answer, OutboundError> {
+    let (mut body, mut read) = (opened.body, BytesMut::new());
+    while let Some(piece) = body.next().await? {
+        read.extend_from_slice(&piece);
     }
-    Ok(read.freeze())
+    Ok(Answer {
+        status: opened.status,
+        headers: opened.headers,
+        body: read.freeze(),
+    })
 }

@@ -7,6 +7,7 @@ mod devices;
 mod directory;
 mod hierarchy;
 mod keys;
+mod media;
 mod public_rooms;
 mod timestamp;
 
@@ -16,6 +17,7 @@ pub use self::{
     directory::RoomOfAlias,
     hierarchy::Hierarchy,
     keys::{KeysOfUsers, KeysWanted},
+    media::{FileError, RemoteFile},
     public_rooms::{DirectoryFilter, DirectoryWish},
     timestamp::ClosestEvent,
 };

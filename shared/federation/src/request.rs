@@ -15,7 +15,7 @@ use crate::{
     Federation,
     flights::run_elsewhere,
     metrics::{AUTHENTICATED_TOTAL, REQUESTS_TOTAL},
-    outbound::{Answer, Limits, ToServer},
+    outbound::{Answer, Limits, Opened, ToServer},
     transport::TransportError,
     x_matrix::{Signed, XMatrix, XMatrixError},
 };
@@ -174,7 +174,42 @@ impl Federation {
         }
     }
 
+    /// Sends a signed request and gives the answer as it comes, whatever it is; only on the runtime that connections live on. How long that takes is the
+    /// caller's to bound.
+    pub async fn open(&self, request: &Outgoing) -> Result<Opened, RequestError> {
+        let server = &request.destination;
+        if *server == self.server_name() {
+            return Err(RequestError::Ourselves);
+        }
+        if request.back_off == BackOff::Respect
+            && let Some(retry_at_ms) = self.destinations().paused_until_ms(server).await?
+        {
+            let server = server.clone();
+            return Err(RequestError::NotNow { server, retry_at_ms });
+        }
+        let to_server = self.signed(request)?;
+        let opened = self
+            .transport()
+            .open(server, &to_server, request.limits.answer_bytes_max);
+        opened.await.map_err(|source| RequestError::Transport {
+            server: server.clone(),
+            source,
+        })
+    }
+
     async fn exchange(&self, request: &Outgoing) -> Result<Answer, RequestError> {
+        let to_server = self.signed(request)?;
+        let exchanged = self
+            .transport()
+            .exchange(&request.destination, &to_server, request.limits)
+            .await;
+        exchanged.map_err(|source| RequestError::Transport {
+            server: request.destination.clone(),
+            source,
+        })
+    }
+
+    fn signed<'a>(&self, request: &'a Outgoing) -> Result<ToServer<'a>, RequestError> {
         let signed = Signed {
             method: request.method.as_str(),
             target: &request.target,
@@ -183,19 +218,11 @@ impl Federation {
         let header = signed.sign(self.server_name(), &request.destination, &self.keys().own().signing)?;
         let authorization = HeaderValue::try_from(header.to_header());
         let authorization = authorization.expect("names, key ids and base64 are visible ASCII");
-        let to_server = ToServer {
+        Ok(ToServer {
             method: request.method.clone(),
             target: &request.target,
             authorization: Some(authorization),
             content: request.content.clone(),
-        };
-        let exchanged = self
-            .transport()
-            .exchange(&request.destination, &to_server, request.limits)
-            .await;
-        exchanged.map_err(|source| RequestError::Transport {
-            server: request.destination.clone(),
-            source,
         })
     }
 }

@@ -9,7 +9,7 @@ use ruma::ServerName;
 use crate::{
     Now, Spawn,
     discovery::{Discovery, DiscoveryError, FetchWellKnown, LookUpSrv, Route, system_srv, well_known},
-    outbound::{AddressRules, Answer, Client, Limits, OutboundError, ToServer, Trust},
+    outbound::{AddressRules, Answer, Client, Limits, Opened, OutboundError, ToServer, Trust},
 };
 
 /// Most redirects of a `.well-known` file that are followed.
@@ -73,6 +73,28 @@ impl Transport {
         tokio::time::timeout(limits.timeout, exchange)
             .await
             .unwrap_or(Err(OutboundError::TimedOut.into()))
+    }
+
+    /// Asks a server and gives its answer as it comes. How long that takes is the caller's to bound.
+    pub(crate) async fn open(
+        &self,
+        server: &ServerName,
+        request: &ToServer<'_>,
+        bytes_max: usize,
+    ) -> Result<Opened, TransportError> {
+        let route = self.discovery.route(server).await?;
+        Ok(self.client.open_server(&route, request, bytes_max).await?)
+    }
+
+    /// Begins to get something from the address that an answer names, over HTTPS only.
+    pub(crate) async fn open_web(&self, address: &str, bytes_max: usize) -> Result<Opened, TransportError> {
+        let refused = || OutboundError::Address("a redirect to something else than HTTPS".to_owned());
+        let uri: Uri = address.parse().map_err(|_| refused())?;
+        let has_user = uri.authority().is_none_or(|authority| authority.as_str().contains('@'));
+        if uri.scheme_str() != Some("https") || has_user {
+            return Err(refused().into());
+        }
+        Ok(self.client.open(&uri, bytes_max).await?)
     }
 
     /// Asks at one place, whoever is there.

@@ -87,6 +87,16 @@ impl Blobs {
         .await
     }
 
+    /// Removes a file, if it is there.
+    pub async fn remove(&self, hash: BlobHash) -> Result<(), MediaError> {
+        let path = self.path_of(hash);
+        self.blocking(move || match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        })
+        .await
+    }
+
     /// A part of an open file, read as it is asked for. Ends with an error if the file is shorter.
     pub fn pieces(&self, file: fs::File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         let runtime = self.runtime.clone();

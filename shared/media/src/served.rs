@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The type of a file whose uploader said none, or none that is one.
 pub const UNKNOWN_TYPE: &str = "application/octet-stream";
@@ -76,6 +76,41 @@ pub fn content_type(said: &str) -> &str {
 pub fn file_name(said: &str) -> Option<String> {
     let kept: String = said.chars().take(FILE_NAME_CHARS_MAX).collect();
     (!kept.trim().is_empty()).then_some(kept)
+}
+
+/// The file name in a `Content-Disposition`: the one in Unicode, if there is one.
+pub fn name_in_disposition(disposition: &str) -> Option<String> {
+    let parameters: Vec<(&str, &str)> = split_parameters(disposition)
+        .into_iter()
+        .filter_map(|parameter| parameter.trim().split_once('='))
+        .collect();
+    let value = |wanted: &str| {
+        let found = parameters
+            .iter()
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.trim())
+    };
+    let unicode = value("filename*").and_then(|value| {
+        let (charset, rest) = value.split_once('\'')?;
+        let (_language, escaped) = rest.split_once('\'')?;
+        let name = percent_decode_str(escaped).decode_utf8().ok()?;
+        charset.eq_ignore_ascii_case("utf-8").then(|| name.into_owned())
+    });
+    let name = unicode.or_else(|| value("filename").map(unquote))?;
+    file_name(&name)
+}
+
+/// What a parameter's value stands for.
+fn unquote(value: &str) -> String {
+    let Some(quoted) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else {
+        return value.to_owned();
+    };
+    let mut escaped = false;
+    let kept = quoted.chars().filter(|c| {
+        escaped = *c == '\\' && !escaped;
+        !escaped
+    });
+    kept.collect()
 }
 
 /// The value of `Content-Disposition` for a file that is sent as `content_type`.
@@ -171,6 +206,30 @@ fn is_quotable(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_come_out_of_dispositions_as_they_went_in() {
+        for name in [
+            "a.png",
+            "a \"quoted\" name.txt",
+            "ünïcode ♥.txt",
+            "semi;colon",
+            "back\\slash",
+        ] {
+            let shown: String = name.chars().map(in_a_file_name).collect();
+            let value = disposition("text/plain", Some(name));
+            assert_eq!(name_in_disposition(&value).as_deref(), Some(&*shown), "{value}");
+        }
+        assert_eq!(
+            name_in_disposition("attachment; filename=plain").as_deref(),
+            Some("plain")
+        );
+        let both = "inline; filename=\"ascii\"; filename*=utf-8'en'%E2%99%A5";
+        assert_eq!(name_in_disposition(both).as_deref(), Some("♥"));
+        for none in ["", "attachment", "attachment; filename=\"\"", "attachment; x=y"] {
+            assert_eq!(name_in_disposition(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn hostile_14_a_type_is_one_or_unknown() {

@@ -1,9 +1,10 @@
 //! The inside of a process: the database, the log, the master if this process can be it. Everything but the listeners.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use plexus_api::routes::Family;
 use plexus_core::{event::SigningKey, room_version::RoomVersion};
+use plexus_federation::Spawn;
 use plexus_media::Media;
 use plexus_replication::{Bus, Clock, MasterTarget, Replica, ReplicaParts, Secret as InternalSecret, Tasks};
 use plexus_service::{
@@ -11,6 +12,7 @@ use plexus_service::{
     ctx::Rooms,
     derived::{self, Progress},
     federation::{DeviceLists, Inbound, ToldRooms, staging},
+    media::remote::RemoteFiles,
     presence::SyncsTold,
     search::Searches,
     sync::{SentMembers, Turns},
@@ -115,17 +117,14 @@ impl Node {
         let federation = federation(parts.config, Arc::clone(&signing_key), store, &tasks).await?;
         let ctx = Ctx {
             device_lists: DeviceLists::new(federation.spawn()),
-            federation,
             store: replica.store().clone(),
             replica: replica.clone(),
             config: Arc::new(service_config(&parts, generation)),
             clock: Clock::system(),
             passwords: Passwords::new(Handle::current()),
-            media: Media::new(
-                parts.config.media_folder(),
-                parts.config.media.max_image_pixels,
-                Handle::current(),
-            ),
+            remote_files: remote_files(parts.config, federation.spawn()),
+            federation,
+            media: media(parts.config, parts.config.media_folder()),
             user_memory: plexus_service::UserMemory::default(),
             sightings: Sightings::default(),
             sent_members: SentMembers::default(),
@@ -145,6 +144,7 @@ impl Node {
         };
         if parts.roles.iter().any(|role| role.families.contains(&Family::Media)) {
             node.tasks.spawn(tidy(node.ctx.media.clone()));
+            node.tasks.spawn(tidy(node.ctx.remote_files.media.clone()));
         }
         node.tasks.spawn(keep_flushing(node.ctx.clone()));
         if families(parts.roles).contains(&Family::Federation) {
@@ -245,6 +245,17 @@ async fn tidy(media: Media) {
         Ok(removed) => tracing::info!(removed, "removed unfinished uploads"),
         Err(error) => tracing::warn!(%error, "cannot remove unfinished uploads"),
     }
+}
+
+/// A folder of files.
+fn media(config: &Config, folder: PathBuf) -> Media {
+    Media::new(folder, config.media.max_image_pixels, Handle::current())
+}
+
+/// Files of other servers: in a folder of their own beside those of users here.
+fn remote_files(config: &Config, spawn: &Spawn) -> RemoteFiles {
+    let folder = config.media_folder().join("remote");
+    RemoteFiles::new(media(config, folder), config.media.remote_cache_bytes, spawn)
 }
 
 /// The secret for the way between processes; a process that is alone has no such way.

@@ -29,6 +29,8 @@ pub struct Ctx {
     pub told_rooms: crate::federation::ToldRooms,
     /// The files that users upload.
     pub media: Media,
+    /// The files of other servers.
+    pub remote_files: crate::media::remote::RemoteFiles,
     /// What has been worked out from users' account data and receipts.
     pub user_memory: crate::UserMemory,
     /// Where devices were seen, until it is written down.

@@ -38,14 +38,6 @@ pub fn upsert(user: UserNid, viewer: Option<UserNid>, position: Value) -> Statem
 }
 
 impl Store {
-    /// The place of the last change of what everybody sees of a user's devices; 0 if there has been none. Other servers know the state of his list by it.
-    pub async fn device_list_position(&self, user: UserNid) -> Result<Sequence, StoreError> {
-        let sql = "-- device_list_changes::position
-            SELECT position FROM device_list_changes WHERE user_nid = $1 AND viewer_nid = 0";
-        let row = self.db().query_opt(sql, &[user.int()]).await?;
-        Ok(row.map(|row| row.int(0)).transpose()?.unwrap_or_default())
-    }
-
     /// The users of whose devices `viewer` has something new to learn in (after, `up_to`], if he shares a room with them, each once. None if they are more
     /// than are told apart.
     ///

@@ -56,6 +56,7 @@ mod recent;
 pub mod refresh_tokens;
 pub mod relations;
 pub mod remote_devices;
+pub mod remote_media;
 pub mod removals;
 pub mod reports;
 pub mod room_aliases;

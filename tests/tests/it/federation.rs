@@ -1,9 +1,12 @@
 //! At home among other servers: what users see of each other across Plexus, Synapse and themselves.
 
 mod inbound;
+mod inviting;
 mod joining;
 mod keys;
 mod lookups;
+mod media;
 mod resident;
+mod sending;
 mod synapse;
 mod visited;

@@ -4,7 +4,7 @@
 mod account_data;
 mod capabilities;
 mod client_authentication;
-mod content_repository;
+pub(crate) mod content_repository;
 mod device_management;
 mod end_to_end_encryption;
 mod events;

@@ -1,6 +1,7 @@
 //! The endpoints of the server-server API, <https://spec.matrix.org/v1.19/server-server-api/>.
 
 mod backfilling;
+mod content_repository;
 mod device_management;
 mod end_to_end_encryption;
 mod inviting;
@@ -12,8 +13,8 @@ mod public_room_directory;
 mod query;
 mod retrieving_events;
 mod server_discovery;
-mod third_party_invites;
 mod spaces;
+mod third_party_invites;
 mod transactions;
 
 use crate::routes::Route;
@@ -52,5 +53,7 @@ pub(crate) static ROUTES: &[Route] = &[
     public_room_directory::public_rooms::SEARCH_ROUTE,
     spaces::hierarchy::ROUTE,
     spaces::complexity::ROUTE,
+    content_repository::download::ROUTE,
+    content_repository::thumbnail::ROUTE,
     transactions::send::ROUTE,
 ];

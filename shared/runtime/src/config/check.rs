@@ -17,6 +17,9 @@ const POOL_MAX: usize = 1000;
 /// A file may be as large as what people still wait for.
 const UPLOAD_BYTES: std::ops::RangeInclusive<u64> = 1..=10 << 30;
 
+/// Less would hold no picture.
+const REMOTE_CACHE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 50;
+
 /// More pixels would not fit into the memory of most machines.
 const IMAGE_PIXELS: std::ops::RangeInclusive<u64> = 1..=1_000_000_000;
 /// A sync of a few rooms with more events than this is no sync any more.
@@ -111,6 +114,11 @@ fn check_values(config: &Config, broken: &mut Broken<'_>) {
     }
     let numbers = [
         ("media.max_upload_bytes", config.media.max_upload_bytes, UPLOAD_BYTES),
+        (
+            "media.remote_cache_bytes",
+            config.media.remote_cache_bytes,
+            REMOTE_CACHE_BYTES,
+        ),
         ("media.max_image_pixels", config.media.max_image_pixels, IMAGE_PIXELS),
     ];
     for (key, number, allowed) in numbers {

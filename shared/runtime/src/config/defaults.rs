@@ -138,6 +138,7 @@ impl Default for Media {
         Self {
             dir: PathBuf::new(),
             max_upload_bytes: 100 << 20,
+            remote_cache_bytes: 10 << 30,
             max_image_pixels: 50_000_000,
             require_token: false,
         }

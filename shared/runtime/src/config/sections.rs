@@ -239,6 +239,8 @@ pub struct Media {
     pub dir: PathBuf,
     /// The most bytes of one file, 1 to 10737418240 (10 GiB).
     pub max_upload_bytes: u64,
+    /// The most bytes of files of other servers that are kept, 1048576 (1 MiB) or more. What was not asked for for longest goes first.
+    pub remote_cache_bytes: u64,
     /// The most pixels of a picture that thumbnails are made of, 1 to 1000000000. Making one takes up to 16 bytes of memory for each.
     pub max_image_pixels: u64,
     /// Whether files uploaded from now on are given only to those who show an access token. Clients and bridges older than 2024 cannot do so;

@@ -42,7 +42,7 @@ pub async fn get_devices_for_server(ctx: &Ctx, user_id: &UserId) -> Result<Value
     let user = ctx.store.user_nid(user_id).await?.ok_or_else(unknown)?;
     ctx.store.account(user).await?.ok_or_else(unknown)?;
     // First: what is read after it is as new as that, or newer.
-    let stream_id = ctx.store.device_list_position(user).await?;
+    let stream_id = ctx.store.device_stream_id(user).await?;
     let wanted = query::Wanted::from([(user_id.to_owned(), Vec::new())]);
     let mut known = query_keys_here(ctx, wanted).await?;
     let devices = known.device_keys.remove(user_id).unwrap_or_default();

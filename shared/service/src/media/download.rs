@@ -6,7 +6,7 @@ use plexus_media::BlobHash;
 use plexus_storage::media::{Media, MediaContent};
 use tokio::time::{Instant, timeout_at};
 
-use super::Asked;
+use super::{Asked, remote::find_remote};
 use crate::{Ctx, ServiceError, error::Refusal};
 
 /// Longest wait for a file that is still to come.
@@ -36,12 +36,22 @@ pub struct Found {
     pub content_type: String,
     /// What it is called.
     pub file_name: Option<String>,
+    /// Whether it is kept among the files of other servers.
+    pub is_remote: bool,
 }
 
 /// The file of an id. If it is still to come, waits for it as long as `wait`.
 pub async fn find(ctx: &Ctx, asked: Asked<'_>, shown: Shown, wait: Duration) -> Result<Found, ServiceError> {
-    let media_id = asked.local(&ctx.config.server_name)?;
-    let deadline = Instant::now() + wait.min(WAIT_MAX);
+    let wait = wait.min(WAIT_MAX);
+    if asked.server_name != ctx.config.server_name {
+        return find_remote(ctx, asked.server_name, asked.media_id, shown, wait).await;
+    }
+    find_local(ctx, asked.media_id, shown, wait).await
+}
+
+/// The file of an id of this server.
+async fn find_local(ctx: &Ctx, media_id: &str, shown: Shown, wait: Duration) -> Result<Found, ServiceError> {
+    let deadline = Instant::now() + wait;
     let mut arrivals = ctx.media.arrivals.subscribe();
     loop {
         let media = ctx.store.media(media_id).await?;
@@ -83,12 +93,18 @@ fn found(content: MediaContent) -> Found {
         size: content.size,
         content_type: content.content_type,
         file_name: content.file_name,
+        is_remote: false,
     }
 }
 
 /// Opens a file that was found.
 pub async fn open(ctx: &Ctx, found: &Found) -> Result<std::fs::File, ServiceError> {
-    let file = ctx.media.blobs.open(found.hash).await?;
+    let media = if found.is_remote {
+        &ctx.remote_files.media
+    } else {
+        &ctx.media
+    };
+    let file = media.blobs.open(found.hash).await?;
     file.ok_or_else(|| {
         tracing::error!(media.hash = %found.hash, "the media folder lacks a file that the database has");
         ServiceError::not_found("there is no such file")

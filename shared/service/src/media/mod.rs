@@ -1,6 +1,7 @@
 //! The content repository (<https://spec.matrix.org/v1.19/client-server-api/#content-repository>): whose a file is, and under which id it is asked for.
 
 pub mod download;
+pub mod remote;
 pub mod thumbnail;
 pub mod upload;
 
@@ -30,12 +31,12 @@ impl<'a> Asked<'a> {
         Ok(Self { server_name, media_id })
     }
 
-    /// The id, if it is of this server. Files of others are not fetched.
+    /// The id, if it is of this server.
     fn local(self, own: &ServerName) -> Result<&'a str, ServiceError> {
         if self.server_name == own {
             Ok(self.media_id)
         } else {
-            Err(ServiceError::not_found("files of other servers are not available"))
+            Err(ServiceError::not_found("the file is of another server"))
         }
     }
 }

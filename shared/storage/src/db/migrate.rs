@@ -50,6 +50,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(15, include_str!("../../../../migrations/0015_inbound.sql")),
     Migration::needed(16, include_str!("../../../../migrations/0016_delivery.sql")),
     Migration::needed(17, include_str!("../../../../migrations/0017_remote_devices.sql")),
+    Migration::needed(18, include_str!("../../../../migrations/0018_remote_media.sql")),
+    Migration::needed(19, include_str!("../../../../migrations/0019_previews.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -185,54 +185,7 @@ impl Peer {
 
     /// One of its users becomes something to a room of ours.
     pub(super) async fn member(&self, cluster: &Cluster, ours: &User, room: &str, localpart: &str, membership: &str) {
-        let sender = self.user(localpart);
-        let state = format!("/_matrix/client/v3/rooms/{}/state", encode(room));
-        let state = ours.http.get(&state).await.ok();
-        let id = |kind: &str, key: &str| {
-            let events = state.as_array().expect("a list");
-            let event = events
-                .iter()
-                .find(|event| event["type"] == kind && event["state_key"] == key);
-            event.and_then(|event| event["event_id"].as_str()).map(event_id)
-        };
-        let auth: Vec<OwnedEventId> = [
-            ("m.room.create", ""),
-            ("m.room.power_levels", ""),
-            ("m.room.join_rules", ""),
-            ("m.room.member", sender.as_str()),
-        ]
-        .iter()
-        .filter_map(|(kind, key)| id(kind, key))
-        .collect();
-        let last = ours.messages(room, "b", "&limit=1").await.ok();
-        let last = event_id(last["chunk"][0]["event_id"].as_str().expect("an event"));
-        let new = NewEvent {
-            room_id: Some(<&RoomId>::try_from(room).expect("a room id")),
-            sender: <&UserId>::try_from(sender.as_str()).expect("a user id"),
-            kind: "m.room.member",
-            state_key: Some(&sender),
-            content: &to_raw_value(&json!({ "membership": membership })).expect("JSON"),
-            prev_events: &[last],
-            auth_events: &auth,
-            depth: DEPTH,
-            origin_server_ts: 1_800_000_000_000,
-            redacts: None,
-            legacy: None,
-        };
-        let body = new
-            .seal(VERSION.rules(), &self.key, server(&self.name()))
-            .expect("an event");
-        let receive = ReceiveEvents {
-            room_id: room.to_owned(),
-            room_version: VERSION.as_str().parse().expect("a number"),
-            events: vec![ReceivedEvent {
-                json: body.json().to_owned().into(),
-                ..ReceivedEvent::default()
-            }],
-            ..ReceiveEvents::default()
-        };
-        let outcomes = cluster.worker().run(Kind::ReceiveEvents(receive)).await.outcomes;
-        assert_eq!(outcomes[0].outcome(), Outcome::Accepted, "{outcomes:?}");
+        members(cluster, ours, room, &[self.user(localpart)], (membership, &self.key)).await;
     }
 
     /// It asks our server something, and so is back; until it has been told a message.
@@ -261,6 +214,69 @@ impl Peer {
         let header = header.expect("JSON").to_header();
         let http = cluster.http().with_header("authorization", &header);
         http.get(&target).await.ok();
+    }
+}
+
+/// Users of other servers become something to a room of ours, one after the other.
+pub(super) async fn members(
+    cluster: &Cluster,
+    ours: &User,
+    room: &str,
+    users: &[String],
+    (membership, key): (&str, &SigningKey),
+) {
+    let state = format!("/_matrix/client/v3/rooms/{}/state", encode(room));
+    let state = ours.http.get(&state).await.ok();
+    let id = |kind: &str, key: &str| {
+        let events = state.as_array().expect("a list");
+        let event = events
+            .iter()
+            .find(|event| event["type"] == kind && event["state_key"] == key);
+        event.and_then(|event| event["event_id"].as_str()).map(event_id)
+    };
+    let last = ours.messages(room, "b", "&limit=1").await.ok();
+    let mut last = event_id(last["chunk"][0]["event_id"].as_str().expect("an event"));
+    let mut events = Vec::with_capacity(users.len());
+    for (user, depth) in users.iter().zip(DEPTH..) {
+        let sender = <&UserId>::try_from(user.as_str()).expect("a user id");
+        let auth: Vec<OwnedEventId> = [
+            ("m.room.create", ""),
+            ("m.room.power_levels", ""),
+            ("m.room.join_rules", ""),
+            ("m.room.member", user.as_str()),
+        ]
+        .iter()
+        .filter_map(|(kind, key)| id(kind, key))
+        .collect();
+        let new = NewEvent {
+            room_id: Some(<&RoomId>::try_from(room).expect("a room id")),
+            sender,
+            kind: "m.room.member",
+            state_key: Some(user),
+            content: &to_raw_value(&json!({ "membership": membership })).expect("JSON"),
+            prev_events: &[last],
+            auth_events: &auth,
+            depth,
+            origin_server_ts: 1_800_000_000_000,
+            redacts: None,
+            legacy: None,
+        };
+        let body = new.seal(VERSION.rules(), key, sender.server_name()).expect("an event");
+        last = body.event_id().to_owned();
+        events.push(ReceivedEvent {
+            json: body.json().to_owned().into(),
+            ..ReceivedEvent::default()
+        });
+    }
+    let receive = ReceiveEvents {
+        room_id: room.to_owned(),
+        room_version: VERSION.as_str().parse().expect("a number"),
+        events,
+        ..ReceiveEvents::default()
+    };
+    let outcomes = cluster.worker().run(Kind::ReceiveEvents(receive)).await.outcomes;
+    for outcome in outcomes {
+        assert_eq!(outcome.outcome(), Outcome::Accepted, "{outcome:?}");
     }
 }
 

@@ -15,6 +15,7 @@ use ruma::ServerName;
 
 use super::{
     board::{Batch, EDUS_MAX, Edu, Lasting, PDUS_MAX, Pdu},
+    route::Present,
     sender::Sender,
 };
 
@@ -44,8 +45,8 @@ pub(super) async fn collect(
         .collect();
     let mut pdus = Vec::new();
     let mut shared = BTreeSet::new();
-    for room in store.rooms_of_server(server).await? {
-        let is_in = store.room_servers(room).await?.contains(server);
+    for room in rooms(sender, server).await? {
+        let is_in = Present::now(sender, room).await?.contains(server);
         if is_in {
             shared.insert(room);
         }
@@ -60,6 +61,19 @@ pub(super) async fn collect(
     edus.extend(devices(sender, &shared, since, up_to).await?);
     pdus.sort_unstable_by_key(|pdu| pdu.position);
     Ok(batches(&pdus, &edus))
+}
+
+/// The rooms in which the server has ever been.
+async fn rooms(sender: &Sender, server: &ServerName) -> Result<BTreeSet<RoomNid>, ServiceError> {
+    let store = &sender.ctx().store;
+    let mut rooms: BTreeSet<RoomNid> = store.rooms_of_server(server).await?.into_iter().collect();
+    for (room, completed) in store.partial_rooms().await?.iter() {
+        // Its users there may not be known yet.
+        if completed.is_none() && Present::now(sender, *room).await?.contains(server) {
+            rooms.insert(*room);
+        }
+    }
+    Ok(rooms)
 }
 
 fn batches(pdus: &[Pdu], edus: &[Edu]) -> Vec<Batch> {

@@ -13,7 +13,11 @@ use plexus_core::{
 use plexus_service::ServiceError;
 use tokio::time::Instant;
 
-use super::{board::Passing, route::sharing_servers, sender::Sender};
+use super::{
+    board::Passing,
+    route::{Present, sharing_servers},
+    sender::Sender,
+};
 
 /// How often others are told again that somebody is still typing: they do not believe it for much longer.
 const TYPING_AGAIN: Duration = Duration::from_secs(20);
@@ -99,7 +103,7 @@ impl Moment {
 }
 
 async fn tell_typing(sender: &Arc<Sender>, room: RoomNid, user: UserNid, typing: bool) -> Result<(), ServiceError> {
-    for server in sender.ctx().store.room_servers(room).await?.iter() {
+    for server in Present::now(sender, room).await?.iter() {
         sender.push_passing(server, Passing::Typing { room, user, typing });
     }
     Ok(())

@@ -8,13 +8,47 @@ use plexus_core::{
     row::Membership,
 };
 use plexus_service::ServiceError;
-use plexus_storage::OutgoingChange;
-use ruma::OwnedServerName;
+use plexus_storage::{OutgoingChange, RoomServers};
+use ruma::{OwnedServerName, ServerName};
 
 use super::{
     board::{Edu, Item, Lasting, Pdu},
     sender::Sender,
 };
+
+/// The servers in a room: those of its members, and while not all of its state is here, those that were in it when it was joined.
+pub(super) struct Present {
+    servers: Arc<RoomServers>,
+    told: Vec<OwnedServerName>,
+}
+
+impl Present {
+    pub(super) async fn now(sender: &Sender, room: RoomNid) -> Result<Self, ServiceError> {
+        let servers = sender.ctx().store.room_servers(room).await?;
+        Self::of(sender, room, servers).await
+    }
+
+    /// As it was at a place that this process has reached.
+    async fn at(sender: &Sender, room: RoomNid, position: Sequence) -> Result<Self, ServiceError> {
+        let servers = sender.ctx().store.room_servers_at(room, position).await?;
+        Self::of(sender, room, servers).await
+    }
+
+    async fn of(sender: &Sender, room: RoomNid, servers: Arc<RoomServers>) -> Result<Self, ServiceError> {
+        let partial = sender.ctx().store.partial_room(room).await?;
+        let mut told = partial.map(|partial| partial.servers).unwrap_or_default();
+        told.retain(|server| !servers.contains(server));
+        Ok(Self { servers, told })
+    }
+
+    pub(super) fn contains(&self, server: &ServerName) -> bool {
+        self.servers.contains(server) || self.told.iter().any(|told| told == server)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ServerName> {
+        self.servers.iter().chain(self.told.iter().map(|server| &**server))
+    }
+}
 
 /// Puts a change into the queues of those who have to know of it.
 pub(super) async fn route(
@@ -22,7 +56,6 @@ pub(super) async fn route(
     position: Sequence,
     change: &OutgoingChange,
 ) -> Result<(), ServiceError> {
-    let store = &sender.ctx().store;
     match change {
         OutgoingChange::Event { event, room, member } => {
             route_event(sender, position, (*event, *room), *member).await?;
@@ -30,7 +63,7 @@ pub(super) async fn route(
         OutgoingChange::Receipt(row) => {
             if sender.is_ours(row.user).await? {
                 let receipt = Lasting::Receipt(Arc::new((**row).clone()));
-                for server in store.room_servers(row.room).await?.iter() {
+                for server in Present::now(sender, row.room).await?.iter() {
                     let what = receipt.clone();
                     sender.push(server, Item::Edu(Edu { position, what }));
                 }
@@ -61,7 +94,7 @@ async fn route_event(
     member: Option<(UserNid, Membership)>,
 ) -> Result<(), ServiceError> {
     let store = &sender.ctx().store;
-    let after = store.room_servers_at(room, position).await?;
+    let after = Present::at(sender, room, position).await?;
     let pdu = Item::Pdu(Pdu { position, event });
     for server in after.iter() {
         sender.push(server, pdu.clone());
@@ -69,7 +102,7 @@ async fn route_event(
     let Some((user, membership)) = member else {
         return Ok(());
     };
-    let before = store.room_servers_at(room, position - 1).await?;
+    let before = Present::at(sender, room, position - 1).await?;
     for server in before.iter().filter(|server| !after.contains(server)) {
         sender.push(server, pdu.clone());
     }
@@ -93,7 +126,7 @@ pub(super) async fn sharing_servers(sender: &Sender, user: UserNid) -> Result<BT
     let store = &sender.ctx().store;
     let mut servers = BTreeSet::new();
     for (room, _) in store.user_rooms(user).await?.with(Membership::Join) {
-        for server in store.room_servers(room).await?.iter() {
+        for server in Present::now(sender, room).await?.iter() {
             if !servers.contains(server) {
                 servers.insert(server.to_owned());
             }

@@ -23,7 +23,7 @@ use crate::SenderParts;
 /// Transactions under way at once to servers that have answered this process before.
 const KNOWN_AT_ONCE: usize = 256;
 /// The same to others: most of those that do not answer are among them, and each keeps its place until it has not answered for long enough.
-const UNKNOWN_AT_ONCE: usize = 128;
+const UNKNOWN_AT_ONCE: usize = 256;
 /// Most servers of which it is remembered that they answer.
 const ANSWERING_MAX: usize = 50_000;
 /// How long to wait when the database or the log cannot be read.
@@ -120,9 +120,17 @@ impl Sender {
 
     /// Waits for a place among the transactions under way. Whoever does not answer holds up nobody but his like.
     pub(super) async fn permit(&self, server: &ServerName) -> Option<SemaphorePermit<'_>> {
-        let is_known = self.answering().contains(server);
-        let places = if is_known { &self.known } else { &self.unknown };
+        let places = if self.has_answered(server) {
+            &self.known
+        } else {
+            &self.unknown
+        };
         places.acquire().await.ok()
+    }
+
+    /// Whether a server has answered this process the last time it was sent anything.
+    pub(super) fn has_answered(&self, server: &ServerName) -> bool {
+        self.answering().contains(server)
     }
 
     /// Remembers whether a server answers.

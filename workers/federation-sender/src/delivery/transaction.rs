@@ -26,6 +26,8 @@ const LIMITS: Limits = Limits {
     timeout: Duration::from_secs(60),
     answer_bytes_max: 1024 * 1024,
 };
+/// How long a server may take that this process has never heard an answer of. Most of those that are gone are among these, and others wait behind them.
+const TIMEOUT_UNKNOWN: Duration = Duration::from_secs(20);
 /// How long to wait after each attempt but the last: a server that is restarted, or that has lost a connection, need not lag.
 const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// Most errors of single events that are logged for one transaction.
@@ -77,8 +79,12 @@ impl Transaction {
     pub(super) async fn deliver(&self, sender: &Sender, server: &ServerName) -> Result<Outcome, ServiceError> {
         let federation = &sender.ctx().federation;
         let failing = federation.destinations().failing(server).await?;
-        // One that does not answer is asked once when its time has come.
-        let waits = if failing.is_some() { &[] } else { WAITS.as_slice() };
+        let waits = match failing {
+            // One that does not answer is asked once when its time has come.
+            Some(_) => &[],
+            None if sender.has_answered(server) => WAITS.as_slice(),
+            None => &WAITS[..1],
+        };
         for wait in waits {
             match self.attempt(sender, server, BackOff::Ignore).await? {
                 Outcome::Failed => sleep(*wait).await,
@@ -93,8 +99,13 @@ impl Transaction {
             return Ok(Outcome::Failed);
         };
         let request = Outgoing::with_body(server, Method::PUT, self.target.clone(), self.body.clone());
+        let timeout = if sender.has_answered(server) {
+            LIMITS.timeout
+        } else {
+            TIMEOUT_UNKNOWN
+        };
         let request = Outgoing {
-            limits: LIMITS,
+            limits: Limits { timeout, ..LIMITS },
             back_off,
             ..request
         };
@@ -115,7 +126,9 @@ impl Transaction {
                 outcome
             }
         };
-        sender.note(server, outcome != Outcome::Failed);
+        if outcome != Outcome::Failed || back_off == BackOff::Respect {
+            sender.note(server, outcome != Outcome::Failed);
+        }
         let label = match outcome {
             Outcome::Taken => "taken",
             Outcome::Unwanted => "refused",

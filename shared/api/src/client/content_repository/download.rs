@@ -67,7 +67,9 @@ pub(in crate::client) const LEGACY_AS: Route = Route {
 
 async fn handle(call: Call, shown: Shown) -> Result<Reply, Error> {
     let asked = Asked::parse(call.segment(0), call.segment(1))?;
-    let wait = wait(&Query::parse(call.query())?)?;
+    let query = Query::parse(call.query())?;
+    check_remote(&call, &query)?;
+    let wait = wait(&query)?;
     let mut found = or_stopped(&call, find(call.ctx(), asked, shown, wait)).await?;
     if let Some(name) = call.path.get(2) {
         found.file_name = Some(name.clone());
@@ -75,15 +77,25 @@ async fn handle(call: Call, shown: Shown) -> Result<Reply, Error> {
     send(&call, found, shown).await
 }
 
+/// Refuses files of other servers to those who do not want them: other servers, that is, so that none asks in a circle.
+pub(super) fn check_remote(call: &Call, query: &Query<'_>) -> Result<(), Error> {
+    let is_local = call.segment(0) == call.ctx().config.server_name;
+    if is_local || query.get("allow_remote") != Some("false") {
+        Ok(())
+    } else {
+        Err(Error::not_found("the file is of another server"))
+    }
+}
+
 /// How long to wait for a file that is still to come.
-pub(super) fn wait(query: &Query<'_>) -> Result<Duration, Error> {
+pub(crate) fn wait(query: &Query<'_>) -> Result<Duration, Error> {
     Ok(Duration::from_millis(
         query.number("timeout_ms")?.unwrap_or(WAIT_DEFAULT_MS),
     ))
 }
 
 /// What a search finds, unless the process stops while it waits.
-pub(super) async fn or_stopped(
+pub(crate) async fn or_stopped(
     call: &Call,
     search: impl Future<Output = Result<Found, plexus_service::ServiceError>>,
 ) -> Result<Found, Error> {

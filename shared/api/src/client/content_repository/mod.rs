@@ -2,9 +2,9 @@
 
 pub(super) mod config;
 pub(super) mod create;
-pub(super) mod download;
+pub(crate) mod download;
 mod range;
 mod send;
-pub(super) mod thumbnail;
+pub(crate) mod thumbnail;
 pub(super) mod upload;
 pub(super) mod upload_to;

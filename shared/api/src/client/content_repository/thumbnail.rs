@@ -9,7 +9,7 @@ use plexus_service::media::{
 use ruma::api::client::authenticated_media::get_content_thumbnail::v1::Request;
 
 use super::{
-    download::{or_stopped, wait},
+    download::{check_remote, or_stopped, wait},
     send::send,
 };
 use crate::{
@@ -44,13 +44,15 @@ pub(in crate::client) const LEGACY: Route = Route {
 async fn handle(call: Call, shown: Shown) -> Result<Reply, Error> {
     let asked = Asked::parse(call.segment(0), call.segment(1))?;
     let query = Query::parse(call.query())?;
+    check_remote(&call, &query)?;
     let asking = asking(&query)?;
     let found = find_thumbnail(call.ctx(), asked, asking, shown, wait(&query)?);
     let found = or_stopped(&call, found).await?;
     send(&call, found, shown).await
 }
 
-fn asking(query: &Query<'_>) -> Result<Asking, Error> {
+/// The picture that a query asks for.
+pub(crate) fn asking(query: &Query<'_>) -> Result<Asking, Error> {
     let side = |key: &str| {
         let missing = || Error::missing_param(format!("the query lacks {key}"));
         query.number(key)?.ok_or_else(missing)

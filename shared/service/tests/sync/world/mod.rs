@@ -114,16 +114,18 @@ impl World {
         });
         let parts = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| NOW_MS), spawn);
         let federation = Federation::new(parts).expect("the system has certificates");
+        // No test of sync touches a file.
+        let media = plexus_media::Media::new(std::path::PathBuf::from("nowhere"), 1, Handle::current());
         let ctx = Ctx {
             device_lists: plexus_service::federation::DeviceLists::new(federation.spawn()),
+            remote_files: plexus_service::media::remote::RemoteFiles::new(media.clone(), 1, federation.spawn()),
             federation,
             store,
             replica,
             config: Arc::new(config),
             clock: Clock::new(|| NOW_MS),
             passwords: Passwords::new(Handle::current()),
-            // No test of sync touches a file.
-            media: plexus_media::Media::new(std::path::PathBuf::from("nowhere"), 1, Handle::current()),
+            media,
             user_memory: plexus_service::UserMemory::default(),
             sightings: plexus_service::users::sightings::Sightings::default(),
             sent_members: plexus_service::sync::SentMembers::default(),

@@ -1,0 +1,108 @@
+//! A room full of servers that are gone costs nobody anything.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use plexus_core::event::SigningKey;
+use plexus_tests::{Cluster, PATIENCE, Shared, Topology, User, eventually, free_port};
+use serde_json::json;
+use tokio::{net::TcpListener, time::Instant};
+
+use super::peer::{Peer, VERSION, members};
+
+static SPLIT: Shared = Shared::federated_by_turns(Topology::Split);
+
+/// Servers that are gone.
+const DEAD: i64 = 1_000;
+/// Every so many of them takes connections and says nothing; the others take none.
+const SILENT_EVERY: i64 = 50;
+/// Messages whose sending is measured.
+const SENDS: usize = 60;
+/// What a server that is gone may cost in memory.
+const BYTES_EACH_MAX: i64 = 20_000;
+/// How much slower the slower half of sends may be: noise, and nothing that grows with the number of servers.
+const SLOWER_MAX: f64 = 1.5;
+/// And so much more in any case, for a machine that does other things.
+const SLOWER_ANYWAY: Duration = Duration::from_millis(10);
+/// How long those that say nothing keep their connections.
+const UNTIL_SILENCE_ENDS: Duration = Duration::from_secs(120);
+
+/// What a process says of itself in whole numbers.
+async fn metrics(cluster: &Cluster, process: &str) -> BTreeMap<String, i64> {
+    let answer = cluster.internal(process).get("/metrics").await;
+    let text = answer.text();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let values = lines.filter_map(|line| {
+        let (name, value) = line.rsplit_once(' ')?;
+        Some((name.to_owned(), value.parse().ok()?))
+    });
+    values.collect()
+}
+
+/// How long sending takes, at the median.
+async fn median(user: &User, room: &str) -> Duration {
+    let mut times = Vec::with_capacity(SENDS);
+    for number in 0..SENDS {
+        let started = Instant::now();
+        user.say(room, &format!("measured {number}")).await;
+        times.push(started.elapsed());
+    }
+    times.sort_unstable();
+    times[SENDS / 2]
+}
+
+#[test]
+fn a_thousand_servers_that_are_gone_cost_nobody_anything() {
+    SPLIT.run(async |cluster| {
+        let silent = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
+        let silent = (silent.local_addr().expect("bound").port(), silent);
+        let closed = free_port();
+        let dead: Vec<String> = (0..DEAD)
+            .map(|number| {
+                let port = if number % SILENT_EVERY == 0 { silent.0 } else { closed };
+                format!("@gone:127.1.{}.{}:{port}", number / 250, number % 250 + 1)
+            })
+            .collect();
+        let peer = Peer::start().await;
+        let alice = User::register(&cluster.http(), "alice")
+            .await
+            .at(&cluster.direct("reader1"));
+        let body = json!({"preset": "public_chat", "room_version": VERSION.as_str()});
+        let room = alice.create_room(&body).await;
+        let quiet = alice.create_room(&body).await;
+        peer.member(&cluster, &alice, &room, "bob", "join").await;
+        alice.say(&room, "first").await;
+        peer.until_told("first").await;
+        let before = median(&alice, &quiet).await;
+        let bytes_before = metrics(&cluster, "sender1").await["plexus_process_resident_memory_bytes"];
+
+        let key = SigningKey::from_seed("gone", &[9; 32]).expect("a key");
+        members(&cluster, &alice, &room, &dead, ("join", &key)).await;
+        alice.say(&room, "is anybody there?").await;
+        // Who is there hears it at once.
+        peer.until_told("is anybody there?").await;
+        let trying = median(&alice, &room).await;
+        eventually(UNTIL_SILENCE_ENDS + PATIENCE, "all of them to be left alone", async || {
+            let metrics = metrics(&cluster, "sender1").await;
+            let (lagging, busy) = (
+                metrics["plexus_federation_lagging_destinations"],
+                metrics["plexus_federation_busy_destinations"],
+            );
+            let all = lagging == DEAD && busy == 0;
+            all.then_some(()).ok_or_else(|| format!("{lagging} lag, {busy} are busy"))
+        })
+        .await;
+        let after = median(&alice, &room).await;
+        alice.say(&room, "last").await;
+        peer.until_told("last").await;
+        let metrics = metrics(&cluster, "sender1").await;
+        let each = (metrics["plexus_process_resident_memory_bytes"] - bytes_before) / DEAD;
+        println!(
+            "a send takes {before:?} with nobody gone, {trying:?} while {DEAD} servers are tried, {after:?} once they are left alone; \
+             each of them costs {each} bytes"
+        );
+        assert_eq!(metrics["plexus_federation_queued_pdus"], 0, "nothing is kept for those who are gone");
+        assert!(each < BYTES_EACH_MAX, "each costs {each} bytes");
+        let bound = before.mul_f64(SLOWER_MAX) + SLOWER_ANYWAY;
+        assert!(after < bound, "{before:?} before, {after:?} after");
+    });
+}
