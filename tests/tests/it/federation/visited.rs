@@ -28,11 +28,6 @@ impl Visited {
         dag.add(&[dag.last()], &Attempt::member(&dave.id, &dave.id, "join"));
         let room = Remote::new(dag, cluster.worker());
         room.tell(&(0..room.dag.events.len()).collect::<Vec<_>>()).await;
-<<<<<<< HEAD
-=======
-        let dave = User::register(&cluster.http(), "dave").await;
-        cluster.worker().join(&room.room(), &dave).await;
->>>>>>> 44f5be7e5983a345818df4dbe9dfbe60910f6331
         Self {
             server: cluster.server_name().to_owned(),
             http: cluster.direct("reader1"),
