@@ -41,13 +41,8 @@ pub fn local_alias(server_name: &ServerName, localpart: &str) -> Result<OwnedRoo
 pub async fn locate_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ServiceError> {
     match <&RoomAliasId>::try_from(room) {
         Ok(alias) => {
-<<<<<<< HEAD
             let found = resolve(ctx, alias).await?;
             Ok((found.room_id, found.servers))
-=======
-            let resolved = resolve(ctx, alias).await?;
-            Ok((resolved.room_id, resolved.servers))
->>>>>>> 44f5be7e5983a345818df4dbe9dfbe60910f6331
         }
         Err(room_id) => Ok((room_id.to_owned(), Vec::new())),
     }
