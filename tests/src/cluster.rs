@@ -49,7 +49,7 @@ pub struct Cluster {
     postgres: Option<Postgres>,
     folder: PathBuf,
     // Last: it ends what is left, and removes the folder.
-    _watchdog: Arc<Watchdog>,
+    watchdog: Arc<Watchdog>,
 }
 
 /// One Plexus process, and where it listens.
@@ -149,7 +149,7 @@ impl Cluster {
             redis: None,
             postgres: None,
             folder,
-            _watchdog: watchdog,
+            watchdog,
         }
     }
 
@@ -214,7 +214,7 @@ impl Cluster {
             redis: Some(proxy),
             postgres: Some(postgres),
             folder,
-            _watchdog: watchdog,
+            watchdog,
         }
     }
 
@@ -262,6 +262,13 @@ impl Cluster {
             .iter()
             .filter(|member| member.process.name().starts_with("master"));
         Worker::new(masters.map(|member| member.ports.grpc), INTERNAL_SECRET)
+    }
+
+    /// One more process with a role. It ends when it is dropped.
+    pub fn start_more(&self, name: &str, role: &str) -> Process {
+        let arguments = ["--role", role, "--name", name];
+        let program = member_program(&self.folder, name, &arguments, MemberPorts::choose());
+        Process::start(program, Arc::clone(&self.watchdog))
     }
 
     /// The address of its database, if that is a server.

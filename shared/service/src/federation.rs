@@ -15,6 +15,7 @@ mod doors;
 mod edus;
 mod gaps;
 pub mod hierarchy;
+pub mod history;
 pub mod inbound;
 pub mod invite;
 mod join;

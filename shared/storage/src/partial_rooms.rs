@@ -78,7 +78,7 @@ pub async fn load(db: &Database, room: RoomNid) -> Result<Option<PartialRoom>, S
     let Some(row) = db.query_opt(sql, &[room.int()]).await? else {
         return Ok(None);
     };
-    let servers = serde_json::from_str(&row.text(1)?);
+    let servers = serde_json::from_str(row.text(1)?);
     Ok(Some(PartialRoom {
         room,
         event: EventNid(row.int(0)?),

@@ -1,7 +1,7 @@
 //! Tables `remote_device_lists` and `remote_devices`: devices of users of other servers, as their servers tell of them.
 //!
 //! A list is as good as what was heard of it since it was asked for whole: a server tells of changes only while it sees somebody of this server in a room
-//! with the user. So whoever reads a list asks since when that has been so without a break ([`Store::in_rooms_since`], [`Store::here_in_room_since`]).
+//! with the user. So whoever reads a list asks since when that has been so without a break ([`Store::in_rooms_since`], [`Store::longest_here`]).
 
 use plexus_core::{
     ids::{RoomNid, UserNid},
@@ -150,14 +150,15 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Since when somebody with an account here has been joined to a room without a break; none if nobody is.
-    pub async fn here_in_room_since(&self, room: RoomNid) -> Result<Option<Sequence>, StoreError> {
-        let sql = "-- remote_devices::here_in_room_since
-            SELECT MIN(j.position) FROM memberships j JOIN accounts a ON a.user_nid = j.user_nid
+    /// Who of those with an account here has been joined to a room for longest without a break, and since when; none if nobody is in it.
+    pub async fn longest_here(&self, room: RoomNid) -> Result<Option<(UserNid, Sequence)>, StoreError> {
+        let sql = "-- remote_devices::longest_here
+            SELECT j.user_nid, j.position FROM memberships j JOIN accounts a ON a.user_nid = j.user_nid
             WHERE j.room_nid = $1 AND j.membership = 1 AND NOT EXISTS (SELECT 1 FROM memberships l
-                WHERE l.user_nid = j.user_nid AND l.room_nid = j.room_nid AND l.position > j.position AND l.membership <> 1)";
+                WHERE l.user_nid = j.user_nid AND l.room_nid = j.room_nid AND l.position > j.position AND l.membership <> 1)
+            ORDER BY j.position LIMIT 1";
         let row = self.db().query_opt(sql, &[room.int()]).await?;
-        Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten())
+        row.map(|row| Ok((UserNid(row.int(0)?), row.int(1)?))).transpose()
     }
 }
 

@@ -97,6 +97,17 @@ impl RoomServers {
         }
     }
 
+    /// A server is in the room, by somebody of whom nothing is known yet: it stays until the room is read anew.
+    fn believe(&mut self, server: &ServerName) {
+        if !self.servers.contains_key(server) {
+            let place = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+            self.names.push(server.to_owned());
+            self.names_bytes += 2 * server.as_str().len() as u64;
+            self.servers.insert(server.to_owned(), Counted { place, members: 1 });
+            self.present += 1;
+        }
+    }
+
     fn leave(&mut self, user: UserNid) {
         let place = self.joined.remove(&user);
         let server = place.and_then(|place| self.names.get(usize::try_from(place).ok()?));
@@ -216,6 +227,11 @@ impl Store {
             ..RoomServers::default()
         };
         self.join_all(&mut servers, &users).await?;
+        if let Some(partial) = self.partial_room(room).await? {
+            for server in &partial.servers {
+                servers.believe(server);
+            }
+        }
         Ok(Arc::new(servers))
     }
 
@@ -256,6 +272,11 @@ mod tests {
         assert_eq!((servers.len(), servers.members_of(server_name!("b.example"))), (1, 0));
         servers.join(UserNid(1), server_name!("b.example"));
         assert_eq!(servers.len(), 2);
+        servers.believe(server_name!("c.example"));
+        servers.believe(server_name!("b.example"));
+        servers.join(UserNid(9), server_name!("c.example"));
+        servers.leave(UserNid(9));
+        assert_eq!(names(&servers), ["a.example", "b.example", "c.example"]);
     }
 
     #[test]

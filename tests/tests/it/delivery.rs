@@ -2,9 +2,12 @@
 //!
 //! Another server's users come into our rooms by Commands of a worker. One process alone has no door for them, so these rooms are on many.
 
+mod admin;
 mod dead;
 mod peer;
+mod shares;
 
+use plexus_core::event::SigningKey;
 use plexus_tests::{Cluster, Shared, Topology, User, encode, fresh_name};
 use serde_json::{Value, json};
 
@@ -221,6 +224,24 @@ fn changes_of_devices_are_a_chain() {
             (&gone["device_id"], &gone["prev_id"]),
             (&json!(phone.device), &json!([named["stream_id"]]))
         );
+    });
+}
+
+#[test]
+fn cross_signing_keys_are_told() {
+    SPLIT.run(async |cluster| {
+        let it = Setting::new(&cluster).await;
+        let key = SigningKey::from_seed("1", &[3; 32]).expect("a key");
+        let public = key.verify_key().to_base64();
+        let master = json!({
+            "user_id": it.alice.id,
+            "usage": ["master"],
+            "keys": {format!("ed25519:{public}"): public},
+        });
+        let upload = "/_matrix/client/v3/keys/device_signing/upload";
+        it.alice.http.post(upload, &json!({ "master_key": master })).await.ok();
+        let told = it.peer.until_edu("m.signing_key_update", |_| true).await;
+        assert_eq!(told, json!({"user_id": it.alice.id, "master_key": master}));
     });
 }
 

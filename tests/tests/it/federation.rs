@@ -8,5 +8,6 @@ mod lookups;
 mod media;
 mod proposals;
 mod resident;
+mod sending;
 mod synapse;
 mod visited;

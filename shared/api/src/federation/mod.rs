@@ -13,8 +13,8 @@ mod public_room_directory;
 mod query;
 mod retrieving_events;
 mod server_discovery;
-mod third_party_invites;
 mod spaces;
+mod third_party_invites;
 mod transactions;
 
 use crate::routes::Route;

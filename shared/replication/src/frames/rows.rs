@@ -87,11 +87,7 @@ pub(super) fn to_proto(row: &Row, bodies: bool) -> proto::Row {
             user: user.0,
             room: room.0,
         }),
-        Row::Purged { room, events, whole } => Kind::Purged(proto::PurgedRow {
-            room: room.0,
-            events: events.iter().map(|event| event.0).collect(),
-            whole: *whole,
-        }),
+        Row::Purged { room, events, whole } => Kind::Purged(purged_to_proto(*room, events, *whole)),
         Row::Pusher { user } => Kind::Pusher(proto::PusherRow { user: user.0 }),
         Row::Presence(presence) => Kind::Presence(presence_to_proto(presence)),
         Row::Typing { room, users } => Kind::Typing(proto::TypingRow {
@@ -161,11 +157,7 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
             user: UserNid(row.user),
             room: RoomNid(row.room),
         },
-        Kind::Purged(row) => Row::Purged {
-            room: RoomNid(row.room),
-            events: row.events.into_iter().map(EventNid).collect(),
-            whole: row.whole,
-        },
+        Kind::Purged(row) => purged_from_proto(row),
         Kind::Pusher(row) => Row::Pusher {
             user: UserNid(row.user),
         },
@@ -175,6 +167,22 @@ pub(super) fn from_proto(row: proto::Row) -> Result<Row, RowError> {
             users: row.users.into_iter().map(UserNid).collect(),
         },
     })
+}
+
+fn purged_to_proto(room: RoomNid, events: &[EventNid], whole: bool) -> proto::PurgedRow {
+    proto::PurgedRow {
+        room: room.0,
+        events: events.iter().map(|event| event.0).collect(),
+        whole,
+    }
+}
+
+fn purged_from_proto(row: proto::PurgedRow) -> Row {
+    Row::Purged {
+        room: RoomNid(row.room),
+        events: row.events.into_iter().map(EventNid).collect(),
+        whole: row.whole,
+    }
 }
 
 fn presence_to_proto(row: &PresenceRow) -> proto::PresenceRow {

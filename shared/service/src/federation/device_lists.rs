@@ -19,9 +19,11 @@ use metrics::counter;
 use plexus_core::{
     ids::{RoomNid, UserNid},
     position::Sequence,
+    row::Membership,
 };
 use plexus_federation::flights::{Flights, Spawn};
 use plexus_proto::{ChangeRemoteDevices, command::Kind};
+use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -29,12 +31,14 @@ use tokio::sync::Semaphore;
 
 pub(crate) use self::check::is_own_key;
 pub use self::fetch::fetch;
-use crate::{Ctx, ServiceError, ids::new_command};
+use crate::{Ctx, ServiceError, ids::new_command, rooms::access::now};
 
-/// Most lists that a process asks for at the same time.
+/// Most lists that a process asks for at the same time because of changes.
 const FETCHES_AT_ONCE: usize = 20;
 /// Most lists that wait to be asked for because of a change. More are asked for when somebody wants to know them.
 const FETCHES_WAITING_MAX: usize = 1_000;
+/// Rooms of which it is remembered who of this server is in them.
+const WITNESSES_MAX: usize = 10_000;
 /// Most changes before it that a change names.
 const PREVIOUS_MAX: usize = 100;
 /// Changes of devices that were told and are not believed.
@@ -50,6 +54,8 @@ struct Inner {
     turns: Semaphore,
     waiting: Arc<Semaphore>,
     spawn: Spawn,
+    /// For a room, who of this server has been there for longest, since when, and up to which place in the log that was seen.
+    witnesses: Cache<RoomNid, (UserNid, Sequence, Sequence)>,
 }
 
 impl DeviceLists {
@@ -60,6 +66,7 @@ impl DeviceLists {
             turns: Semaphore::new(FETCHES_AT_ONCE),
             waiting: Arc::new(Semaphore::new(FETCHES_WAITING_MAX)),
             spawn: Arc::clone(spawn),
+            witnesses: Cache::new(WITNESSES_MAX),
         }))
     }
 }
@@ -186,7 +193,7 @@ pub async fn told_since(ctx: &Ctx, users: &[UserNid]) -> Result<HashMap<UserNid,
     for (user, room, joined) in ctx.store.in_rooms_since(users).await? {
         let here = match here.entry(room) {
             Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(unknown) => *unknown.insert(ctx.store.here_in_room_since(room).await?),
+            Entry::Vacant(unknown) => *unknown.insert(here_since(ctx, room).await?),
         };
         let Some(here) = here else { continue };
         let since = joined.max(here);
@@ -194,6 +201,25 @@ pub async fn told_since(ctx: &Ctx, users: &[UserNid]) -> Result<HashMap<UserNid,
         *best = since.min(*best);
     }
     Ok(told)
+}
+
+/// Since when somebody of this server has been in a room without a break.
+async fn here_since(ctx: &Ctx, room: RoomNid) -> Result<Option<Sequence>, ServiceError> {
+    let witnesses = &ctx.device_lists.0.witnesses;
+    // Who was there for longest still is, if nothing has become of him in the room since.
+    if let Some((user, since, seen)) = witnesses.get(&room)
+        && let Some(entry) = ctx.store.user_rooms(user).await?.get(room)
+        && entry.membership == Membership::Join
+        && entry.position <= seen
+    {
+        return Ok(Some(since));
+    }
+    let seen = now(ctx);
+    let found = ctx.store.longest_here(room).await?;
+    if let Some((user, since)) = found {
+        witnesses.insert(room, (user, since, seen));
+    }
+    Ok(found.map(|(_, since)| since))
 }
 
 /// Which of some users of other servers there is a list of that can be relied on, and which there could be one of.

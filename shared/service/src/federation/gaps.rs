@@ -12,10 +12,11 @@ use plexus_federation::rooms::{MISSING_EVENTS_MAX, MissingEvents};
 use plexus_storage::{room_heads, rooms::RoomInfo, staged_events::StagedEvent};
 use ruma::OwnedEventId;
 
-use self::{
+use self::pool::Pool;
+pub(super) use self::{
     outliers::{bring_outliers, fetch_events},
-    pool::Pool,
     sources::Sources,
+    state::fetch_state_parts,
 };
 use crate::{Ctx, ServiceError};
 

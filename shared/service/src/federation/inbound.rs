@@ -2,18 +2,24 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    fmt,
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use ruma::{OwnedServerName, ServerName};
+use plexus_core::ids::{EventNid, RoomNid};
+use quick_cache::sync::Cache;
+use ruma::OwnedServerName;
 use tokio::sync::{Mutex as TurnMutex, Notify};
 
 use super::{acl::Acls, doors::Doors, edus::Budgets};
 
-/// Transactions of one server that are under way or wait in a process. Who keeps to the specification has one.
-const PER_ORIGIN_MAX: usize = 8;
-/// Servers whose transactions are under way in a process.
-const ORIGINS_MAX: usize = 10_000;
+/// Those who wait for one thing in a process: transactions of one server, of which who keeps to the specification has one, or readers of a room.
+const PER_LINE_MAX: usize = 8;
+/// Things of one kind that are waited for in a process.
+const LINES_MAX: usize = 10_000;
+/// Pauses that are remembered.
+const PAUSES_MAX: usize = 10_000;
 
 /// What a process remembers of what other servers send it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +29,11 @@ pub struct Inbound {
     /// Whoever of this server is about to come into a room of others.
     pub doors: Doors,
     /// Whose transactions are under way.
-    pub(super) origins: Origins,
+    pub(super) origins: Lines<OwnedServerName>,
+    /// Who waits for a room's history.
+    pub(super) readers: Lines<RoomNid>,
+    /// Until when history before an event is not asked for again.
+    pub(super) history_pauses: HistoryPauses,
     /// How much each server may tell that lasts only for a moment.
     pub(super) budgets: Budgets,
     /// Wakes who completes rooms that were joined with a part of their state.
@@ -32,57 +42,95 @@ pub struct Inbound {
     pub(super) staged: Arc<Notify>,
 }
 
-/// Whose transactions are under way: one of each server at a time. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Origins(Arc<Mutex<HashMap<OwnedServerName, Line>>>);
+/// Until when history before an event is not asked for again. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct HistoryPauses(Arc<Cache<EventNid, i64>>);
 
-/// The transactions of one server.
+impl Default for HistoryPauses {
+    fn default() -> Self {
+        Self(Arc::new(Cache::new(PAUSES_MAX)))
+    }
+}
+
+impl fmt::Debug for HistoryPauses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HistoryPauses")
+    }
+}
+
+impl HistoryPauses {
+    pub(super) fn get(&self, event: EventNid) -> Option<i64> {
+        self.0.get(&event)
+    }
+
+    pub(super) fn set(&self, event: EventNid, until_ms: i64) {
+        self.0.insert(event, until_ms);
+    }
+}
+
+/// Whose turn it is: of all that is about one thing, one at a time. Cheap to clone.
+#[derive(Debug)]
+pub(super) struct Lines<K>(Arc<Mutex<HashMap<K, Line>>>);
+
+impl<K> Clone for Lines<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K> Default for Lines<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+/// Those who are about one thing.
 #[derive(Debug, Default)]
 struct Line {
     turn: Arc<TurnMutex<()>>,
     count: usize,
 }
 
-/// A transaction's place among those of its server, while it is held.
+/// A place in a line, while it is held.
 #[derive(Debug)]
-pub(super) struct Place {
-    origins: Origins,
-    origin: OwnedServerName,
-    /// Held by the transaction whose turn it is.
+pub(super) struct Place<K: Clone + Eq + Hash> {
+    lines: Lines<K>,
+    about: K,
+    /// Held by the one whose turn it is.
     pub(super) turn: Arc<TurnMutex<()>>,
 }
 
-impl Origins {
+impl<K: Clone + Eq + Hash> Lines<K> {
     /// A place; none if too many wait already.
-    pub(super) fn enter(&self, origin: &ServerName) -> Option<Place> {
+    pub(super) fn enter(&self, about: &K) -> Option<Place<K>> {
         let mut lines = self.lock();
         let others = lines.len();
-        let line = match lines.entry(origin.to_owned()) {
+        let line = match lines.entry(about.clone()) {
             Entry::Occupied(line) => line.into_mut(),
-            Entry::Vacant(_) if others >= ORIGINS_MAX => return None,
+            Entry::Vacant(_) if others >= LINES_MAX => return None,
             Entry::Vacant(place) => place.insert(Line::default()),
         };
-        if line.count >= PER_ORIGIN_MAX {
+        if line.count >= PER_LINE_MAX {
             return None;
         }
         line.count += 1;
         Some(Place {
-            origins: self.clone(),
-            origin: origin.to_owned(),
+            lines: self.clone(),
+            about: about.clone(),
             turn: Arc::clone(&line.turn),
         })
     }
 
     // Held for a few instructions and never while anything is awaited, hence the standard library's.
-    fn lock(&self) -> MutexGuard<'_, HashMap<OwnedServerName, Line>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Line>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl<K: Clone + Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        let mut lines = self.origins.lock();
-        if let Entry::Occupied(mut line) = lines.entry(self.origin.clone()) {
+        let mut lines = self.lines.lock();
+        if let Entry::Occupied(mut line) = lines.entry(self.about.clone()) {
             line.get_mut().count -= 1;
             if line.get().count == 0 {
                 line.remove();
@@ -99,14 +147,17 @@ mod tests {
 
     #[test]
     fn places_are_bounded_for_each_server_and_given_back() {
-        let origins = Origins::default();
-        let (one, two) = (server_name!("one.example"), server_name!("two.example"));
-        let places: Vec<_> = (0..PER_ORIGIN_MAX).map(|_| origins.enter(one)).collect();
+        let lines = Lines::default();
+        let (one, two) = (
+            server_name!("one.example").to_owned(),
+            server_name!("two.example").to_owned(),
+        );
+        let places: Vec<_> = (0..PER_LINE_MAX).map(|_| lines.enter(&one)).collect();
         assert!(places.iter().all(Option::is_some));
-        assert!(origins.enter(one).is_none());
-        assert!(origins.enter(two).is_some());
+        assert!(lines.enter(&one).is_none());
+        assert!(lines.enter(&two).is_some());
         drop(places);
-        assert!(origins.enter(one).is_some());
-        assert!(origins.lock().is_empty());
+        assert!(lines.enter(&one).is_some());
+        assert!(lines.lock().is_empty());
     }
 }

@@ -52,10 +52,16 @@ pub async fn receive_invite(
     let target = check(ctx, &parsed, origin, &invitation)?;
     require_invitable(ctx, room_id, &target).await?;
     let key = &ctx.federation.keys().own().signing;
-    parsed.cosign(&ctx.config.server_name, key).map_err(ServiceError::invalid_param)?;
+    parsed
+        .cosign(&ctx.config.server_name, key)
+        .map_err(ServiceError::invalid_param)?;
     let event = verify(ctx, version, parsed.json().to_owned()).await?;
     let is_here = match &known {
-        Some(room) => ctx.store.room_servers(room.nid).await?.contains(&ctx.config.server_name),
+        Some(room) => ctx
+            .store
+            .room_servers(room.nid)
+            .await?
+            .contains(&ctx.config.server_name),
         None => false,
     };
     // Whoever is in the room gets it with the room's other events.
@@ -108,7 +114,9 @@ async fn require_invitable(ctx: &Ctx, room_id: &RoomId, target: &UserId) -> Resu
 
 async fn verify(ctx: &Ctx, version: RoomVersion, json: String) -> Result<EventBody, ServiceError> {
     let mut verified = ctx.federation.verify(version.rules(), vec![json]).await?;
-    let verified = verified.pop().ok_or_else(|| ServiceError::internal("no event was verified"))?;
+    let verified = verified
+        .pop()
+        .ok_or_else(|| ServiceError::internal("no event was verified"))?;
     verified.map_err(ServiceError::invalid_param)
 }
 
@@ -145,7 +153,9 @@ async fn invite_by(
     let signed = signed.map_err(|error| of_client(error.into()))?;
     // In versions whose ids are chosen, an id says nothing of what is in the event; this server's own signature does.
     if signed.event_id() != event.event_id() || signed.content() != event.content() {
-        return Err(ServiceError::Unavailable(format!("{server} answers with another event")));
+        return Err(ServiceError::Unavailable(format!(
+            "{server} answers with another event"
+        )));
     }
     let event_id = signed.event_id().to_owned();
     let outcomes = bring(ctx, &room.id, room.version, vec![Arriving::relayed(signed)]).await?;
@@ -199,7 +209,10 @@ pub async fn exchange_third_party_invite(
         "the event names no invite of an address"
     } else {
         let mut content = Map::new();
-        content.insert("third_party_invite".to_owned(), event["content"]["third_party_invite"].clone());
+        content.insert(
+            "third_party_invite".to_owned(),
+            event["content"]["third_party_invite"].clone(),
+        );
         let change = proto::ChangeMembership {
             room_id: room.id.to_string(),
             sender: sender.to_string(),

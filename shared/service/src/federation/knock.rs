@@ -39,7 +39,10 @@ pub(super) async fn knock(
 
 async fn knock_by(ctx: &Ctx, server: &ServerName, knocking: &Joining) -> Result<OwnedEventId, ServiceError> {
     let (room_id, user_id) = (&*knocking.room_id, &*knocking.user_id);
-    let template = ctx.federation.make_member_event(server, Step::Knock, room_id, user_id).await?;
+    let template = ctx
+        .federation
+        .make_member_event(server, Step::Knock, room_id, user_id)
+        .await?;
     let wanted = Wanted {
         room_id,
         user_id,

@@ -65,7 +65,10 @@ pub(super) async fn leave(
 
 async fn leave_by(ctx: &Ctx, server: &ServerName, leaving: &Leaving) -> Result<EventBody, ServiceError> {
     let (room_id, user_id) = (&*leaving.room_id, &*leaving.user_id);
-    let template = ctx.federation.make_member_event(server, Step::Leave, room_id, user_id).await?;
+    let template = ctx
+        .federation
+        .make_member_event(server, Step::Leave, room_id, user_id)
+        .await?;
     let wanted = Wanted {
         room_id,
         user_id,
@@ -105,5 +108,7 @@ fn alone(ctx: &Ctx, leaving: &Leaving) -> Result<EventBody, ServiceError> {
         }),
     };
     let key = &ctx.federation.keys().own().signing;
-    event.seal(rules, key, &ctx.config.server_name).map_err(ServiceError::internal)
+    event
+        .seal(rules, key, &ctx.config.server_name)
+        .map_err(ServiceError::internal)
 }

@@ -132,7 +132,8 @@ mod tests {
             json!({"type": "m.room.name", "state_key": "", "sender": "@alice:there.example", "content": {"name": name},
                 "unsigned": {"age": 1}, "signatures": {}})
         };
-        let good = json!({"type": "m.room.name", "state_key": "", "sender": "@alice:there.example", "content": {"name": "x"}});
+        let good =
+            json!({"type": "m.room.name", "state_key": "", "sender": "@alice:there.example", "content": {"name": "x"}});
         assert_eq!(previewed(&[name("x".to_owned())]), [good.clone()]);
         for nonsense in [
             json!(7),
@@ -143,7 +144,11 @@ mod tests {
             json!({"type": "m.room.member", "state_key": "@bob:here.example", "sender": "@alice:there.example", "content": {}}),
             name("x".repeat(BYTES_MAX)),
         ] {
-            assert_eq!(previewed(&[nonsense.clone(), name("x".to_owned())]), [good.clone()], "{nonsense}");
+            assert_eq!(
+                previewed(&[nonsense.clone(), name("x".to_owned())]),
+                [good.clone()],
+                "{nonsense}"
+            );
         }
         assert_eq!(previewed(&vec![name("x".to_owned()); 1_000]).len(), EVENTS_MAX);
         assert!(previewed(&vec![name("x".repeat(10_000)); 50]).len() < 10);

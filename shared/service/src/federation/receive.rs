@@ -44,7 +44,7 @@ pub async fn receive_transaction(
     if transaction_id.len() > TRANSACTION_ID_BYTES_MAX {
         return Err(ServiceError::invalid_param("the transaction id is too long"));
     }
-    let place = ctx.inbound.origins.enter(origin).ok_or_else(too_many)?;
+    let place = ctx.inbound.origins.enter(&origin.to_owned()).ok_or_else(too_many)?;
     let _turn = place.turn.lock().await;
     if let Some(answer) = ctx.store.received_transaction(origin, transaction_id).await? {
         return Ok(answer);

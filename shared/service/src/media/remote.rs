@@ -3,10 +3,17 @@
 //! They are in a folder of their own, under a quota of their own: whatever other servers send, uploads have their place. A file that has gone from there is
 //! fetched again. What a server gives to those only who say who they are is given here to those only who show an access token.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use plexus_federation::{
     flights::{Flights, Spawn},
+    outbound::OutboundError,
     queries::{FileError, RemoteFile},
     request::RequestError,
 };
@@ -26,8 +33,12 @@ use crate::{Ctx, ServiceError, error::Refusal};
 
 /// Most files that a process fetches at the same time.
 const FETCHES_AT_ONCE: usize = 16;
+/// Most of one server, so that slow ones do not keep all others away.
+const FETCHES_OF_ONE_SERVER: usize = 4;
 /// Most that wait for that.
 const FETCHES_WAITING_MAX: usize = 200;
+/// How long a file may stand still on its way.
+const STALLED_MAX: Duration = Duration::from_secs(30);
 /// How long a file may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(300);
 /// How old the note of the last access may be.
@@ -46,6 +57,8 @@ pub struct RemoteFiles {
     quota_bytes: u64,
     fetches: Arc<Flights<(OwnedServerName, String, bool), Outcome>>,
     turns: Arc<Semaphore>,
+    /// Turns at each server that something is fetched from; bounded by `waiting`.
+    of_servers: Arc<Mutex<HashMap<OwnedServerName, Weak<Semaphore>>>>,
     waiting: Arc<Semaphore>,
 }
 
@@ -66,8 +79,21 @@ impl RemoteFiles {
             quota_bytes,
             fetches: Flights::new(Arc::clone(spawn)),
             turns: Arc::new(Semaphore::new(FETCHES_AT_ONCE)),
+            of_servers: Arc::default(),
             waiting: Arc::new(Semaphore::new(FETCHES_AT_ONCE + FETCHES_WAITING_MAX)),
         }
+    }
+
+    /// The turns at one server.
+    fn turns_of(&self, server: &ServerName) -> Arc<Semaphore> {
+        let mut of_servers = self.of_servers.lock().unwrap_or_else(PoisonError::into_inner);
+        of_servers.retain(|_, turns| turns.strong_count() > 0);
+        if let Some(turns) = of_servers.get(server).and_then(Weak::upgrade) {
+            return turns;
+        }
+        let turns = Arc::new(Semaphore::new(FETCHES_OF_ONE_SERVER));
+        of_servers.insert(server.to_owned(), Arc::downgrade(&turns));
+        turns
     }
 }
 
@@ -196,7 +222,9 @@ async fn fetch(ctx: &Ctx, server: &ServerName, media_id: &str, openly: bool) -> 
     let Ok(_place) = ctx.remote_files.waiting.try_acquire() else {
         return Outcome::Failed;
     };
-    // Closed it never is.
+    // Closed they never are.
+    let of_server = ctx.remote_files.turns_of(server);
+    let _turn_of_server = of_server.acquire().await;
     let _turn = ctx.remote_files.turns.acquire().await;
     let fetched = timeout(FETCH_TIMEOUT, fetch_now(ctx, server, media_id, openly)).await;
     match fetched {
@@ -258,10 +286,13 @@ async fn receive(
     let disk = |error: plexus_media::MediaError| FileError::Refused(error.to_string());
     let mut incoming = ctx.remote_files.media.blobs.receive().await.map_err(disk)?;
     let mut received = 0_u64;
-    while let Some(piece) = file.piece().await? {
+    loop {
+        let piece = timeout(STALLED_MAX, file.piece()).await;
+        let piece = piece.map_err(|_| FileError::Outbound(OutboundError::TimedOut))??;
+        let Some(piece) = piece else { break };
         received += piece.len() as u64;
         if received > most {
-            return Err(plexus_federation::outbound::OutboundError::TooLong.into());
+            return Err(OutboundError::TooLong.into());
         }
         incoming.write(piece).await.map_err(disk)?;
     }

@@ -37,20 +37,12 @@ pub fn local_alias(server_name: &ServerName, localpart: &str) -> Result<OwnedRoo
         .map_err(|_| ServiceError::invalid_param("the room alias is not valid"))
 }
 
-/// The room that a client names by its id or by an alias.
-pub async fn resolve_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<OwnedRoomId, ServiceError> {
-    match <&RoomAliasId>::try_from(room) {
-        Ok(alias) => Ok(resolve(ctx, alias).await?.room_id),
-        Err(room_id) => Ok(room_id.to_owned()),
-    }
-}
-
 /// The room that a client names by its id or by an alias, and the servers that are said to be in it.
 pub async fn locate_room(ctx: &Ctx, room: &RoomOrAliasId) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ServiceError> {
     match <&RoomAliasId>::try_from(room) {
         Ok(alias) => {
-            let resolved = resolve(ctx, alias).await?;
-            Ok((resolved.room_id, resolved.servers))
+            let found = resolve(ctx, alias).await?;
+            Ok((found.room_id, found.servers))
         }
         Err(room_id) => Ok((room_id.to_owned(), Vec::new())),
     }

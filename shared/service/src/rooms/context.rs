@@ -18,7 +18,7 @@ use super::{
     page::{LIMIT_DEFAULT, LIMIT_MAX, Page, Range, collect, is_wanted, newest_order},
     present::{Remarks, Style, write_state},
 };
-use crate::{Ctx, Requester, ServiceError};
+use crate::{Ctx, Requester, ServiceError, federation::history::ensure_history};
 
 /// The event, as many events before and after it as `limit` asks for in all, and the state at the last of them, as JSON.
 pub async fn get_context(
@@ -42,8 +42,10 @@ pub async fn get_context(
         from,
         to: None,
         newest,
+        stop: None,
         direction,
     };
+    ensure_history(ctx, &view.room, order, limit / 2 + 1).await?;
     let backward = range(order - 1, Direction::Backward);
     let before = collect(ctx, &mut sights, &view, backward, limit / 2, filter).await?;
     let forward = range(order, Direction::Forward);

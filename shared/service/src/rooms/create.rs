@@ -4,8 +4,8 @@
 
 mod expand;
 
-use plexus_core::room_version::RoomVersion;
 use futures_util::future::join_all;
+use plexus_core::room_version::RoomVersion;
 use plexus_proto::{self as proto, change_membership::Action, command::Kind};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde::Deserialize;
@@ -116,12 +116,7 @@ pub async fn create_room(ctx: &Ctx, requester: &Requester, room: NewRoom) -> Res
 
 /// Invites users of other servers, whose servers have to sign. The room is there by now, and who it is made for: one who cannot be invited is told of in the
 /// log, and is seen not to be invited.
-async fn invite_others(
-    ctx: &Ctx,
-    requester: &Requester,
-    room_id: &RoomId,
-    (invited, is_direct): (&[Member], bool),
-) {
+async fn invite_others(ctx: &Ctx, requester: &Requester, room_id: &RoomId, (invited, is_direct): (&[Member], bool)) {
     let mut content = Map::new();
     if is_direct {
         content.insert("is_direct".to_owned(), true.into());

@@ -11,7 +11,12 @@ use super::{
     page::{LIMIT_DEFAULT, Page, Range, collect, newest_order, open_token},
     present::{Remarks, Style, write_state},
 };
-use crate::{Ctx, Requester, ServiceError, client_event::write_string, tokens};
+use crate::{
+    Ctx, Requester, ServiceError,
+    client_event::write_string,
+    federation::history::{Reach, ensure_history},
+    tokens,
+};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -48,14 +53,23 @@ pub async fn get_messages(
     let filter = &request.filter;
     let limit = request.limit.or(filter.events.events.limit).unwrap_or(LIMIT_DEFAULT);
     let direction = request.direction;
+    let reach = match direction {
+        Direction::Backward => ensure_history(ctx, &view.room, from.min(newest), limit).await?,
+        Direction::Forward => Reach::default(),
+    };
     let range = Range {
         from,
         to,
         newest,
+        stop: reach.stop,
         direction,
     };
     let mut sights = Sights::new(ctx, requester, &view);
-    let page = collect(ctx, &mut sights, &view, range, limit, filter).await?;
+    let mut page = collect(ctx, &mut sights, &view, range, limit, filter).await?;
+    if reach.lacks_something && page.end.is_none() {
+        // History is missing that may be had later.
+        page.end = page.events.last().and_then(|seen| Some(seen.event.room_order? - 1));
+    }
     let style = Style {
         format: filter.event_format,
         fields: filter.event_fields.as_ref(),

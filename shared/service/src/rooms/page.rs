@@ -75,10 +75,16 @@ pub(super) struct Range {
     pub(super) to: Option<i64>,
     /// The newest event the requester may know of.
     pub(super) newest: i64,
+    /// Backward, what is from here on is not to be read yet.
+    pub(super) stop: Option<i64>,
     pub(super) direction: Direction,
 }
 
 impl Range {
+    fn is_stopped_at(self, order: i64) -> bool {
+        self.direction == Direction::Backward && self.stop.is_some_and(|stop| order <= stop)
+    }
+
     /// Whether an event is past the end of what is asked for.
     fn is_past(self, order: i64) -> bool {
         match self.direction {
@@ -134,6 +140,10 @@ pub(super) async fn collect(
             if range.is_past(order) {
                 return Ok(page);
             }
+            if range.is_stopped_at(order) {
+                page.end = range.stop;
+                return Ok(page);
+            }
             place = match range.direction {
                 Direction::Backward => order - 1,
                 Direction::Forward => order,
@@ -151,6 +161,7 @@ pub(super) async fn collect(
             }
         }
         if was_short {
+            page.end = range.stop;
             return Ok(page);
         }
     }

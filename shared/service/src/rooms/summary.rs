@@ -9,15 +9,14 @@ use plexus_core::{
     row::Membership,
 };
 use plexus_storage::{RoomSummary, rooms::RoomInfo};
-use ruma::{OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, RoomOrAliasId, ServerName};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, RoomOrAliasId, ServerName};
 use serde_json::{Map, Value, json};
 
-use super::{access::now, standing::membership};
+use super::{access::now, aliases::locate_room, standing::membership};
 use crate::{
     Ctx, Requester, ServiceError,
     federation::{
         acl,
-        directory::resolve,
         hierarchy::{find_elsewhere, is_here},
     },
 };
@@ -52,13 +51,7 @@ pub async fn get_summary(
 ) -> Result<Value, ServiceError> {
     let unknown = || ServiceError::not_found("there is no such room, or you may not know of it");
     let asker = requester.map_or(Asker::Nobody, Asker::User);
-    let (room_id, mut servers) = match <&RoomAliasId>::try_from(room) {
-        Ok(alias) => {
-            let found = resolve(ctx, alias).await?;
-            (found.room_id, found.servers)
-        }
-        Err(room_id) => (room_id.to_owned(), Vec::new()),
-    };
+    let (room_id, mut servers) = locate_room(ctx, room).await?;
     servers.extend_from_slice(via);
     if let Some(found) = look(ctx, asker, &room_id).await? {
         let mut shown = found.show();

@@ -41,7 +41,10 @@ pub(super) async fn preview(scope: &Scope<'_>, visit: &Visit) -> Result<Vec<u8>,
     if !member.is_some_and(|member| member.is_apart()) {
         return Ok(Vec::new());
     }
-    let mut preview = store.room_preview(scope.requester.user, visit.room.nid).await?.unwrap_or_default();
+    let mut preview = store
+        .room_preview(scope.requester.user, visit.room.nid)
+        .await?
+        .unwrap_or_default();
     // The brackets of the list.
     preview.pop();
     Ok(preview.into_iter().skip(1).collect())

@@ -55,6 +55,7 @@ impl Store {
             Row::State(row) => caches.apply_state(sequence, row),
             Row::Partial { room } => {
                 caches.partial_rooms.forget(&());
+                caches.room_servers.forget(*room);
                 caches.changes.change(*room, sequence);
             }
             // Nothing is kept of these.

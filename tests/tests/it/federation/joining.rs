@@ -165,12 +165,16 @@ async fn a_server_that_has_left_comes_back(cluster: Arc<Cluster>) {
     for (resident, joining) in both_ways(&cluster).await {
         let alice = User::register(&resident.http, "alice").await;
         let bob = User::register(&joining.http, "bob").await;
-        let room = alice.create_room(&json!({"preset": "public_chat", "topic": "before"})).await;
+        let room = alice
+            .create_room(&json!({"preset": "public_chat", "topic": "before"}))
+            .await;
         join_via(&bob, &room, &resident.name).await.ok();
         bob.act(&room, "leave", &json!({})).await.ok();
-        eventually(PATIENCE, "the leave to arrive", async || match membership(&alice, &room, &bob.id).await {
-            left if left == "leave" => Ok(()),
-            other => Err(other.to_string()),
+        eventually(PATIENCE, "the leave to arrive", async || {
+            match membership(&alice, &room, &bob.id).await {
+                left if left == "leave" => Ok(()),
+                other => Err(other.to_string()),
+            }
         })
         .await;
         // What happens meanwhile, nobody tells the server that has left.
@@ -215,10 +219,16 @@ async fn restricted_rooms_let_in_who_is_vouched_for(cluster: Arc<Cluster>) {
             join_via(&bob, &room, &resident.name).await.ok();
             until_same_state(&alice, &bob, &room).await;
             let member = format!(
-                "/_matrix/client/v3/rooms/{}/state/m.room.member/{}", encode(&room), encode(&bob.id)
+                "/_matrix/client/v3/rooms/{}/state/m.room.member/{}",
+                encode(&room),
+                encode(&bob.id)
             );
             let member = alice.http.get(&member).await.ok();
-            assert_eq!(member["join_authorised_via_users_server"], alice.id.as_str(), "version {version}");
+            assert_eq!(
+                member["join_authorised_via_users_server"],
+                alice.id.as_str(),
+                "version {version}"
+            );
             // The server is in the room now, and has nobody there who may let others in.
             let refused = join_via(&eve, &room, &resident.name).await;
             assert_eq!(refused.status, 403, "version {version}: {}", refused.text());
@@ -242,7 +252,14 @@ async fn who_may_not_join_does_not(cluster: Arc<Cluster>) {
         assert_eq!(refused.status, 403, "{}", refused.text());
         let acl = format!("/_matrix/client/v3/rooms/{}/state/m.room.server_acl/", encode(&public));
         let (host, _) = joining.name.split_once(':').expect("a port");
-        alice.http.put(&acl, &json!({"allow": ["*"], "deny": [host], "allow_ip_literals": true})).await.ok();
+        alice
+            .http
+            .put(
+                &acl,
+                &json!({"allow": ["*"], "deny": [host], "allow_ip_literals": true}),
+            )
+            .await
+            .ok();
         let carol = User::register(&joining.http, "carol").await;
         let refused = join_via(&carol, &public, &resident.name).await;
         assert_eq!(refused.status, 403, "{}", refused.text());

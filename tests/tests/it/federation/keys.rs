@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::Method;
 use plexus_core::room_version::RoomVersion;
-use plexus_tests::{Cluster, Peer, Shared, Topology, User, encode};
+use plexus_testkit::dag::Attempt;
+use plexus_tests::{Cluster, PATIENCE, Peer, Shared, Topology, User, encode, eventually, fresh_name};
 use serde_json::{Value, json};
 
 use super::visited::Visited;
@@ -53,34 +54,122 @@ fn devices_of_others_are_asked_for_once_while_a_room_is_shared() {
 }
 
 async fn kept_lists(cluster: Arc<Cluster>) {
-    let visited = Visited::new(&cluster, RoomVersion::V11).await;
-    let alice = &visited.alice;
-    answers_devices(&visited.peer, alice, 5, &["ONE", "TWO"]);
+    let mut visited = Visited::new(&cluster, RoomVersion::V11).await;
+    let alice = visited.alice.clone();
+    answers_devices(&visited.peer, &alice, 5, &["ONE", "TWO"]);
     for _ in 0..2 {
-        let known = query(&visited.dave, alice).await;
-        let mut one = device(alice, "ONE");
+        let known = query(&visited.dave, &alice).await;
+        let mut one = device(&alice, "ONE");
         one["unsigned"] = json!({"device_display_name": "The ONE"});
-        assert_eq!(known["device_keys"][alice]["ONE"], one, "{known}");
+        assert_eq!(known["device_keys"][&alice]["ONE"], one, "{known}");
         assert!(
-            known["device_keys"][alice]["TWO"].is_object() && known["failures"] == json!({}),
+            known["device_keys"][&alice]["TWO"].is_object() && known["failures"] == json!({}),
             "{known}"
         );
     }
-    assert_eq!(asked(&visited.peer, alice), 1);
+    assert_eq!(asked(&visited.peer, &alice), 1);
 
     // Once nobody here shares a room with her, nobody tells of changes: the list is asked for anew when somebody does again.
-    visited.dave.act(&visited.room.room(), "leave", &json!({})).await.ok();
-    visited.dave.join(&visited.room.room()).await;
-    answers_devices(&visited.peer, alice, 7, &["THREE"]);
-    let known = query(&visited.dave, alice).await;
-    let devices = known["device_keys"][alice].as_object().expect("devices");
+    let dave = visited.dave.id.clone();
+    for membership in ["leave", "join"] {
+        visited.add(&Attempt::member(&dave, &dave, membership)).await;
+    }
+    answers_devices(&visited.peer, &alice, 7, &["THREE"]);
+    let known = query(&visited.dave, &alice).await;
+    let devices = known["device_keys"][&alice].as_object().expect("devices");
     assert_eq!(devices.keys().collect::<Vec<_>>(), ["THREE"]);
 
     // A change of somebody's profile is none of that.
     let name = format!("/_matrix/client/v3/profile/{}/displayname", encode(&visited.dave.id));
     visited.dave.http.put(&name, &json!({"displayname": "Dave"})).await.ok();
-    query(&visited.dave, alice).await;
-    assert_eq!(asked(&visited.peer, alice), 2);
+    query(&visited.dave, &alice).await;
+    assert_eq!(asked(&visited.peer, &alice), 2);
+}
+
+#[test]
+fn lists_follow_the_changes_that_are_told() {
+    SPLIT.run(followed_lists);
+}
+
+/// What a server tells of a device of one of its users.
+fn told(user_id: &str, (stream_id, previous): (i64, i64), more: &Value) -> Value {
+    let mut content = more.clone();
+    content["user_id"] = user_id.into();
+    content["stream_id"] = stream_id.into();
+    content["prev_id"] = json!([previous]);
+    json!({"edu_type": "m.device_list_update", "content": content})
+}
+
+async fn followed_lists(cluster: Arc<Cluster>) {
+    let visited = Visited::new(&cluster, RoomVersion::V11).await;
+    let (alice, dave, peer) = (&visited.alice, &visited.dave, &visited.peer);
+    answers_devices(peer, alice, 5, &["ONE"]);
+    query(dave, alice).await;
+    let since = dave.sync(None, 0, "").await.ok()["next_batch"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let tell = async |edu: Value| {
+        let id = fresh_name("txn");
+        peer.transaction(&visited.http, &visited.server, &id, &[], &[edu])
+            .await
+            .ok();
+    };
+    let until_known = async |wanted: &[&str]| {
+        eventually(PATIENCE, &format!("{wanted:?} to be known"), async || {
+            let known = query(dave, alice).await;
+            let devices = known["device_keys"][alice].as_object().cloned().unwrap_or_default();
+            if devices.keys().eq(wanted) {
+                Ok(())
+            } else {
+                Err(known.to_string())
+            }
+        })
+        .await;
+    };
+    let more = json!({"device_id": "TWO", "device_display_name": "Two", "keys": device(alice, "TWO")});
+    tell(told(alice, (6, 5), &more)).await;
+    until_known(&["ONE", "TWO"]).await;
+    eventually(PATIENCE, "dave to learn of it", async || {
+        let sync = dave.sync(Some(&since), 0, "").await.ok();
+        let changed = sync["device_lists"]["changed"].as_array().cloned().unwrap_or_default();
+        if changed.contains(&json!(alice)) {
+            Ok(())
+        } else {
+            Err(sync.to_string())
+        }
+    })
+    .await;
+    // What is said of others' users, or once more, changes nothing.
+    let foreign = json!({"device_id": "ONE", "keys": device(&dave.id, "ONE")});
+    tell(told(&dave.id, (7, 6), &foreign)).await;
+    tell(told(alice, (6, 5), &json!({"device_id": "TWO", "deleted": true}))).await;
+    tell(told(alice, (7, 6), &json!({"device_id": "ONE", "deleted": true}))).await;
+    until_known(&["TWO"]).await;
+    assert_eq!(asked(peer, alice), 1);
+    // One that was missed shows in the next.
+    answers_devices(peer, alice, 9, &["THREE"]);
+    tell(told(
+        alice,
+        (9, 8),
+        &json!({"device_id": "FOUR", "keys": device(alice, "FOUR")}),
+    ))
+    .await;
+    until_known(&["THREE"]).await;
+    assert_eq!(asked(peer, alice), 2);
+
+    let master = json!({"user_id": alice, "usage": ["master"], "keys": {"ed25519:abc": "abc"}});
+    let edu = json!({"edu_type": "m.signing_key_update", "content": {"user_id": alice, "master_key": master}});
+    tell(edu).await;
+    eventually(PATIENCE, "the master key to be known", async || {
+        let known = query(dave, alice).await;
+        if known["master_keys"][alice] == master {
+            Ok(())
+        } else {
+            Err(known.to_string())
+        }
+    })
+    .await;
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod things;
 
 use std::collections::BTreeSet;
 
-use plexus_tests::{Answer, Cluster, PATIENCE, Timeline, User, encode, eventually};
+use plexus_tests::{Answer, Cluster, PATIENCE, User, encode, eventually};
 use serde_json::{Value, json};
 
 use super::joining::{Side, join_via, membership, synapse};
@@ -28,15 +28,19 @@ async fn together(sides: &[Side; 2]) -> (User, User, String) {
     (alice, bob, room)
 }
 
-/// Waits until the user is shown messages, in whatever order.
+/// Waits until the user finds messages in a room's history, in whatever order.
 async fn until_heard(user: &User, room: &str, texts: &[&str]) {
-    let mut timeline = Timeline::start(user, room).await;
-    timeline
-        .until(PATIENCE, &format!("{texts:?}"), |timeline| {
-            let bodies: BTreeSet<&str> = timeline.bodies().into_iter().collect();
-            texts.iter().all(|text| bodies.contains(text))
-        })
-        .await;
+    eventually(2 * PATIENCE, &format!("{} to hear {texts:?}", user.id), async || {
+        let page = user.messages(room, "b", "&limit=100").await.ok();
+        let bodies = page["chunk"].as_array().into_iter().flatten();
+        let bodies: BTreeSet<&str> = bodies.filter_map(|event| event["content"]["body"].as_str()).collect();
+        if texts.iter().all(|text| bodies.contains(text)) {
+            Ok(())
+        } else {
+            Err(format!("{bodies:?}"))
+        }
+    })
+    .await;
 }
 
 /// Sends a state event.

@@ -23,11 +23,11 @@ impl Visited {
         let peer = Peer::start().await;
         let (alice, name) = (peer.user("alice"), fresh_name("room"));
         let room_id = format!("!{name}:{}", peer.name());
-        let dag = Dag::made_by(&alice, &room_id, version, 1, json!({"org.example.name": name}));
+        let mut dag = Dag::made_by(&alice, &room_id, version, 1, json!({"org.example.name": name}));
+        let dave = User::register(&cluster.http(), "dave").await;
+        dag.add(&[dag.last()], &Attempt::member(&dave.id, &dave.id, "join"));
         let room = Remote::new(dag, cluster.worker());
         room.tell(&(0..room.dag.events.len()).collect::<Vec<_>>()).await;
-        let dave = User::register(&cluster.http(), "dave").await;
-        cluster.worker().join(&room.room(), &dave).await;
         Self {
             server: cluster.server_name().to_owned(),
             http: cluster.direct("reader1"),

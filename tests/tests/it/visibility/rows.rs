@@ -176,6 +176,8 @@ const OTHERS: &[(&str, Row)] = &[
     ("federation_query_keys", Row::Nothing),
     ("federation_claim_keys", Row::Nothing),
     ("federation_devices", Row::Nothing),
+    ("federation_download", Row::Nothing),
+    ("federation_thumbnail", Row::Nothing),
     ("make_join", Row::Changes),
     ("make_leave", Row::Changes),
     ("make_knock", Row::Changes),

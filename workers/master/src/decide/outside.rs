@@ -56,9 +56,17 @@ pub(super) async fn keep_membership(
         return Err(bad_state("This server is in the room"));
     }
     let event = EventBody::parse(&command.json, info.version.rules());
-    let event = event.map_err(|_| CommandError::Malformed("event"))?.trust_internal_plane();
+    let event = event
+        .map_err(|_| CommandError::Malformed("event"))?
+        .trust_internal_plane();
     let (target, membership) = about(leader, &info, &event)?;
-    if !is_new && leader.store.apart_event(info.version, event.event_id()).await?.is_some() {
+    if !is_new
+        && leader
+            .store
+            .apart_event(info.version, event.event_id())
+            .await?
+            .is_some()
+    {
         return Ok(Decision::unchanged(event.event_id()));
     }
     let user = leader.interner.user(target).await?.with(&mut change.statements);
@@ -93,11 +101,7 @@ pub(super) async fn keep_membership(
 }
 
 /// Whom the event is about, and what it makes of him. He is a user of this server, and does not come into the room by it.
-fn about<'a>(
-    leader: &Leader,
-    info: &RoomInfo,
-    event: &'a EventBody,
-) -> Result<(&'a UserId, Membership), CommandError> {
+fn about<'a>(leader: &Leader, info: &RoomInfo, event: &'a EventBody) -> Result<(&'a UserId, Membership), CommandError> {
     let target = user_id(event.state_key().unwrap_or_default())?;
     match event.membership() {
         Some(membership)

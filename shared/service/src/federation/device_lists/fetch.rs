@@ -23,16 +23,16 @@ pub(super) fn fetch_soon(ctx: &Ctx, user_id: OwnedUserId, stream_id: Option<i64>
     };
     let (spawn, ctx) = (Arc::clone(&lists.spawn), ctx.clone());
     spawn(Box::pin(async move {
+        // Closed it never is. Whoever asks for himself does not wait for these, which slow servers may keep for long.
+        let turn = ctx.device_lists.0.turns.acquire().await;
         fetch_for(&ctx, user_id, stream_id).await;
-        drop(place);
+        drop((turn, place));
     }));
 }
 
 async fn fetch_for(ctx: &Ctx, user_id: OwnedUserId, stream_id: Option<i64>) -> bool {
     let (fetching, user) = (ctx.clone(), user_id.clone());
     let fetch = || async move {
-        // Closed it never is.
-        let _turn = fetching.device_lists.0.turns.acquire().await;
         match fetch_now(&fetching, &user).await {
             Ok(()) => true,
             Err(error) => {

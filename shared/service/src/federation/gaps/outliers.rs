@@ -22,7 +22,7 @@ const EVENTS_PER_ROUND_MAX: usize = 200;
 const ROUNDS_MAX: usize = 30;
 
 /// Brings events as outliers, and fetches those that allow them where they are missing. Whether any was new.
-pub(super) async fn bring_outliers(
+pub(in crate::federation) async fn bring_outliers(
     ctx: &Ctx,
     room: &RoomInfo,
     sources: &Sources,
@@ -60,7 +60,7 @@ pub(super) async fn bring_outliers(
 }
 
 /// Single events, as far as anybody has them.
-pub(super) async fn fetch_events(
+pub(in crate::federation) async fn fetch_events(
     ctx: &Ctx,
     room: &RoomInfo,
     sources: &Sources,

@@ -15,7 +15,7 @@ use crate::{Ctx, ServiceError};
 const SERVERS_MAX: usize = 6;
 
 /// Servers that may have what is missing, the likeliest first.
-pub(super) struct Sources {
+pub(in crate::federation) struct Sources {
     servers: Vec<OwnedServerName>,
     /// Those that did not answer: they are not asked again in this go.
     silent: Mutex<HashSet<OwnedServerName>>,
@@ -26,18 +26,29 @@ impl Sources {
     pub(super) async fn find(ctx: &Ctx, room: &RoomInfo, waiting: &[StagedEvent]) -> Result<Self, ServiceError> {
         let present = ctx.store.room_servers(room.nid).await?;
         let senders = waiting.iter().map(|staged| staged.event.sender().server_name());
-        let senders: Vec<&ServerName> = senders.filter(|server| present.contains(server)).collect();
+        let senders = senders.filter(|server| present.contains(server));
         let origins = waiting.iter().map(|staged| &*staged.origin);
+        Self::among(ctx, room, origins.chain(senders).map(ToOwned::to_owned)).await
+    }
+
+    /// The first of these, then others in the room; without those that did not answer lately.
+    pub(in crate::federation) async fn among(
+        ctx: &Ctx,
+        room: &RoomInfo,
+        first: impl Iterator<Item = OwnedServerName>,
+    ) -> Result<Self, ServiceError> {
+        let present = ctx.store.room_servers(room.nid).await?;
+        let others = present.iter().map(ToOwned::to_owned);
         let mut servers: Vec<OwnedServerName> = Vec::new();
-        for server in origins.chain(senders).chain(present.iter()) {
+        for server in first.chain(others) {
             if servers.len() == SERVERS_MAX {
                 break;
             }
-            if *server == ctx.config.server_name || servers.iter().any(|known| known == server) {
+            if server == ctx.config.server_name || servers.contains(&server) {
                 continue;
             }
-            if ctx.federation.destinations().paused_until_ms(server).await?.is_none() {
-                servers.push(server.to_owned());
+            if ctx.federation.destinations().paused_until_ms(&server).await?.is_none() {
+                servers.push(server);
             }
         }
         Ok(Self {
@@ -47,7 +58,7 @@ impl Sources {
     }
 
     /// The servers that have not failed to answer.
-    pub(super) fn each(&self) -> Vec<OwnedServerName> {
+    pub(in crate::federation) fn each(&self) -> Vec<OwnedServerName> {
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         self.servers
             .iter()
@@ -57,7 +68,7 @@ impl Sources {
     }
 
     /// Notes why a server has not given what was asked for. What is this server's own fault is an error.
-    pub(super) fn note(&self, server: &ServerName, error: FetchError) -> Result<(), ServiceError> {
+    pub(in crate::federation) fn note(&self, server: &ServerName, error: FetchError) -> Result<(), ServiceError> {
         tracing::debug!(server.name = %server, %error, "what is missing is not to be had there");
         match error {
             FetchError::Verify(error) => Err(error.into()),

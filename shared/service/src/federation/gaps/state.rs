@@ -55,21 +55,7 @@ async fn place_after(
     let Some(missing) = try_after(ctx, room, event, &state).await? else {
         return Ok(true);
     };
-    if missing.len() > ONE_BY_ONE_MAX {
-        let fetched = ctx
-            .federation
-            .fetch_state(server, room.version.rules(), &room.id, event.event_id());
-        match fetched.await {
-            Ok(fetched) => {
-                let events = fetched.state.into_iter().chain(fetched.auth_chain).collect();
-                bring_outliers(ctx, room, sources, events).await?;
-            }
-            Err(error) => sources.note(server, error)?,
-        }
-    } else {
-        let fetched = fetch_events(ctx, room, sources, missing).await?;
-        bring_outliers(ctx, room, sources, fetched).await?;
-    }
+    fetch_state_parts(ctx, room, sources, (server, event.event_id()), missing).await?;
     let Some(missing) = try_after(ctx, room, event, &state).await? else {
         return Ok(true);
     };
@@ -78,6 +64,34 @@ async fn place_after(
     state.retain(|id| !missing.contains(id));
     tracing::info!(room.id = %room.id, event.id = %event.event_id(), events = missing.len(), "parts of a state are not to be had");
     Ok(try_after(ctx, room, event, &state).await?.is_none())
+}
+
+/// Fetches parts of the state before an event that are missing here. Whether any was new.
+pub(in crate::federation) async fn fetch_state_parts(
+    ctx: &Ctx,
+    room: &RoomInfo,
+    sources: &Sources,
+    (server, event_id): (&ServerName, &EventId),
+    missing: Vec<OwnedEventId>,
+) -> Result<bool, ServiceError> {
+    if missing.len() <= ONE_BY_ONE_MAX {
+        let fetched = fetch_events(ctx, room, sources, missing).await?;
+        return bring_outliers(ctx, room, sources, fetched).await;
+    }
+    match ctx
+        .federation
+        .fetch_state(server, room.version.rules(), &room.id, event_id)
+        .await
+    {
+        Ok(fetched) => {
+            let events = fetched.state.into_iter().chain(fetched.auth_chain).collect();
+            bring_outliers(ctx, room, sources, events).await
+        }
+        Err(error) => {
+            sources.note(server, error)?;
+            Ok(false)
+        }
+    }
 }
 
 /// Brings an event with a state before it. What is missing for that; nothing if the event is settled.

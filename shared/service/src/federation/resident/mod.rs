@@ -7,12 +7,13 @@ mod events;
 mod history;
 mod state;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use plexus_core::event::EventBody;
 use plexus_storage::rooms::RoomInfo;
 use ruma::{RoomId, ServerName};
 use serde_json::json;
+use tokio::time::Instant;
 
 pub use self::{
     auth_chain::{auth_chain, get_event_auth},
@@ -23,12 +24,21 @@ pub use self::{
 use super::acl;
 use crate::{Ctx, ServiceError};
 
+/// How long this process may take to hear of what others have decided.
+const CATCH_UP_MAX: Duration = Duration::from_millis(500);
+
 /// The room that a server asks about, if the server is in it; or a refusal that does not tell whether there is such a room.
 pub async fn require_resident(ctx: &Ctx, origin: &ServerName, room_id: &RoomId) -> Result<Arc<RoomInfo>, ServiceError> {
     let outside = || ServiceError::forbidden("There is no such room on this server, or your server is not in it");
     let room = ctx.store.room(room_id).await?.ok_or_else(outside)?;
-    if !ctx.store.room_servers(room.nid).await?.contains(origin) {
-        return Err(outside());
+    let is_in = async || Ok::<_, ServiceError>(ctx.store.room_servers(room.nid).await?.contains(origin));
+    if !is_in().await? {
+        // Its join may have been answered by a process that is ahead of this one.
+        let head = ctx.replica.head().await?;
+        let in_time = ctx.replica.reached(&head, Instant::now() + CATCH_UP_MAX).await;
+        if in_time.is_err() || !is_in().await? {
+            return Err(outside());
+        }
     }
     acl::check(ctx, &room, origin).await?;
     Ok(room)

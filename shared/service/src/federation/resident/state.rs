@@ -1,14 +1,24 @@
 //! The room's state before an event, with all that allows it.
 
-use plexus_core::ids::EventNid;
+use plexus_core::{
+    ids::{EventNid, NodeId},
+    row::EventStatus,
+};
 use plexus_storage::{StoreError, events::StoredEvent, rooms::RoomInfo};
 use ruma::{EventId, RoomId, ServerName};
+use tokio::sync::Semaphore;
 
 use super::{auth_chain, no_event, require_resident, write_events};
 use crate::{Ctx, ServiceError};
 
 /// Events that are read and written at a time, so that a large state is in memory but once.
 const EVENTS_AT_ONCE: usize = 500;
+
+/// Most whole states that a process writes at the same time; each may have hundreds of megabytes.
+const STATES_AT_ONCE: usize = 4;
+
+/// Whose turn it is to write one.
+static TURNS: Semaphore = Semaphore::const_new(STATES_AT_ONCE);
 
 /// The state before an event: `{"pdus": [...], "auth_chain": [...]}`.
 pub async fn get_state(
@@ -20,6 +30,8 @@ pub async fn get_state(
     let room = require_resident(ctx, origin, room_id).await?;
     let state = state_before(ctx, &room, event_id).await?;
     let chain = auth_chain(ctx, &room, &state).await?;
+    // Closed it never is.
+    let _turn = TURNS.acquire().await;
     let mut out = b"{\"pdus\":".to_vec();
     write_all(ctx, &state, &mut out).await?;
     out.extend_from_slice(b",\"auth_chain\":");
@@ -49,7 +61,8 @@ pub async fn get_state_ids(
 /// The state before an event, by number. Of an event without a place in the history that is here, it is not known.
 async fn state_before(ctx: &Ctx, room: &RoomInfo, event_id: &EventId) -> Result<Vec<EventNid>, ServiceError> {
     let event = ctx.store.known_event(room.nid, event_id).await?.ok_or_else(no_event)?;
-    if !has_state(&event) {
+    let is_partial = ctx.store.partial_room(room.nid).await?.is_some();
+    if is_partial || !has_state(&event) {
         return Err(ServiceError::not_found("the state at the event is not known"));
     }
     let state = ctx.store.state(room.nid, event.state_before).await;
@@ -65,7 +78,6 @@ async fn state_before(ctx: &Ctx, room: &RoomInfo, event_id: &EventId) -> Result<
 
 /// Whether the state before an event is known: only a create event has an empty one.
 fn has_state(event: &StoredEvent) -> bool {
-    use plexus_core::{ids::NodeId, row::EventStatus};
     event.status != EventStatus::Outlier
         && (event.state_before != NodeId::EMPTY || event.body.is_state("m.room.create", ""))
 }

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use plexus_core::room_version::RoomVersion;
+use plexus_federation::request::encode as encoded;
 use plexus_testkit::{
     Received,
     dag::{Attempt, Index},
@@ -38,7 +39,7 @@ impl Visited {
     fn single(&self, events: &[Index]) -> impl Fn(&Received) -> Option<(u16, Value)> + Send + Sync + use<> {
         let all: Vec<(String, Value)> = events
             .iter()
-            .map(|at| (encode(&self.id(*at)), pdus(&self.room.dag, &[*at]).remove(0)))
+            .map(|at| (encoded(&self.id(*at)), pdus(&self.room.dag, &[*at]).remove(0)))
             .collect();
         move |request| {
             let id = request.target.strip_prefix("/_matrix/federation/v1/event/")?;
@@ -105,6 +106,66 @@ fn a_hole_that_cannot_be_filled_is_passed_over_with_the_state_behind_it() {
         let more = room.say("and on");
         room.send_well(&[more]).await;
         room.until_seen(more).await;
+    });
+}
+
+#[test]
+fn history_is_fetched_for_who_reads_back() {
+    SPLIT.run(async |cluster| {
+        let mut room = Visited::new(&cluster, RoomVersion::V11).await;
+        let base = room.room.dag.last();
+        let lost: Vec<Index> = (0..30).map(|count| room.say(&format!("lost {count}"))).collect();
+        let after = room.say("after the hole");
+        let state: Vec<String> = (0..=base).map(|at| room.id(at)).collect();
+        let ids = json!({"pdu_ids": &state[..], "auth_chain_ids": []});
+        // At first nobody tells what was in the hole.
+        let is_told = Arc::new(AtomicBool::new(false));
+        let newest = pdus(&room.room.dag, &lost[15..]);
+        let oldest = pdus(&room.room.dag, &lost[..15]);
+        let (told, middle) = (Arc::clone(&is_told), encoded(&room.id(lost[15])));
+        room.peer.answers(move |request| {
+            if is(request, "get_missing_events") {
+                return Some((200, json!({"events": []})));
+            }
+            if is(request, "state_ids") {
+                return Some((200, ids.clone()));
+            }
+            let is_asked = is(request, "backfill") && told.load(SeqCst);
+            let further = request.target.contains(&middle);
+            is_asked.then(|| (200, json!({"pdus": if further { &oldest } else { &newest }})))
+        });
+        is_told.store(true, SeqCst);
+        room.send_well(&[after]).await;
+        room.until_seen(after).await;
+        // Nothing of it is news.
+        let wanted: Vec<String> = (0..30).map(|count| format!("lost {count}")).collect();
+        let mut read: Vec<String> = Vec::new();
+        let mut from = String::new();
+        loop {
+            let query = format!("&limit=8{from}");
+            let page = room.dave.messages(&room.room.room(), "b", &query).await.ok();
+            let events = page["chunk"].as_array().expect("a page").clone();
+            let bodies = events.iter().filter_map(|event| event["content"]["body"].as_str());
+            read.extend(bodies.map(str::to_owned));
+            let Some(end) = page["end"].as_str() else { break };
+            from = format!("&from={end}");
+        }
+        read.reverse();
+        assert_eq!(read[..30], wanted);
+        assert_eq!(read[30..], ["after the hole"]);
+        let synced = room.dave.sync(None, 0, "").await.ok();
+        let joined = &synced["rooms"]["join"][room.room.room()];
+        let news = joined["timeline"]["events"].as_array().expect("a timeline");
+        let is_lost = |event: &Value| {
+            event["content"]["body"]
+                .as_str()
+                .is_some_and(|body| body.starts_with("lost"))
+        };
+        assert!(!news.iter().any(is_lost), "{joined}");
+        // Once it is here it is here.
+        let asked_before = asked(&room.peer, "backfill");
+        assert_eq!(room.bodies().await.len(), 31);
+        assert_eq!(asked(&room.peer, "backfill"), asked_before);
     });
 }
 
