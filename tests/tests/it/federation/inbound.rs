@@ -37,14 +37,30 @@ impl Visited {
     async fn of(cluster: &Cluster, peer: Peer, version: RoomVersion) -> Self {
         let (alice, name) = (peer.user("alice"), fresh_name("room"));
         let room_id = format!("!{name}:{}", peer.name());
-        let dag = Dag::made_by(&alice, &room_id, version, 1, json!({"org.example.name": name}));
+        let mut dag = Dag::made_by(&alice, &room_id, version, 1, json!({"org.example.name": name}));
+        let dave = User::register(&cluster.http(), "dave").await;
+        // The master believes its workers, so that it does not matter who has signed this one.
+        let last = dag.last();
+        dag.add(&[last], &Attempt::member(&dave.id, &dave.id, "join"));
         let room = Remote::new(dag, cluster.worker());
         room.tell(&(0..room.dag.events.len()).collect::<Vec<_>>()).await;
-        let dave = User::register(&cluster.http(), "dave").await;
-        dave.join(&room.room()).await;
+        // Whoever takes the transactions has heard of it.
+        let (http, members) = (
+            cluster.direct("reader1"),
+            format!("/_matrix/client/v3/rooms/{}/members", encode(&room.room())),
+        );
+        eventually(PATIENCE, "the room to be known", async || {
+            let answer = dave.at(&http).http.get(&members).await;
+            if answer.status == 200 {
+                Ok(())
+            } else {
+                Err(answer.text())
+            }
+        })
+        .await;
         Self {
             server: cluster.server_name().to_owned(),
-            http: cluster.direct("reader1"),
+            http,
             peer,
             room,
             alice,

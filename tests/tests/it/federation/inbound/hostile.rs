@@ -75,7 +75,6 @@ fn hostile_1_2_numbers_and_text_of_every_kind_spoil_only_their_event() {
             .chain([
                 ("content", "\"content\":{\"n\":1.5}".to_owned()),
                 ("content", "\"content\":{\"n\":9007199254740992}".to_owned()),
-                ("content", "\"content\":{\"a\":1,\"a\":2}".to_owned()),
                 ("content", "\"content\":7".to_owned()),
             ])
             .collect();
@@ -112,6 +111,7 @@ fn hostile_2_what_is_no_json_is_refused_whole() {
             good.replace("\"hello\"", "\"\u{1}\""),
             good.replace("\"hello\"", "01"),
             good.replace("hello", "\\ud800"),
+            good.replace("\"hello\"", "{\"a\":1,\"a\":2}"),
             format!("\u{feff}{good}"),
             good[..good.len() - 1].to_owned(),
         ] {

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use plexus_core::room_version::RoomVersion;
+use plexus_federation::request::encode as encoded;
 use plexus_testkit::{
     Received,
     dag::{Attempt, Index},
@@ -38,7 +39,7 @@ impl Visited {
     fn single(&self, events: &[Index]) -> impl Fn(&Received) -> Option<(u16, Value)> + Send + Sync + use<> {
         let all: Vec<(String, Value)> = events
             .iter()
-            .map(|at| (encode(&self.id(*at)), pdus(&self.room.dag, &[*at]).remove(0)))
+            .map(|at| (encoded(&self.id(*at)), pdus(&self.room.dag, &[*at]).remove(0)))
             .collect();
         move |request| {
             let id = request.target.strip_prefix("/_matrix/federation/v1/event/")?;
@@ -121,7 +122,7 @@ fn history_is_fetched_for_who_reads_back() {
         let is_told = Arc::new(AtomicBool::new(false));
         let newest = pdus(&room.room.dag, &lost[15..]);
         let oldest = pdus(&room.room.dag, &lost[..15]);
-        let (told, middle) = (Arc::clone(&is_told), encode(&room.id(lost[15])));
+        let (told, middle) = (Arc::clone(&is_told), encoded(&room.id(lost[15])));
         room.peer.answers(move |request| {
             if is(request, "get_missing_events") {
                 return Some((200, json!({"events": []})));
