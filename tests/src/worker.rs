@@ -1,13 +1,18 @@
 //! What a worker is to the master: one who brings Commands, with the secret of the deployment.
 
-use plexus_proto::{Command, CommandResult, command::Kind, master_client::MasterClient};
+use plexus_proto::{
+    ChangeMembership, Command, CommandResult, change_membership::Action, command::Kind, master_client::MasterClient,
+};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
 
-use crate::eventually::{PATIENCE, eventually};
+use crate::{
+    eventually::{PATIENCE, eventually},
+    user::User,
+};
 
 /// The metadata key of the secret.
 const SECRET: &str = "plexus-secret";
@@ -56,6 +61,18 @@ impl Worker {
             Err(why)
         })
         .await
+    }
+
+    /// Lets a user of the server join a room that it has only been told of: its members are not there to be asked.
+    pub async fn join(&self, room: &str, user: &User) {
+        let join = ChangeMembership {
+            room_id: room.to_owned(),
+            sender: user.id.clone(),
+            target: user.id.clone(),
+            action: Action::Join.into(),
+            ..ChangeMembership::default()
+        };
+        self.run(Kind::ChangeMembership(join)).await;
     }
 
     async fn try_run(&self, mut master: MasterClient<Channel>, command: Command) -> Result<CommandResult, Status> {

@@ -136,12 +136,18 @@ fn find(buffer: &[u8], wanted: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
     use super::*;
 
     /// The parts of a body that comes in pieces of some size: their headers and contents, without that of the first.
     async fn read(body: &str, piece_bytes: usize) -> Result<(HeaderMap, Bytes, HeaderMap, Vec<u8>), MultipartError> {
         let pieces = body.as_bytes().chunks(piece_bytes).map(Bytes::copy_from_slice);
-        let mut parts = Parts::new(Pieces::of(pieces.collect(), body.len()), "b");
+        let pieces: Vec<_> = pieces.map(|piece| Ok(Frame::data(piece))).collect();
+        let pieces = Pieces::new(StreamBody::new(stream::iter(pieces)), body.len());
+        let mut parts = Parts::new(pieces, "b");
         let first = parts.first().await?;
         let (content, second) = parts.next(1_000).await?;
         let mut file = Vec::new();

@@ -14,8 +14,8 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use hyper::body::Body;
 use hyper_util::{client::legacy, rt::TokioExecutor, rt::TokioTimer};
 use tokio::time::timeout;
 
@@ -131,36 +131,21 @@ pub struct Opened {
 /// A body as it comes, up to a number of bytes.
 #[derive(Debug)]
 pub struct Pieces {
-    source: Source,
+    body: UnsyncBoxBody<Bytes, hyper::Error>,
     left: usize,
 }
 
-#[derive(Debug)]
-enum Source {
-    Connection(Incoming),
-    /// What is here already, in its order.
-    #[cfg(test)]
-    Memory(std::collections::VecDeque<Bytes>),
-}
-
 impl Pieces {
-    /// A body for tests.
-    #[cfg(test)]
-    pub(crate) fn of(pieces: std::collections::VecDeque<Bytes>, bytes_max: usize) -> Self {
+    pub(crate) fn new(body: impl Body<Data = Bytes, Error = hyper::Error> + Send + 'static, bytes_max: usize) -> Self {
         Self {
-            source: Source::Memory(pieces),
+            body: body.boxed_unsync(),
             left: bytes_max,
         }
     }
 
     /// What comes next; nothing at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, OutboundError> {
-        let body = match &mut self.source {
-            Source::Connection(body) => body,
-            #[cfg(test)]
-            Source::Memory(pieces) => return Ok(pieces.pop_front()),
-        };
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|error| OutboundError::Connection(Box::new(error)))?;
             let Ok(data) = frame.into_data() else { continue };
             self.left = self.left.checked_sub(data.len()).ok_or(OutboundError::TooLong)?;
@@ -311,10 +296,7 @@ impl Client {
         Ok(Opened {
             status: head.status,
             headers: head.headers,
-            body: Pieces {
-                source: Source::Connection(body),
-                left: bytes_max,
-            },
+            body: Pieces::new(body, bytes_max),
         })
     }
 }

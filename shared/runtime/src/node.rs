@@ -11,7 +11,7 @@ use plexus_service::{
     Ctx, Registration, ServiceConfig, Social, SyncConfig, Uploads,
     ctx::Rooms,
     derived::{self, Progress},
-    federation::{DeviceLists, Inbound, ToldRooms, staging},
+    federation::{DeviceLists, Inbound, ToldRooms, completion, staging},
     media::remote::RemoteFiles,
     presence::SyncsTold,
     search::Searches,
@@ -149,6 +149,7 @@ impl Node {
         node.tasks.spawn(keep_flushing(node.ctx.clone()));
         if families(parts.roles).contains(&Family::Federation) {
             node.tasks.spawn(staging::run(node.ctx.clone()));
+            node.tasks.spawn(completion::run(node.ctx.clone()));
         }
         let own = start_master.map(|start| node.start_master(start, &parts, secret, signing_key));
         node.find_leader(parts.topology, own, db);

@@ -108,12 +108,20 @@ impl From<RequestError> for ServiceError {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Refused {
-                status, errcode, error, ..
-            } if matches!(status.as_u16(), 400 | 403 | 404) && errcode.starts_with("M_") => Self::Matrix {
-                status: status.as_u16(),
+                server,
+                status,
                 errcode,
-                error,
-            },
+                mut error,
+            } if matches!(status.as_u16(), 400 | 403 | 404) && errcode.starts_with("M_") => {
+                if error.is_empty() {
+                    error = format!("{server} does not say why");
+                }
+                Self::Matrix {
+                    status: status.as_u16(),
+                    errcode,
+                    error,
+                }
+            }
             RequestError::Json(error) => Self::Internal(error.into()),
             RequestError::Store(error) => error.into(),
             RequestError::Ourselves

@@ -6,6 +6,7 @@ pub mod acl;
 pub mod admission;
 pub mod bring;
 mod candidates;
+pub mod completion;
 pub mod complexity;
 pub mod device_lists;
 pub mod devices;
@@ -33,7 +34,7 @@ pub(crate) mod told_rooms;
 pub mod visible;
 
 pub use self::{
-    bring::{Arriving, Placement, bring, in_order},
+    bring::{Arriving, PartialState, Placement, bring, in_order},
     device_lists::DeviceLists,
     hierarchy::ToldRooms,
     inbound::Inbound,

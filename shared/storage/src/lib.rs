@@ -70,6 +70,7 @@ pub mod search;
 pub mod server_keys;
 mod sql;
 pub mod staged_events;
+mod state_completions;
 pub mod state_keys;
 pub mod state_nodes;
 mod store;

@@ -116,7 +116,26 @@ pub(crate) async fn create_room(connection: &mut Connection, user: &User) -> Res
 
 pub(crate) async fn join_room(connection: &mut Connection, user: &User, room: &str) -> Result<(), LoadError> {
     let path = format!("/_matrix/client/v3/rooms/{}/join", encode(room));
-    let answer = connection.post(&user.head, &path, "{}".to_owned()).await?;
+    join_at(connection, user, room, &path).await
+}
+
+/// The same by a server that is in the room.
+pub(crate) async fn join_room_via(
+    connection: &mut Connection,
+    user: &User,
+    room: &str,
+    server: &str,
+) -> Result<(), LoadError> {
+    let path = format!(
+        "/_matrix/client/v3/join/{}?via={1}&server_name={1}",
+        encode(room),
+        encode(server)
+    );
+    join_at(connection, user, room, &path).await
+}
+
+async fn join_at(connection: &mut Connection, user: &User, room: &str, path: &str) -> Result<(), LoadError> {
+    let answer = connection.post(&user.head, path, "{}".to_owned()).await?;
     let RoomCreated { room_id } = parse(&answer)?;
     if room_id != room {
         return Err(LoadError::Wrong(format!("a join of {room} answered {room_id}")));

@@ -13,7 +13,7 @@ mod sync;
 mod workers;
 mod world;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, rc::Rc};
 
 use clap::{Parser, ValueEnum};
 
@@ -36,6 +36,9 @@ struct Arguments {
     /// Where /sync goes, if elsewhere
     #[arg(long)]
     sync_url: Option<String>,
+    /// Another server that federates with the first, for the scenarios between servers
+    #[arg(long)]
+    peer_url: Option<String>,
     /// A server process; it and its children are counted (repeat for several)
     #[arg(long = "pid")]
     pids: Vec<u32>,
@@ -95,6 +98,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     };
     let sync_url = arguments.sync_url.as_ref().unwrap_or(&arguments.url);
     let mut world = World::new(settings, target(&arguments.url)?, target(sync_url)?);
+    world.peer = arguments.peer_url.as_deref().map(target).transpose()?.map(Rc::new);
     for scenario in scenarios {
         eprintln!("scenario {scenario:?}");
         let line = scenario::run(scenario, &mut world)
@@ -107,7 +111,8 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
 
 fn chosen(names: &str) -> Result<Vec<Scenario>, String> {
     if names == "all" {
-        return Ok(Scenario::value_variants().to_vec());
+        let all = Scenario::value_variants().iter().copied();
+        return Ok(all.filter(|scenario| !scenario.needs_peer()).collect());
     }
     names
         .split(',')

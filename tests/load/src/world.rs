@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::join_all;
 
 use crate::{
-    calls::{create_room, join_room, register_by_dummy, register_by_secret, send_message},
+    calls::{create_room, join_room, join_room_via, register_by_dummy, register_by_secret, send_message},
     http::{Connection, Head, LoadError, Target},
 };
 
@@ -51,6 +51,8 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) target: Rc<Target>,
     pub(crate) sync_target: Rc<Target>,
+    /// The server on the other side.
+    pub(crate) peer: Option<Rc<Target>>,
     /// All users registered so far, the first `settings.users` of them being the senders.
     pub(crate) users: Vec<Rc<User>>,
     /// Rooms that every sender has joined.
@@ -70,6 +72,7 @@ impl World {
             settings,
             target: Rc::new(target),
             sync_target: Rc::new(sync_target),
+            peer: None,
             users: Vec::new(),
             shared_rooms: Vec::new(),
             big_room: None,
@@ -85,6 +88,12 @@ impl World {
 
     pub(crate) fn sync_connection(&self) -> Connection {
         Connection::new(&self.sync_target)
+    }
+
+    pub(crate) fn peer_connection(&self) -> Result<Connection, LoadError> {
+        let peer = self.peer.as_ref();
+        let peer = peer.ok_or_else(|| LoadError::Wrong("this scenario wants --peer-url".to_owned()))?;
+        Ok(Connection::new(peer))
     }
 
     /// A name nobody has used: a localpart or a transaction id.
@@ -191,6 +200,17 @@ impl World {
         in_parallel(jobs, join, || self.connection()).await?;
         self.big_room = Some(room.clone());
         Ok(room)
+    }
+
+    /// A room of the first user and one user of the server on the other side, who is given with it.
+    pub(crate) async fn ensure_room_across(&mut self) -> Result<(String, Vec<Rc<User>>), LoadError> {
+        self.ensure_users(1).await?;
+        let room = create_room(&mut self.connection(), &self.users[0]).await?;
+        let mut peer = self.peer_connection()?;
+        let user = register_by_dummy(&mut peer, &self.name()).await?;
+        let (_, server) = self.users[0].id.split_once(':').unwrap_or_default();
+        join_room_via(&mut peer, &user, &room, server).await?;
+        Ok((room, vec![Rc::new(user)]))
     }
 
     /// Sends `count` messages into each of `rooms`, by the senders in turn.

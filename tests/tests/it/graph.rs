@@ -44,6 +44,6 @@ async fn member(cluster: &Cluster, room: &str) -> User {
     let user = User::register(&cluster.http(), "dave")
         .await
         .at(&cluster.direct("reader1"));
-    user.join(room).await;
+    cluster.worker().join(room, &user).await;
     user
 }

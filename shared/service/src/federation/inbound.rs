@@ -36,6 +36,8 @@ pub struct Inbound {
     pub(super) history_pauses: HistoryPauses,
     /// How much each server may tell that lasts only for a moment.
     pub(super) budgets: Budgets,
+    /// Wakes who completes rooms that were joined with a part of their state.
+    pub(super) partial: Arc<Notify>,
     /// Wakes who looks after events that wait for others.
     pub(super) staged: Arc<Notify>,
 }

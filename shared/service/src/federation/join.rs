@@ -12,12 +12,12 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName};
 use serde_json::{Map, Value};
 
 use super::{
-    Arriving, bring,
+    Arriving, PartialState, Placement, bring,
     candidates::Attempts,
     in_order,
     member_event::{TemplateError, Wanted, complete},
 };
-use crate::{Ctx, ServiceError};
+use crate::{Ctx, ServiceError, rooms::access::now};
 
 /// The version of a room whose create event does not say.
 const OLD_VERSION: &str = "1";
@@ -76,7 +76,15 @@ async fn join_by(ctx: &Ctx, server: &ServerName, joining: &Joining) -> Result<Ow
     if known.is_some_and(|known| known.version != version) {
         return Err(untrue(server, "another version of the room than it has"));
     }
-    let joined = federation.send_join(server, version.rules(), &event, false).await?;
+    // What is known here of a room goes on from a whole state only.
+    let known = ctx.store.room(room_id).await?;
+    let has_history = match known {
+        Some(known) => ctx.store.room_root_at(known.nid, now(ctx)).await?.is_some(),
+        None => false,
+    };
+    let joined = federation
+        .send_join(server, version.rules(), &event, !has_history)
+        .await?;
     enter(ctx, server, version, event, joined).await
 }
 
@@ -112,7 +120,19 @@ async fn enter(
         }
     }
     let state: Vec<OwnedEventId> = state.into_iter().filter(|id| kept.contains(id)).collect();
-    let outcomes = bring(ctx, &room_id, version, vec![Arriving::after(join, state)]).await?;
+    let arriving = if joined.members_omitted {
+        let mut servers = joined.servers;
+        servers.insert(0, server.to_owned());
+        let placement = Placement::AfterPart(PartialState { events: state, servers });
+        Arriving {
+            placement,
+            ..Arriving::live(join)
+        }
+    } else {
+        Arriving::after(join, state)
+    };
+    let outcomes = bring(ctx, &room_id, version, vec![arriving]).await?;
+    ctx.inbound.partial.notify_one();
     let outcome = outcomes.first().ok_or_else(|| ServiceError::internal("no outcome"))?;
     match outcome.outcome() {
         Outcome::Accepted => Ok(join_id),

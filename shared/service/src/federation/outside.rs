@@ -1,8 +1,10 @@
 //! What users of this server are to rooms that it is not in: told to the master, which keeps it.
 
-use plexus_core::{event::EventBody, room_version::RoomVersion};
+use bytes::Bytes;
+use plexus_core::{event::EventBody, room_version::RoomVersion, row::Membership};
 use plexus_proto::{self as proto, command::Kind};
-use ruma::{OwnedEventId, UserId};
+use plexus_storage::rooms::RoomInfo;
+use ruma::{OwnedEventId, ServerName, UserId};
 use serde_json::{Value, json};
 
 use crate::{Ctx, ServiceError, ids::new_command, rooms::create::version_number};
@@ -27,6 +29,57 @@ pub(super) async fn keep(
     };
     ctx.replica.run(new_command(Kind::KeepMembership(keep))).await?;
     Ok(event.event_id().to_owned())
+}
+
+/// Takes what other servers say of users of this server in a room that it is not in: invites that are taken back, knocks that are refused. What else they
+/// say of the room is not for this server.
+pub(super) async fn receive(ctx: &Ctx, room: &RoomInfo, events: Vec<Bytes>) -> Result<(), ServiceError> {
+    let is_wanted = |json: &Bytes| {
+        let event = EventBody::parse(json, room.version.rules()).ok()?;
+        let target = UserId::parse(event.state_key()?).ok()?;
+        let is_out = matches!(event.membership(), Some(Membership::Leave | Membership::Ban));
+        (is_out && target.server_name() == ctx.config.server_name).then_some(target)
+    };
+    let mut targets = Vec::new();
+    let mut wanted = Vec::new();
+    for json in events {
+        if let Some(target) = is_wanted(&json) {
+            targets.push(target);
+            wanted.push(json);
+        }
+    }
+    let verified = ctx.federation.verify(room.version.rules(), wanted).await?;
+    for (target, event) in targets.iter().zip(verified) {
+        let Ok(event) = event else { continue };
+        if event.room_id() == room.id && may_put_out(ctx, room, target, event.sender().server_name()).await? {
+            keep(ctx, room.version, &event, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a server's users may end what a user of this server is to a room: the room's rules are not known here, but who invited him is, and whose word the
+/// preview of the room was.
+async fn may_put_out(
+    ctx: &Ctx,
+    room: &RoomInfo,
+    target: &UserId,
+    server: &ServerName,
+) -> Result<bool, ServiceError> {
+    let Some(user) = ctx.store.user_nid(target).await? else {
+        return Ok(false);
+    };
+    let known = ctx.store.user_rooms(user).await?.get(room.nid);
+    let known = known.filter(|known| matches!(known.membership, Membership::Invite | Membership::Knock));
+    let Some(known) = known else { return Ok(false) };
+    let member = ctx.store.event(known.event).await?;
+    if member.is_some_and(|member| member.body.sender().server_name() == server) {
+        return Ok(true);
+    }
+    let preview = ctx.store.room_preview(user, room.nid).await?.unwrap_or_default();
+    let preview: Vec<Value> = serde_json::from_slice(&preview).unwrap_or_default();
+    let mut senders = preview.iter().filter_map(|event| event["sender"].as_str());
+    Ok(senders.any(|sender| <&UserId>::try_from(sender).is_ok_and(|sender| sender.server_name() == server)))
 }
 
 /// A preview of what another server says of a room, a JSON array: of each event what clients look at, and nothing of what makes no sense. Nobody has signed it.

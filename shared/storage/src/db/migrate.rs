@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::needed(17, include_str!("../../../../migrations/0017_remote_devices.sql")),
     Migration::needed(18, include_str!("../../../../migrations/0018_remote_media.sql")),
     Migration::needed(19, include_str!("../../../../migrations/0019_previews.sql")),
+    Migration::needed(20, include_str!("../../../../migrations/0020_completions.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -33,6 +33,8 @@ const LONG_POLL_MS: u64 = 30_000;
 const TIMELINE_LIMIT: usize = 100;
 /// The sender is at most this far ahead of the slowest member, so that no answer has to be cut short.
 const MAX_AHEAD: u32 = 50;
+/// The same where another server takes up to 50 events at a time.
+const MAX_AHEAD_ACROSS: u32 = 95;
 /// How long after the last send deliveries still count.
 const DRAIN: Duration = Duration::from_secs(15);
 /// Time for the long polls to arrive at the server before the first send.
@@ -48,6 +50,8 @@ pub(crate) struct Pace {
     per_second: Option<u32>,
     /// Sends under way at once. With more than one the order is whatever all members agree on.
     in_flight: usize,
+    /// Whether the members are a few users of another server.
+    across: bool,
 }
 
 /// 100 deliveries a second with 100 members.
@@ -55,18 +59,35 @@ pub(crate) const SLOW: Pace = Pace {
     name: "fanout_100",
     per_second: Some(1),
     in_flight: 1,
+    across: false,
 };
 /// 5,000 deliveries a second with 100 members.
 pub(crate) const BUSY: Pace = Pace {
     name: "fanout_5000",
     per_second: Some(50),
     in_flight: 1,
+    across: false,
 };
 /// As fast as it goes.
 pub(crate) const FULL: Pace = Pace {
     name: "fanout_max",
     per_second: None,
     in_flight: 8,
+    across: false,
+};
+/// From one server to another, with time in between.
+pub(crate) const ACROSS: Pace = Pace {
+    name: "federation_latency",
+    per_second: Some(20),
+    in_flight: 1,
+    across: true,
+};
+/// From one server to another, as fast as it goes.
+pub(crate) const ACROSS_FULL: Pace = Pace {
+    name: "federation_max",
+    per_second: None,
+    in_flight: 16,
+    across: true,
 };
 
 /// What the members and the sender share.
@@ -90,9 +111,13 @@ struct Member {
 }
 
 pub(crate) async fn run(world: &mut World, pace: Pace) -> Result<Line, LoadError> {
-    let room = world.ensure_big_room().await?;
-    let users = &world.users[..world.settings.members];
-    let members = join_all(users.iter().map(|user| prepare(world, user, &room))).await;
+    let (room, users) = if pace.across {
+        world.ensure_room_across().await?
+    } else {
+        let room = world.ensure_big_room().await?;
+        (room, world.users[..world.settings.members].to_vec())
+    };
+    let members = join_all(users.iter().map(|user| prepare(world, user, &room, pace))).await;
     let members: Vec<Member> = members.into_iter().collect::<Result<_, _>>()?;
     let board = Board {
         room,
@@ -137,9 +162,13 @@ pub(crate) async fn run(world: &mut World, pace: Pace) -> Result<Line, LoadError
     Ok(window.close_at(elapsed, pace.name, words, samples))
 }
 
-async fn prepare(world: &World, user: &Rc<User>, room: &str) -> Result<Member, LoadError> {
-    let filter = upload_filter(&mut world.connection(), user, TIMELINE_LIMIT, Some(room)).await?;
-    let mut connection = world.sync_connection();
+async fn prepare(world: &World, user: &Rc<User>, room: &str, pace: Pace) -> Result<Member, LoadError> {
+    let (mut other, mut connection) = if pace.across {
+        (world.peer_connection()?, world.peer_connection()?)
+    } else {
+        (world.connection(), world.sync_connection())
+    };
+    let filter = upload_filter(&mut other, user, TIMELINE_LIMIT, Some(room)).await?;
     let body = connection
         .get(&user.head, &sync_path(&filter, None, world.fresh_timeout_ms()))
         .await?;
@@ -210,12 +239,13 @@ async fn send_until(board: &Board, world: &World, pace: Pace, started: Instant, 
     let user = &world.users[0];
     let mut connection = world.connection();
     let until = started + Duration::from_secs_f64(world.settings.seconds);
+    let ahead = if pace.across { MAX_AHEAD_ACROSS } else { MAX_AHEAD };
     while board.samples.borrow().errors() < MAX_ERRORS_PER_MEMBER {
         let count = narrow(sent.borrow().len());
         if let Some(rate) = pace.per_second {
             sleep_until((started + Duration::from_secs(1) / rate * count).into()).await;
         }
-        if Instant::now() >= until || !reached(board, count.saturating_sub(MAX_AHEAD)).await {
+        if Instant::now() >= until || !reached(board, count.saturating_sub(ahead)).await {
             return;
         }
         let begun = Instant::now();

@@ -37,6 +37,15 @@ pub(crate) enum Scenario {
     Messages,
     Members,
     State,
+    FederationLatency,
+    FederationMax,
+}
+
+impl Scenario {
+    /// Whether it is between two servers.
+    pub(crate) fn needs_peer(self) -> bool {
+        matches!(self, Self::FederationLatency | Self::FederationMax)
+    }
 }
 
 /// Measures one scenario.
@@ -58,5 +67,7 @@ pub(crate) async fn run(scenario: Scenario, world: &mut World) -> Result<Line, L
         Scenario::Messages => messages::run(world).await,
         Scenario::Members => members::members(world).await,
         Scenario::State => members::state(world).await,
+        Scenario::FederationLatency => fanout::run(world, fanout::ACROSS).await,
+        Scenario::FederationMax => fanout::run(world, fanout::ACROSS_FULL).await,
     }
 }

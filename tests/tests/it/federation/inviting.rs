@@ -73,7 +73,11 @@ async fn an_invite_is_seen_and_accepted(cluster: Arc<Cluster>) {
             assert_eq!(membership(&alice, &room, &bob.id).await, "invite", "version {version}");
             let told = until_told(&bob, "invite", &room).await;
             let events = &told["invite_state"]["events"];
-            assert!(has_event(events, "m.room.name"), "version {version} of {}: {events}", resident.name);
+            assert!(
+                has_event(events, "m.room.name"),
+                "version {version} of {}: {events}",
+                resident.name
+            );
             assert!(has_event(events, "m.room.member"), "version {version}: {events}");
             // By the room alone: who invited says where it is.
             bob.join(&room).await;
@@ -139,7 +143,10 @@ async fn whoever_is_invited_with_the_room_is_invited(cluster: Arc<Cluster>) {
 
 async fn knock(user: &User, room: &str, server: &str) -> Answer {
     let server = encode(server);
-    let target = format!("/_matrix/client/v3/knock/{}?via={server}&server_name={server}", encode(room));
+    let target = format!(
+        "/_matrix/client/v3/knock/{}?via={server}&server_name={server}",
+        encode(room)
+    );
     user.http.post(&target, &json!({"reason": "let me in"})).await
 }
 

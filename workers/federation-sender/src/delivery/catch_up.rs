@@ -3,7 +3,7 @@
 //! Nothing is kept for it while it is away but what is kept anyway: the newest events of the rooms it is in, from which it finds the rest by itself; messages to
 //! devices, all of them; the last change of each device, whose chain tells it whether there were others; the newest receipts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use plexus_core::{
     ids::{RoomNid, UserNid},
@@ -53,7 +53,7 @@ pub(super) async fn collect(
         if store.last_change(room) <= since {
             continue;
         }
-        pdus.extend(events(sender, server, (room, is_in), (since, up_to)).await?);
+        pdus.extend(newest_events(sender, server, (room, is_in), (since, up_to)).await?);
         if is_in {
             edus.extend(receipts(sender, room, since, up_to).await?);
         }
@@ -77,10 +77,10 @@ async fn rooms(sender: &Sender, server: &ServerName) -> Result<BTreeSet<RoomNid>
 }
 
 fn batches(pdus: &[Pdu], edus: &[Edu]) -> Vec<Batch> {
-    let (mut pdus, mut edus) = (pdus.chunks(PDUS_MAX), edus.chunks(EDUS_MAX));
+    let (mut chunks_of_pdus, mut chunks_of_edus) = (pdus.chunks(PDUS_MAX), edus.chunks(EDUS_MAX));
     let mut batches = Vec::new();
     loop {
-        let (some_pdus, some_edus) = (pdus.next(), edus.next());
+        let (some_pdus, some_edus) = (chunks_of_pdus.next(), chunks_of_edus.next());
         if some_pdus.is_none() && some_edus.is_none() {
             return batches;
         }
@@ -93,7 +93,7 @@ fn batches(pdus: &[Pdu], edus: &[Edu]) -> Vec<Batch> {
 }
 
 /// The newest of our events in a room that the server was in before or after them.
-async fn events(
+async fn newest_events(
     sender: &Sender,
     server: &ServerName,
     (room, is_in): (RoomNid, bool),
@@ -107,7 +107,7 @@ async fn events(
     // What came after the last of its users went is not for it.
     let up_to = if is_in { up_to } else { up_to.min(changed) };
     let newest = store.outgoing_events(room, since, up_to, EVENTS_PER_ROOM_MAX).await?;
-    let mut wanted = Vec::with_capacity(newest.len());
+    let mut found = Vec::with_capacity(newest.len());
     for (position, event) in newest {
         let was_in = if changed <= since {
             is_in
@@ -116,10 +116,10 @@ async fn events(
                 || store.room_servers_at(room, position - 1).await?.contains(server)
         };
         if was_in {
-            wanted.push(Pdu { position, event });
+            found.push(Pdu { position, event });
         }
     }
-    Ok(wanted)
+    Ok(found)
 }
 
 async fn receipts(sender: &Sender, room: RoomNid, since: Sequence, up_to: Sequence) -> Result<Vec<Edu>, ServiceError> {
@@ -152,19 +152,21 @@ async fn devices(
 ) -> Result<Vec<Edu>, ServiceError> {
     let store = &sender.ctx().store;
     let mut edus = Vec::new();
-    let mut shares: HashMap<UserNid, bool> = HashMap::new();
+    let mut sharing: HashMap<UserNid, bool> = HashMap::new();
     let mut after = since;
     loop {
         let page = store.device_changes(after, up_to, DEVICES_PER_PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.position;
         for change in page {
-            if !shares.contains_key(&change.user) {
-                let rooms = store.user_rooms(change.user).await?;
-                let shared = rooms.with(Membership::Join).any(|(room, _)| shared.contains(&room));
-                shares.insert(change.user, shared);
-            }
-            if shares.get(&change.user) == Some(&true) {
+            let is_seen = match sharing.entry(change.user) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(place) => {
+                    let rooms = store.user_rooms(change.user).await?;
+                    *place.insert(rooms.with(Membership::Join).any(|(room, _)| shared.contains(&room)))
+                }
+            };
+            if is_seen {
                 edus.push(device(change.user, change.position));
             }
         }
@@ -178,7 +180,7 @@ async fn devices(
                 .await?,
         );
     }
-    for user in came.into_iter().filter(|user| !shares.contains_key(user)) {
+    for user in came.into_iter().filter(|user| !sharing.contains_key(user)) {
         if let Some(last) = store.last_device_change(user).await? {
             edus.push(device(user, last.position));
         }

@@ -177,7 +177,8 @@ async fn receipts(ctx: &Ctx, edus: &[Edu]) -> Result<Vec<Written>, ServiceError>
             if let Entry::Vacant(place) = of_room.entry(user_id.to_string()) {
                 place.insert(value);
             }
-            identity.push_str(&format!(" {}", edu.position));
+            identity.push(' ');
+            identity.push_str(&edu.position.to_string());
         }
     }
     Ok(written

@@ -86,10 +86,11 @@ impl Transaction {
             None => &WAITS[..1],
         };
         for wait in waits {
-            match self.attempt(sender, server, BackOff::Ignore).await? {
-                Outcome::Failed => sleep(*wait).await,
-                outcome => return Ok(outcome),
+            let outcome = self.attempt(sender, server, BackOff::Ignore).await?;
+            if outcome != Outcome::Failed {
+                return Ok(outcome);
             }
+            sleep(*wait).await;
         }
         self.attempt(sender, server, BackOff::Respect).await
     }

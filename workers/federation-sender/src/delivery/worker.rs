@@ -76,10 +76,13 @@ async fn send(sender: &Sender, server: &ServerName, batch: &Batch) -> Result<boo
         match send_piece(sender, server, &piece).await? {
             Outcome::Taken => {}
             Outcome::Failed => return Ok(false),
-            Outcome::Unwanted => match halves(&piece) {
-                Some([first, second]) => pieces.extend([second, first]),
-                None => tracing::warn!(peer = %server, "what a server does not want is not sent: {piece:?}"),
-            },
+            Outcome::Unwanted => {
+                if let Some([first, second]) = halves(&piece) {
+                    pieces.extend([second, first]);
+                } else {
+                    tracing::warn!(peer = %server, "what a server does not want is not sent: {piece:?}");
+                }
+            }
         }
     }
     Ok(true)

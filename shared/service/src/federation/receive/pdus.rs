@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::PDUS_TOTAL;
 use crate::{
     Ctx, ServiceError,
-    federation::{Arriving, acl, bring, in_order},
+    federation::{Arriving, acl, bring, in_order, outside},
 };
 
 /// Rooms of one transaction that are worked on at once.
@@ -89,6 +89,10 @@ async fn receive_in_room(
     };
     let rules = room.version.rules();
     if let Some(why) = refusal {
+        let servers = ctx.store.room_servers(room.nid).await?;
+        if !servers.contains(&ctx.config.server_name) {
+            outside::receive(ctx, &room, events.clone()).await?;
+        }
         count("refused", events.len());
         let parsed = events.iter().filter_map(|json| EventBody::parse(json, rules).ok());
         return Ok(parsed

@@ -32,13 +32,10 @@ fn push(board: &mut Board, position: Sequence) -> bool {
 }
 
 fn sent_places(board: &mut Board) -> Vec<Sequence> {
-    match board.next(here()) {
-        Step::Send(batch) => {
-            board.sent(here(), &batch);
-            batch.pdus.iter().map(|pdu| pdu.position).collect()
-        }
-        other => panic!("{other:?}"),
-    }
+    let step = board.next(here());
+    let Step::Send(batch) = step else { panic!("{step:?}") };
+    board.sent(here(), &batch);
+    batch.pdus.iter().map(|pdu| pdu.position).collect()
 }
 
 fn cursor(board: &Board) -> Option<Sequence> {
@@ -80,7 +77,7 @@ fn what_comes_is_sent_in_order_and_in_pieces() {
         places.extend(batch.pdus.iter().map(|pdu| pdu.position));
     }
     assert_eq!(sizes, [(50, 100), (50, 100), (20, 10)]);
-    assert_eq!(places, Vec::from_iter(11..=130));
+    assert_eq!(places, (11..=130).collect::<Vec<_>>());
     assert_eq!(cursor(&board), Some(340));
     assert_eq!(
         board.waiting().busy,
