@@ -77,7 +77,6 @@ fn hostile_1_2_numbers_and_text_of_every_kind_spoil_only_their_event() {
             .chain([
                 ("content", "\"content\":{\"n\":1.5}".to_owned()),
                 ("content", "\"content\":{\"n\":9007199254740992}".to_owned()),
-                ("content", "\"content\":7".to_owned()),
             ])
             .collect();
         for (count, (field, spoilt)) in spoiled.iter().enumerate() {
