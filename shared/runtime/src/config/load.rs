@@ -256,12 +256,24 @@ fn set(merging: &mut Merging, key: &Key, text: &str, place: &str) {
             .parse()
             .map(toml::Value::Integer)
             .map_err(|_| format!("{text:?} is not a whole number")),
+        Some(toml::Value::Array(_)) => list(text),
         _ => Ok(toml::Value::String(text.to_owned())),
     };
     match value {
         Ok(value) => take(merging, key, value, place),
         Err(message) => merging.wrong.push(refused(key, place, message)),
     }
+}
+
+/// A list as it is written in the file, or one value of it.
+fn list(text: &str) -> Result<toml::Value, String> {
+    if !text.trim_start().starts_with('[') {
+        return Ok(toml::Value::Array(vec![toml::Value::String(text.to_owned())]));
+    }
+    let table = format!("list = {text}").parse::<toml::Table>();
+    let list = table.ok().filter(|table| table.len() == 1);
+    let list = list.and_then(|mut table| table.remove("list"));
+    list.ok_or_else(|| format!("{text:?} is not a list"))
 }
 
 /// Puts one value into the table if it fits.
