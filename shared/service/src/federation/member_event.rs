@@ -138,7 +138,9 @@ fn references(
             ReferenceFormat::HashedPairs => {
                 let id = id_of(&reference[0]).ok_or_else(|| wrong(reference))?;
                 let hash = reference[1]["sha256"].as_str().and_then(decode_base64);
-                let hash = hash.and_then(|hash| Hash::try_from(hash).ok()).ok_or_else(|| wrong(reference))?;
+                let hash = hash
+                    .and_then(|hash| Hash::try_from(hash).ok())
+                    .ok_or_else(|| wrong(reference))?;
                 hashes.insert(id.clone(), hash);
                 id
             }

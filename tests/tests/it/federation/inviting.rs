@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_tests::{Answer, Cluster, PATIENCE, User, encode, eventually};
 use serde_json::{Value, json};
 
-use super::joining::{Side, both_ways, join_via, membership, pairs, sync_anew, synapse, until_same_state};
+use super::joining::{Side, both_ways, join_via, membership, pairs, synapse, sync_anew, until_same_state};
 
 crate::federated_scenarios! {
     an_invite_is_seen_and_accepted,

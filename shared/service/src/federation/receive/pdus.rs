@@ -198,7 +198,8 @@ fn tell(outcome: EventOutcome) -> PduResult {
         Outcome::Accepted => ("accepted", true),
         Outcome::SoftFailed => ("soft_failed", true),
         Outcome::Outlier => ("outlier", true),
-        Outcome::Rejected => ("rejected", false),
+        // It has its place, and other servers judge it for themselves.
+        Outcome::Rejected => ("rejected", true),
         Outcome::Invalid => ("invalid", false),
         Outcome::Missing => ("missing", false),
     };
