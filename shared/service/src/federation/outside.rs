@@ -60,12 +60,7 @@ pub(super) async fn receive(ctx: &Ctx, room: &RoomInfo, events: Vec<Bytes>) -> R
 
 /// Whether a server's users may end what a user of this server is to a room: the room's rules are not known here, but who invited him is, and whose word the
 /// preview of the room was.
-async fn may_put_out(
-    ctx: &Ctx,
-    room: &RoomInfo,
-    target: &UserId,
-    server: &ServerName,
-) -> Result<bool, ServiceError> {
+async fn may_put_out(ctx: &Ctx, room: &RoomInfo, target: &UserId, server: &ServerName) -> Result<bool, ServiceError> {
     let Some(user) = ctx.store.user_nid(target).await? else {
         return Ok(false);
     };

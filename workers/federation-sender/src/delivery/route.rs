@@ -106,6 +106,14 @@ async fn route_event(
     for server in before.iter().filter(|server| !after.contains(server)) {
         sender.push(server, pdu.clone());
     }
+    if matches!(membership, Membership::Leave | Membership::Ban) && !sender.is_ours(user).await? {
+        // Who was invited, or has knocked, is not in the room, and his server is to know that he is out.
+        let server = store.user_id(user).await?;
+        let server = server.as_ref().map(|user| user.server_name());
+        if let Some(server) = server.filter(|server| !after.contains(server) && !before.contains(server)) {
+            sender.push(server, pdu.clone());
+        }
+    }
     if membership == Membership::Join && sender.is_ours(user).await? {
         let was = store.membership_at(user, room, position - 1).await?;
         let comes = was.is_none_or(|was| was.membership != Membership::Join);
