@@ -62,25 +62,27 @@ pub(super) async fn route(
         }
         OutgoingChange::Receipt(row) => {
             if sender.is_ours(row.user).await? {
-                let receipt = Lasting::Receipt(Arc::new((**row).clone()));
-                for server in Present::now(sender, row.room).await?.iter() {
-                    let what = receipt.clone();
-                    sender.push(server, Item::Edu(Edu { position, what }));
-                }
+                let what = Lasting::Receipt(Arc::new((**row).clone()));
+                let present = Present::now(sender, row.room).await?;
+                sender.push(present.iter(), &Item::Edu(Edu { position, what }));
             }
         }
         OutgoingChange::DeviceList(user) => {
             if sender.is_ours(*user).await? {
-                let change = position;
-                for server in sharing_servers(sender, *user).await? {
-                    let what = Lasting::Device { user: *user, change };
-                    sender.push(&server, Item::Edu(Edu { position, what }));
-                }
+                let what = Lasting::Device {
+                    user: *user,
+                    change: position,
+                };
+                let sharing = sharing_servers(sender, *user).await?;
+                sender.push(
+                    sharing.iter().map(|server| &**server),
+                    &Item::Edu(Edu { position, what }),
+                );
             }
         }
         OutgoingChange::ToDevice(server) => {
             let what = Lasting::Messages;
-            sender.push(server, Item::Edu(Edu { position, what }));
+            sender.push(std::iter::once(&**server), &Item::Edu(Edu { position, what }));
         }
     }
     Ok(())
@@ -96,26 +98,21 @@ async fn route_event(
     let store = &sender.ctx().store;
     let after = Present::at(sender, room, position).await?;
     let pdu = Item::Pdu(Pdu { position, event });
-    for server in after.iter() {
-        sender.push(server, pdu.clone());
-    }
+    sender.push(after.iter(), &pdu);
     let Some((user, membership)) = member else {
         return Ok(());
     };
     let before = Present::at(sender, room, position - 1).await?;
-    for server in before.iter().filter(|server| !after.contains(server)) {
-        sender.push(server, pdu.clone());
-    }
+    let gone = before.iter().filter(|server| !after.contains(server));
+    sender.push(gone, &pdu);
     if membership == Membership::Join && sender.is_ours(user).await? {
         let was = store.membership_at(user, room, position - 1).await?;
         let comes = was.is_none_or(|was| was.membership != Membership::Join);
         if comes && let Some(last) = store.last_device_change(user).await? {
             // Some of them did not hear of the user's devices until now. The last change is enough: who lacks those before it asks.
             let change = last.position;
-            for server in after.iter() {
-                let what = Lasting::Device { user, change };
-                sender.push(server, Item::Edu(Edu { position, what }));
-            }
+            let what = Lasting::Device { user, change };
+            sender.push(after.iter(), &Item::Edu(Edu { position, what }));
         }
     }
     Ok(())
