@@ -110,7 +110,7 @@ async fn route_event(
         let user_id = store.user_id(user).await?;
         let server = user_id.as_ref().map(|user| user.server_name());
         let outside = server.filter(|server| !after.contains(server) && !before.contains(server));
-        sender.push(outside, &pdu);
+        sender.push(outside.into_iter(), &pdu);
     }
     if membership == Membership::Join && sender.is_ours(user).await? {
         let was = store.membership_at(user, room, position - 1).await?;
