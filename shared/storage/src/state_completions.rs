@@ -9,12 +9,7 @@ use crate::{
 
 impl Store {
     /// Takes a room on until a time, unless somebody else has it now, or it has changed hands since `held_until_ms`.
-    pub async fn take_completion(
-        &self,
-        room: RoomNid,
-        held_until_ms: i64,
-        until_ms: i64,
-    ) -> Result<bool, StoreError> {
+    pub async fn take_completion(&self, room: RoomNid, held_until_ms: i64, until_ms: i64) -> Result<bool, StoreError> {
         let sql = "-- state_completions::take
             INSERT INTO state_completions (room_nid, until_ms) VALUES ($1, $3)
             ON CONFLICT (room_nid) DO UPDATE SET until_ms = excluded.until_ms WHERE state_completions.until_ms <= $2";

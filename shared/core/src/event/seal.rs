@@ -52,7 +52,7 @@ pub struct NewEvent<'a> {
 pub struct Legacy<'a> {
     /// Something unique on this server, the part of the event's id before the colon.
     pub localpart: &'a str,
-    /// The [reference hash](EventBody::reference_hash) of each of `prev_events` and `auth_events`.
+    /// The [reference hash](EventBody::reference_hash) of each of `prev_events` and `auth_events`, as far as it is known.
     pub hashes: &'a dyn Fn(&EventId) -> Option<Hash>,
 }
 
@@ -251,11 +251,15 @@ impl NewEvent<'_> {
             match format {
                 ReferenceFormat::Ids => json::write_string(json, event_id.as_str()),
                 ReferenceFormat::HashedPairs => {
-                    let hash = self.legacy.and_then(|legacy| (legacy.hashes)(event_id));
-                    let hash = hash.ok_or(EventError::Missing("hash of a referenced event"))?;
                     push_string(json, "[", event_id.as_str());
-                    push_string(json, ",{\"sha256\":", &hash::encode_base64(&hash));
-                    json.extend_from_slice(b"}]");
+                    match self.legacy.and_then(|legacy| (legacy.hashes)(event_id)) {
+                        Some(hash) => {
+                            push_string(json, ",{\"sha256\":", &hash::encode_base64(&hash));
+                            json.extend_from_slice(b"}]");
+                        }
+                        // Nobody looks at it, and other servers leave it out.
+                        None => json.extend_from_slice(b",{}]"),
+                    }
                 }
             }
         }

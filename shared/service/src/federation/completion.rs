@@ -42,7 +42,11 @@ pub async fn run(ctx: Ctx) {
             () = sleep(LOOK_EVERY) => {}
         }
         match take_some(&ctx, ROOMS_AT_ONCE_MAX - under_way.len()).await {
-            Ok(taken) => under_way.extend(taken.into_iter().map(|(room, until_ms)| look_after(&ctx, room, until_ms))),
+            Ok(taken) => under_way.extend(
+                taken
+                    .into_iter()
+                    .map(|(room, until_ms)| look_after(&ctx, room, until_ms)),
+            ),
             Err(error) => tracing::warn!(%error, "rooms whose state is not complete cannot be found"),
         }
     }
@@ -112,12 +116,7 @@ async fn complete(ctx: &Ctx, room: RoomNid) -> Result<(), ServiceError> {
     Err(attempts.give_up())
 }
 
-async fn complete_by(
-    ctx: &Ctx,
-    server: &ServerName,
-    room: &RoomInfo,
-    event_id: &EventId,
-) -> Result<(), ServiceError> {
+async fn complete_by(ctx: &Ctx, server: &ServerName, room: &RoomInfo, event_id: &EventId) -> Result<(), ServiceError> {
     let rules = room.version.rules();
     let RoomState { state, auth_chain } = ctx.federation.fetch_state(server, rules, &room.id, event_id).await?;
     let mut keys = HashSet::new();
@@ -137,17 +136,26 @@ async fn complete_by(
     let ids: Vec<OwnedEventId> = events.iter().map(|event| event.event_id().to_owned()).collect();
     let outliers = events.into_iter().map(Arriving::outlier).collect();
     let outcomes = bring(ctx, &room.id, room.version, outliers).await?;
-    let outcomes: HashMap<OwnedEventId, Outcome> =
-        ids.into_iter().zip(outcomes.iter().map(proto::EventOutcome::outcome)).collect();
+    let outcomes: HashMap<OwnedEventId, Outcome> = ids
+        .into_iter()
+        .zip(outcomes.iter().map(proto::EventOutcome::outcome))
+        .collect();
     let is_kept = |id: &OwnedEventId| !matches!(outcomes.get(id), None | Some(Outcome::Missing | Outcome::Invalid));
     let complete = proto::CompleteState {
         room_id: room.id.to_string(),
         event_id: event_id.to_string(),
-        state: wanted.iter().filter(|id| is_kept(id)).map(ToString::to_string).collect(),
+        state: wanted
+            .iter()
+            .filter(|id| is_kept(id))
+            .map(ToString::to_string)
+            .collect(),
     };
     let result = ctx.replica.run(new_command(Kind::CompleteState(complete))).await?;
     match result.outcomes.first() {
         None => Ok(()),
-        Some(outcome) => Err(untrue(server, &format!("a state that is not whole: {:?}", outcome.missing))),
+        Some(outcome) => Err(untrue(
+            server,
+            &format!("a state that is not whole: {:?}", outcome.missing),
+        )),
     }
 }

@@ -7,6 +7,7 @@ use plexus_storage::rooms::RoomInfo;
 use ruma::{OwnedEventId, ServerName, UserId};
 use serde_json::{Value, json};
 
+use super::candidates::preview_servers;
 use crate::{Ctx, ServiceError, ids::new_command, rooms::create::version_number};
 
 /// Most events of a preview.
@@ -60,12 +61,7 @@ pub(super) async fn receive(ctx: &Ctx, room: &RoomInfo, events: Vec<Bytes>) -> R
 
 /// Whether a server's users may end what a user of this server is to a room: the room's rules are not known here, but who invited him is, and whose word the
 /// preview of the room was.
-async fn may_put_out(
-    ctx: &Ctx,
-    room: &RoomInfo,
-    target: &UserId,
-    server: &ServerName,
-) -> Result<bool, ServiceError> {
+async fn may_put_out(ctx: &Ctx, room: &RoomInfo, target: &UserId, server: &ServerName) -> Result<bool, ServiceError> {
     let Some(user) = ctx.store.user_nid(target).await? else {
         return Ok(false);
     };
@@ -76,10 +72,8 @@ async fn may_put_out(
     if member.is_some_and(|member| member.body.sender().server_name() == server) {
         return Ok(true);
     }
-    let preview = ctx.store.room_preview(user, room.nid).await?.unwrap_or_default();
-    let preview: Vec<Value> = serde_json::from_slice(&preview).unwrap_or_default();
-    let mut senders = preview.iter().filter_map(|event| event["sender"].as_str());
-    Ok(senders.any(|sender| <&UserId>::try_from(sender).is_ok_and(|sender| sender.server_name() == server)))
+    let servers = preview_servers(ctx, user, room).await?;
+    Ok(servers.iter().any(|known| known == server))
 }
 
 /// A preview of what another server says of a room, a JSON array: of each event what clients look at, and nothing of what makes no sense. Nobody has signed it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_tests::{Answer, Cluster, PATIENCE, User, encode, eventually};
 use serde_json::{Value, json};
 
-use super::joining::{Side, both_ways, join_via, membership, pairs, sync_anew, synapse, until_same_state};
+use super::joining::{Side, both_ways, join_via, membership, pairs, synapse, sync_anew, until_same_state};
 
 crate::federated_scenarios! {
     an_invite_is_seen_and_accepted,
@@ -123,7 +123,8 @@ async fn an_invite_is_taken_back(cluster: Arc<Cluster>) {
         alice.act(&room, "kick", &json!({"user_id": bob.id})).await.ok();
         until_gone(&bob, "invite", &room).await;
         let refused = bob.act(&room, "join", &json!({})).await;
-        assert_eq!(refused.status, 403, "{}", refused.text());
+        // Synapse does not know any more which server it was.
+        assert!(matches!(refused.status, 403 | 404), "{}", refused.text());
     }
 }
 

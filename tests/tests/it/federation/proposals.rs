@@ -36,7 +36,9 @@ impl Wanted {
     /// What a good server proposes.
     fn proposal(&self, membership: &str) -> Value {
         let ids = |at: &[usize]| -> Vec<String> {
-            at.iter().map(|at| self.dag.events[*at].body.event_id().to_string()).collect()
+            at.iter()
+                .map(|at| self.dag.events[*at].body.event_id().to_string())
+                .collect()
         };
         let allows = |kind: &str| self.dag.events.iter().any(|event| event.body.kind() == kind);
         assert!(allows("m.room.join_rules"), "anybody may join the rooms of doubles");
@@ -74,7 +76,8 @@ impl Wanted {
         let sent = received
             .iter()
             .filter(|request| request.method == Method::PUT && request.target.contains("/send_"));
-        sent.map(|request| serde_json::from_slice(&request.body).expect("JSON")).collect()
+        sent.map(|request| serde_json::from_slice(&request.body).expect("JSON"))
+            .collect()
     }
 
     async fn is_joined(&self) -> bool {
@@ -86,7 +89,8 @@ impl Wanted {
 
 async fn hostile_9_only_what_was_asked_for_is_signed(cluster: Arc<Cluster>) {
     let wanted = Wanted::new(&cluster).await;
-    let event = |field: &'static str, value: Value| move |proposal: &mut Value| proposal["event"][field] = value.clone();
+    let event =
+        |field: &'static str, value: Value| move |proposal: &mut Value| proposal["event"][field] = value.clone();
     let alterations: Vec<Box<dyn Fn(&mut Value)>> = vec![
         Box::new(event("type", json!("m.room.power_levels"))),
         Box::new(event("sender", json!("@carol:example.org"))),
@@ -98,8 +102,14 @@ async fn hostile_9_only_what_was_asked_for_is_signed(cluster: Arc<Cluster>) {
         Box::new(event("content", json!({"membership": "leave"}))),
         Box::new(event("content", json!({"membership": "ban"}))),
         Box::new(event("content", json!({}))),
-        Box::new(event("content", json!({"membership": "join", "join_authorised_via_users_server": "@carol:example.org"}))),
-        Box::new(event("content", json!({"membership": "join", "join_authorised_via_users_server": 7}))),
+        Box::new(event(
+            "content",
+            json!({"membership": "join", "join_authorised_via_users_server": "@carol:example.org"}),
+        )),
+        Box::new(event(
+            "content",
+            json!({"membership": "join", "join_authorised_via_users_server": 7}),
+        )),
         Box::new(event("prev_events", json!("$a"))),
         Box::new(event("prev_events", json!([["$a", {"sha256": "b"}]]))),
         Box::new(event("prev_events", json!(vec!["$a"; 21]))),
@@ -133,7 +143,12 @@ async fn hostile_9_only_what_was_asked_for_is_signed(cluster: Arc<Cluster>) {
     let (name, _) = wanted.bob.id[1..].split_once(':').expect("an id");
     assert_eq!(sent["content"], json!({"membership": "join", "displayname": name}));
     let fields: Vec<&String> = sent.as_object().expect("an event").keys().collect();
-    assert!(!fields.iter().any(|field| *field == "redacts" || field.starts_with("org.")), "{fields:?}");
+    assert!(
+        !fields
+            .iter()
+            .any(|field| *field == "redacts" || field.starts_with("org.")),
+        "{fields:?}"
+    );
     assert_ne!(sent["origin_server_ts"], 1);
     assert!(!wanted.is_joined().await);
 }
@@ -148,7 +163,13 @@ async fn hostile_8_a_room_is_entered_by_a_true_state_only(cluster: Arc<Cluster>)
         answer["auth_chain"] = Value::Array(state.clone());
         answer
     };
-    let other = Dag::made_by(&wanted.peer.user("alice"), "!other:example.org", RoomVersion::V11, 2, json!({}));
+    let other = Dag::made_by(
+        &wanted.peer.user("alice"),
+        "!other:example.org",
+        RoomVersion::V11,
+        2,
+        json!({}),
+    );
     let others = pdus(&other, &(0..other.events.len()).collect::<Vec<_>>());
     let lies = [
         json!({}),

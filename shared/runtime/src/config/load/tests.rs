@@ -205,7 +205,10 @@ fn lists_come_from_the_environment_as_they_are_in_the_file() {
     let name = "PLEXUS_FEDERATION__TRUSTED_KEY_SERVERS";
     let servers = |text| with(&[], &[(name, text)]).map(|config| config.federation.trusted_key_servers);
     assert_eq!(servers("[]").unwrap(), Vec::<String>::new());
-    assert_eq!(servers(r#"["a.example", "b.example"]"#).unwrap(), ["a.example", "b.example"]);
+    assert_eq!(
+        servers(r#"["a.example", "b.example"]"#).unwrap(),
+        ["a.example", "b.example"]
+    );
     assert_eq!(servers("a.example").unwrap(), ["a.example"]);
     for wrong in ["[", "[1]", "[\"a\"]\nadmin = true"] {
         assert!(servers(wrong).is_err(), "{wrong}");
