@@ -8,7 +8,7 @@ mod peer;
 mod shares;
 
 use plexus_core::event::SigningKey;
-use plexus_tests::{Cluster, Shared, Topology, User, encode, fresh_name};
+use plexus_tests::{Cluster, PATIENCE, Shared, Topology, User, encode, eventually, fresh_name};
 use serde_json::{Value, json};
 
 use self::peer::{Manner, Peer, VERSION};
@@ -72,12 +72,13 @@ fn many_events_that_wait_are_split() {
         let asked = it.peer.asked();
         it.say("waits 0").await;
         it.peer.until_asked(asked + 1).await;
-        for number in 1..120 {
+        // More than one transaction takes, and said before it is left alone.
+        for number in 1..60 {
             it.say(&format!("waits {number}")).await;
         }
         it.peer.behaves(Manner::Takes);
-        it.peer.until_told("waits 119").await;
-        let wanted: Vec<String> = (0..120).map(|number| format!("waits {number}")).collect();
+        it.peer.until_told("waits 59").await;
+        let wanted: Vec<String> = (0..60).map(|number| format!("waits {number}")).collect();
         assert_eq!(it.peer.texts()[1..], wanted);
         let sizes: Vec<usize> = it.peer.taken().iter().map(|taken| taken.pdus.len()).collect();
         assert!(sizes.iter().all(|size| *size <= 50), "{sizes:?}");
@@ -149,6 +150,39 @@ fn what_passes_is_told_too() {
     });
 }
 
+#[test]
+fn who_comes_by_us_is_told_to_the_others() {
+    SPLIT.run(async |cluster| {
+        let it = Setting::new(&cluster).await;
+        let other = Cluster::start_federated(Topology::AllInOne).await;
+        let carol = User::register(&other.http(), "carol").await;
+        let join = format!(
+            "/_matrix/client/v3/join/{}?via={}",
+            encode(&it.room),
+            encode(cluster.server_name())
+        );
+        carol.http.post(&join, &json!({})).await.ok();
+        carol.say(&it.room, "hello").await;
+        it.peer.until_told("hello").await;
+        let by = |server: &str, kind: &str| {
+            let taken = it.peer.taken().into_iter().filter(|taken| taken.origin == server);
+            let events = taken.flat_map(|taken| taken.pdus);
+            events
+                .filter(|event| event["sender"] == *carol.id && event["type"] == kind)
+                .count()
+        };
+        eventually(PATIENCE, "her coming to be told", async || {
+            let told = by(cluster.server_name(), "m.room.member");
+            (told == 1).then_some(()).ok_or_else(|| format!("{told} times"))
+        })
+        .await;
+        // What she does once she is in, her own server tells.
+        assert_eq!(by(cluster.server_name(), "m.room.message"), 0);
+        assert_eq!(by(other.server_name(), "m.room.message"), 1);
+        assert_eq!(by(other.server_name(), "m.room.member"), 0);
+    });
+}
+
 async fn send_to_device(user: &User, to: &str, text: &str) {
     let target = format!("/_matrix/client/v3/sendToDevice/m.test/{}", fresh_name("txn"));
     let messages = json!({"messages": {to: {"DEVICE": {"text": text}, "*": {"text": text}}}});
@@ -177,8 +211,11 @@ fn messages_to_devices_arrive_in_order() {
             send_to_device(&it.alice, &bob, text).await;
         }
         it.peer.behaves(Manner::Takes);
-        let last = |edu: &Value| edu["messages"][&bob]["DEVICE"]["text"] == "secret 149";
-        let told = it.peer.until_edu("m.direct_to_device", last).await;
+        let last = |peer: &Peer| direct_texts(peer, &bob).iter().any(|text| text == "secret 149");
+        it.peer
+            .asks_until(&cluster, &it.alice.id, "the last of them", last)
+            .await;
+        let told = it.peer.until_edu("m.direct_to_device", |_| true).await;
         assert_eq!(
             (&told["sender"], &told["type"]),
             (&json!(it.alice.id), &json!("m.test"))

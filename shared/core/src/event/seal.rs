@@ -169,7 +169,7 @@ impl NewEvent<'_> {
     ) -> Result<Draft, EventError> {
         let mut json = Vec::with_capacity(self.content.get().len() + ROOM_FOR_THE_REST);
         json.extend_from_slice(br#"{"auth_events":"#);
-        self.write_references(&mut json, rules.references, self.auth_events)?;
+        self.write_references(&mut json, rules.references, self.auth_events);
         json.extend_from_slice(br#","content":"#);
         let content = json.len();
         self.write_content(&mut json, rules)?;
@@ -188,7 +188,7 @@ impl NewEvent<'_> {
         json.extend_from_slice(br#","origin_server_ts":"#);
         push_display(&mut json, self.origin_server_ts);
         json.extend_from_slice(br#","prev_events":"#);
-        self.write_references(&mut json, rules.references, self.prev_events)?;
+        self.write_references(&mut json, rules.references, self.prev_events);
         if let (Some(redacts), RedactsLocation::TopLevel) = (self.redacts, rules.redacts) {
             push_string(&mut json, ",\"redacts\":", redacts.as_str());
         }
@@ -237,12 +237,7 @@ impl NewEvent<'_> {
         Ok(())
     }
 
-    fn write_references(
-        &self,
-        json: &mut Vec<u8>,
-        format: ReferenceFormat,
-        events: &[OwnedEventId],
-    ) -> Result<(), EventError> {
+    fn write_references(&self, json: &mut Vec<u8>, format: ReferenceFormat, events: &[OwnedEventId]) {
         json.push(b'[');
         for (index, event_id) in events.iter().enumerate() {
             if index > 0 {
@@ -264,7 +259,6 @@ impl NewEvent<'_> {
             }
         }
         json.push(b']');
-        Ok(())
     }
 }
 

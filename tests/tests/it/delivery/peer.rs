@@ -36,6 +36,8 @@ pub(super) enum Manner {
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
     pub(super) id: String,
+    /// Who sent it.
+    pub(super) origin: String,
     pub(super) pdus: Vec<Value>,
     pub(super) edus: Vec<Value>,
 }
@@ -97,6 +99,7 @@ impl Peer {
             if !state.taken.iter().any(|taken| taken.id == id) {
                 state.taken.push(Taken {
                     id: id.to_owned(),
+                    origin: body["origin"].as_str().unwrap_or_default().to_owned(),
                     pdus: list("pdus"),
                     edus: list("edus"),
                 });
@@ -188,19 +191,21 @@ impl Peer {
         members(cluster, ours, room, &[self.user(localpart)], (membership, &self.key)).await;
     }
 
-    /// It asks our server something, and so is back; until it has been told a message.
-    pub(super) async fn asks_until_told(&self, cluster: &Cluster, user: &str, text: &str) {
-        eventually(PATIENCE, &format!("{text:?} to arrive"), async || {
+    /// It asks our server something, and so is back; until it has been told what it waits for.
+    pub(super) async fn asks_until(&self, cluster: &Cluster, user: &str, what: &str, has: impl Fn(&Self) -> bool) {
+        eventually(PATIENCE, what, async || {
             // That it does not answer may be noted only now.
             self.ask(cluster, user).await;
-            let texts = self.texts();
-            texts
-                .iter()
-                .any(|told| told == text)
-                .then_some(())
-                .ok_or_else(|| format!("{texts:?}"))
+            has(self).then_some(()).ok_or_else(|| format!("{:?}", self.taken()))
         })
         .await;
+    }
+
+    /// The same for a message.
+    pub(super) async fn asks_until_told(&self, cluster: &Cluster, user: &str, text: &str) {
+        let has = |peer: &Self| peer.texts().iter().any(|told| told == text);
+        self.asks_until(cluster, user, &format!("{text:?} to arrive"), has)
+            .await;
     }
 
     async fn ask(&self, cluster: &Cluster, user: &str) {

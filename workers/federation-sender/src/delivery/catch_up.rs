@@ -77,16 +77,17 @@ async fn rooms(sender: &Sender, server: &ServerName) -> Result<BTreeSet<RoomNid>
 }
 
 fn batches(pdus: &[Pdu], edus: &[Edu]) -> Vec<Batch> {
-    let (mut chunks_of_pdus, mut chunks_of_edus) = (pdus.chunks(PDUS_MAX), edus.chunks(EDUS_MAX));
+    let mut chunks_of_pdus = pdus.chunks(PDUS_MAX);
+    let mut chunks_of_edus = edus.chunks(EDUS_MAX);
     let mut batches = Vec::new();
     loop {
-        let (some_pdus, some_edus) = (chunks_of_pdus.next(), chunks_of_edus.next());
-        if some_pdus.is_none() && some_edus.is_none() {
+        let (events, others) = (chunks_of_pdus.next(), chunks_of_edus.next());
+        if events.is_none() && others.is_none() {
             return batches;
         }
         batches.push(Batch {
-            pdus: some_pdus.unwrap_or_default().to_vec(),
-            edus: some_edus.unwrap_or_default().to_vec(),
+            pdus: events.unwrap_or_default().to_vec(),
+            edus: others.unwrap_or_default().to_vec(),
             passing: Vec::new(),
         });
     }

@@ -23,7 +23,7 @@ use crate::SenderParts;
 /// Transactions under way at once to servers that have answered this process before.
 const KNOWN_AT_ONCE: usize = 256;
 /// The same to others: most of those that do not answer are among them, and each keeps its place until it has not answered for long enough.
-const UNKNOWN_AT_ONCE: usize = 256;
+const UNKNOWN_AT_ONCE: usize = 128;
 /// Most servers of which it is remembered that they answer.
 const ANSWERING_MAX: usize = 50_000;
 /// How long to wait when the database or the log cannot be read.

@@ -53,7 +53,8 @@ pub(super) struct Transaction {
 
 impl Transaction {
     pub(super) fn new(ctx: &Ctx, pdus: &[Arc<StoredEvent>], edus: &[Written]) -> Self {
-        let mut identity = String::new();
+        // Places in the log begin anew in a database that was restored.
+        let mut identity = format!("{}\n", ctx.config.generation);
         let ids = pdus.iter().map(|pdu| pdu.body.event_id().as_str());
         for part in ids.chain(edus.iter().map(|edu| edu.identity.as_str())) {
             identity.push_str(part);
@@ -191,6 +192,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             errcode: String::new(),
             error: String::new(),
+            room_version: None,
         };
         for status in [400, 403, 413] {
             assert_eq!(judge(&refused(status)), Outcome::Unwanted, "{status}");
