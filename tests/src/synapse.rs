@@ -1,4 +1,4 @@
-//! Synapse from PyPI, as the server on the other side.
+//! Synapse from `PyPI`, as the server on the other side.
 
 use std::{
     fs,

@@ -176,11 +176,11 @@ async fn invite_by(
 /// What the other server says of this one's request is not for the client, who has made no mistake.
 fn of_client(error: ServiceError) -> ServiceError {
     const CODES: [&str; 2] = ["M_INVALID_PARAM", "M_MISSING_PARAM"];
-    match error {
-        ServiceError::Matrix { errcode, error, .. } if CODES.contains(&errcode.as_str()) => {
-            ServiceError::Unavailable(format!("{errcode}: {error}"))
-        }
-        other => other,
+    let is_ours = matches!(&error, ServiceError::Matrix { errcode, .. } if CODES.contains(&errcode.as_str()));
+    if is_ours {
+        ServiceError::Unavailable(error.to_string())
+    } else {
+        error
     }
 }
 
