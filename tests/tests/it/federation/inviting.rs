@@ -123,7 +123,8 @@ async fn an_invite_is_taken_back(cluster: Arc<Cluster>) {
         alice.act(&room, "kick", &json!({"user_id": bob.id})).await.ok();
         until_gone(&bob, "invite", &room).await;
         let refused = bob.act(&room, "join", &json!({})).await;
-        assert_eq!(refused.status, 403, "{}", refused.text());
+        // Synapse does not know any more which server it was.
+        assert!(matches!(refused.status, 403 | 404), "{}", refused.text());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{Ctx, ServiceError, ids::new_command};
 const TYPING_MS: u32 = 60_000;
 
 #[derive(Debug, Deserialize)]
-struct Typing {
+struct Content {
     room_id: OwnedRoomId,
     user_id: OwnedUserId,
     #[serde(rename = "typing")]
@@ -26,7 +26,7 @@ pub(super) async fn receive(ctx: &Ctx, origin: &ServerName, content: &RawValue) 
 }
 
 async fn take(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<Taken, ServiceError> {
-    let typing: Typing = match parse(content) {
+    let typing: Content = match parse(content) {
         Ok(typing) => typing,
         Err(why) => return Ok(Err(why)),
     };
