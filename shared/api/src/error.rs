@@ -5,7 +5,6 @@ mod catalogue;
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use ::http::{HeaderValue, Method, StatusCode, header};
-use plexus_core::room_version::RoomVersion;
 use plexus_service::{ServiceError, error::Refusal};
 use serde_json::{Value, json};
 
@@ -56,12 +55,12 @@ impl Error {
     }
 
     /// The version is told to another server that does not know it.
-    pub fn incompatible_room_version(version: Option<RoomVersion>) -> Self {
+    pub fn incompatible_room_version(version: Option<String>) -> Self {
         let code = catalogue::INCOMPATIBLE_ROOM_VERSION;
         let mut body =
             json!({"errcode": code.errcode, "error": "the room has a version that one of the servers does not know"});
         if let Some(version) = version {
-            body["room_version"] = version.as_str().into();
+            body["room_version"] = version.into();
         }
         Self::json(code.status, body)
     }

@@ -121,6 +121,8 @@ pub enum RequestError {
         errcode: String,
         /// What it says, cut.
         error: String,
+        /// The version of the room, with `M_INCOMPATIBLE_ROOM_VERSION`; cut.
+        room_version: Option<String>,
     },
     /// The body is no JSON.
     #[error(transparent)]
@@ -239,8 +241,13 @@ fn refused(server: OwnedServerName, answer: &Answer) -> RequestError {
     struct Body {
         errcode: String,
         error: String,
+        room_version: Option<String>,
     }
-    let Body { errcode, error } = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let Body {
+        errcode,
+        error,
+        room_version,
+    } = serde_json::from_slice(&answer.body).unwrap_or_default();
     let cut = |text: String| -> String {
         let shown = text.chars().filter(|character| !character.is_control());
         shown.take(ERROR_CHARS_MAX).collect()
@@ -250,6 +257,7 @@ fn refused(server: OwnedServerName, answer: &Answer) -> RequestError {
         status: answer.status,
         errcode: cut(errcode),
         error: cut(error),
+        room_version: room_version.map(cut),
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::{error::Error, fmt};
 
-use plexus_core::room_version::RoomVersion;
 use plexus_federation::{events::VerifyError, request::RequestError, rooms::FetchError};
 use plexus_media::MediaError;
 use plexus_replication::MasterError;
@@ -31,7 +30,7 @@ pub enum ServiceError {
     UnsupportedRoomVersion,
     /// Whoever asks, or this server, does not know the version of the room; it is named if this server knows it.
     #[error("the version of the room is not known to both servers")]
-    IncompatibleRoomVersion { version: Option<RoomVersion> },
+    IncompatibleRoomVersion { version: Option<String> },
     /// The token is of no session, or of one that goes on once the client has a new token (`soft_logout`).
     #[error("the token is not known")]
     NoSession { soft_logout: bool },
@@ -108,10 +107,14 @@ impl From<RequestError> for ServiceError {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Refused {
+                errcode, room_version, ..
+            } if errcode == "M_INCOMPATIBLE_ROOM_VERSION" => Self::IncompatibleRoomVersion { version: room_version },
+            RequestError::Refused {
                 server,
                 status,
                 errcode,
                 mut error,
+                ..
             } if matches!(status.as_u16(), 400 | 403 | 404) && errcode.starts_with("M_") => {
                 if error.is_empty() {
                     error = format!("{server} does not say why");

@@ -27,6 +27,7 @@ pub mod membership;
 mod outside;
 pub mod public_rooms;
 pub mod receive;
+mod refusal;
 pub mod resident;
 pub mod room_answer;
 pub mod staging;

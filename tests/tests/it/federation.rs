@@ -6,6 +6,7 @@ mod joining;
 mod keys;
 mod lookups;
 mod media;
+mod proposals;
 mod resident;
 mod sending;
 mod synapse;

@@ -33,9 +33,9 @@ pub struct Claimed {
 }
 
 /// Takes a key of each device, where there is one. Nobody else gets it. Other servers are waited for as long as `wait`.
-pub async fn claim_keys(ctx: &Ctx, mut wanted: Wanted, wait: Duration) -> Result<Claimed, ServiceError> {
+pub async fn claim_keys(ctx: &Ctx, wanted: Wanted, wait: Duration) -> Result<Claimed, ServiceError> {
     check_count(&wanted)?;
-    let elsewhere: Wanted = wanted.extract_if(.., |user_id, _| is_remote(ctx, user_id)).collect();
+    let (elsewhere, wanted): (Wanted, Wanted) = wanted.into_iter().partition(|(user_id, _)| is_remote(ctx, user_id));
     let (here, elsewhere) = join(claim_keys_here(ctx, wanted), take_keys(ctx, elsewhere, wait)).await;
     let (mut one_time_keys, (taken, unreachable)) = (here?, elsewhere?);
     one_time_keys.extend(taken);

@@ -79,18 +79,18 @@ impl<'a> Viewer<'a> {
 pub async fn query_keys(
     ctx: &Ctx,
     requester: &Requester,
-    mut wanted: Wanted,
+    wanted: Wanted,
     wait: Duration,
 ) -> Result<Known, ServiceError> {
     check_count(&wanted)?;
-    let elsewhere: Wanted = wanted.extract_if(.., |user_id, _| is_remote(ctx, user_id)).collect();
+    let (elsewhere, wanted): (Wanted, Wanted) = wanted.into_iter().partition(|(user_id, _)| is_remote(ctx, user_id));
     let mut known = Known::default();
     let mut listed = local(ctx, wanted, &mut known).await?;
     let viewer = Viewer(Some(requester));
     if !elsewhere.is_empty() {
         let found = find_keys(ctx, elsewhere, wait).await?;
         for told in found.told {
-            add_told(&mut known, viewer, told);
+            add_told(&mut known, viewer, &told);
         }
         for server in found.failures {
             let answer = json!({"errcode": "M_UNKNOWN", "error": "the server cannot be asked"});
@@ -164,7 +164,7 @@ async fn collect(ctx: &Ctx, viewer: Viewer<'_>, listed: &[Kept], known: &mut Kno
 }
 
 /// Adds what another server has just said of a user.
-fn add_told(known: &mut Known, viewer: Viewer<'_>, told: Told) {
+fn add_told(known: &mut Known, viewer: Viewer<'_>, told: &Told) {
     let owner = &told.user_id;
     let show = |key: &RawValue| shown(key.get().as_bytes(), viewer, owner, None, None);
     let devices = told.devices.iter();

@@ -12,7 +12,11 @@ use plexus_storage::{events::StoredEvent, rooms::RoomInfo};
 use ruma::{EventId, RoomId, ServerName, UserId};
 use serde_json::{Map, Value, json};
 
-use super::{Arriving, acl, bring, member_event::AUTHORISED_VIA};
+use super::{
+    Arriving, acl, bring,
+    member_event::AUTHORISED_VIA,
+    refusal::{not_yours, refuse},
+};
 use crate::{Ctx, ServiceError, ids::new_command};
 
 /// What a template does not have: it says nothing of who will have signed it.
@@ -51,7 +55,7 @@ pub async fn make_member_event(
     let room = require_room(ctx, origin, room_id).await?;
     // Who only wants to leave need not know the room.
     if step != Step::Leave && !versions.iter().any(|version| version == room.version.as_str()) {
-        let version = Some(room.version);
+        let version = Some(room.version.as_str().to_owned());
         return Err(ServiceError::IncompatibleRoomVersion { version });
     }
     let mut event = prepare(ctx, step, room_id, user_id).await?;
@@ -101,7 +105,7 @@ pub async fn admit(
     event: &[u8],
 ) -> Result<Admitted, ServiceError> {
     let room = require_room(ctx, origin, room_id).await?;
-    let mut parsed = EventBody::parse(event, room.version.rules()).map_err(ServiceError::invalid_param)?;
+    let mut parsed = EventBody::parse(event, room.version.rules()).map_err(|error| refuse(&error))?;
     check(&parsed, origin, step, (room_id, event_id))?;
     if step == Step::Join {
         vouch(ctx, &mut parsed).await?;
@@ -154,7 +158,7 @@ fn check(
     } else if event.state_key() != Some(event.sender().as_str()) {
         "the event is not about its sender"
     } else if event.sender().server_name() != origin {
-        "the event's sender is not a user of your server"
+        return Err(not_yours());
     } else if event.was_redacted() {
         "the event's content does not match its hash"
     } else {
@@ -179,7 +183,7 @@ async fn vouch(ctx: &Ctx, event: &mut ParsedEvent) -> Result<(), ServiceError> {
         return Err(ServiceError::forbidden("nobody of this server lets the user in"));
     }
     let key = &ctx.federation.keys().own().signing;
-    event.cosign(own, key).map_err(ServiceError::invalid_param)
+    event.cosign(own, key).map_err(|error| refuse(&error))
 }
 
 /// The event, if its signatures are right.
@@ -189,5 +193,5 @@ async fn verify(ctx: &Ctx, room: &RoomInfo, event: &ParsedEvent) -> Result<Event
     let verified = verified
         .pop()
         .ok_or_else(|| ServiceError::internal("no event was verified"))?;
-    verified.map_err(ServiceError::invalid_param)
+    verified.map_err(|unbelieved| refuse(&unbelieved.error))
 }

@@ -17,12 +17,15 @@ pub async fn get_complexity(ctx: &Ctx, origin: &ServerName, room_id: &RoomId) ->
     let unknown = || ServiceError::not_found("there is no such room, or it is not open to everybody");
     let room = ctx.store.room(room_id).await?.ok_or_else(unknown)?;
     acl::check(ctx, &room, origin).await?;
-    let root = ctx.store.room_root_at(room.nid, now(ctx)).await?.ok_or_else(unknown)?;
-    let summary = ctx.store.room_summary(room.nid, root).await?;
+    let state_root = ctx.store.room_root_at(room.nid, now(ctx)).await?.ok_or_else(unknown)?;
+    let summary = ctx.store.room_summary(room.nid, state_root).await?;
     if !summary.world_readable && summary.join_rule() != "public" {
         return Err(unknown());
     }
-    let events = ctx.store.with_nodes(room.nid, |nodes| state::len(root, nodes)).await?;
+    let events = ctx
+        .store
+        .with_nodes(room.nid, |nodes| state::len(state_root, nodes))
+        .await?;
     let events = u32::try_from(events).unwrap_or(u32::MAX);
     let complexity = (f64::from(events) / EVENTS_OF_ONE * PARTS).round() / PARTS;
     Ok(json!({"v1": complexity}))

@@ -13,6 +13,8 @@ mod to_device;
 mod typing;
 
 use metrics::counter;
+use plexus_proto::CommandResult;
+use plexus_replication::MasterError;
 use ruma::{RoomId, ServerName, UserId};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -94,6 +96,15 @@ fn must_arrive(outcome: Result<(), ServiceError>) -> Result<(), ServiceError> {
             Ok(())
         }
         other => other,
+    }
+}
+
+/// What became of a Command: it is refused if the user is not in the room, or the event not here.
+fn told(done: Result<CommandResult, MasterError>) -> Result<Taken, ServiceError> {
+    match done {
+        Ok(_) => Ok(Ok(())),
+        Err(MasterError::Matrix { status, .. }) if status < 500 => Ok(Err(PassedOver::NotTheirs)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     admission::prepare_change,
     bring,
     outside::{keep, preview},
+    refusal::{not_yours, refuse},
 };
 use crate::{Ctx, ServiceError, rooms::access::now, sync::stripped::describe};
 
@@ -48,13 +49,13 @@ pub async fn receive_invite(
     if known.as_ref().is_some_and(|known| known.version != version) {
         return Err(ServiceError::invalid_param("the room has another version"));
     }
-    let mut parsed = EventBody::parse(invitation.event, version.rules()).map_err(ServiceError::invalid_param)?;
+    let mut parsed = EventBody::parse(invitation.event, version.rules()).map_err(|error| refuse(&error))?;
     let target = check(ctx, &parsed, origin, &invitation)?;
     require_invitable(ctx, room_id, &target).await?;
     let key = &ctx.federation.keys().own().signing;
     parsed
         .cosign(&ctx.config.server_name, key)
-        .map_err(ServiceError::invalid_param)?;
+        .map_err(|error| refuse(&error))?;
     let event = verify(ctx, version, parsed.json().to_owned()).await?;
     let is_here = match &known {
         Some(room) => ctx
@@ -88,7 +89,7 @@ fn check(
     } else if event.membership() != Some(Membership::Invite) {
         "the event is no invite"
     } else if event.sender().server_name() != origin {
-        "the event's sender is not a user of your server"
+        return Err(not_yours());
     } else if event.was_redacted() {
         "the event's content does not match its hash"
     } else {
@@ -117,7 +118,7 @@ async fn verify(ctx: &Ctx, version: RoomVersion, json: String) -> Result<EventBo
     let verified = verified
         .pop()
         .ok_or_else(|| ServiceError::internal("no event was verified"))?;
-    verified.map_err(ServiceError::invalid_param)
+    verified.map_err(|unbelieved| refuse(&unbelieved.error))
 }
 
 /// Has a user of another server invited: his server signs first, then the invite is put into the room and goes to the others there.

@@ -182,6 +182,8 @@ pub(super) fn untrue(server: &ServerName, what: &str) -> ServiceError {
 pub(super) fn unsigned(server: &ServerName, error: &TemplateError) -> ServiceError {
     match error {
         TemplateError::Version => ServiceError::IncompatibleRoomVersion { version: None },
-        TemplateError::Other(_) | TemplateError::Event(_) => untrue(server, &error.to_string()),
+        TemplateError::Other(_) | TemplateError::Reference(_) | TemplateError::Event(_) => {
+            untrue(server, &error.to_string())
+        }
     }
 }

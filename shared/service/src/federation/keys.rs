@@ -115,7 +115,6 @@ pub async fn find_keys(ctx: &Ctx, wanted: KeysWanted, wait: Duration) -> Result<
 fn believe(wanted: &KeysWanted, mut answer: KeysOfUsers) -> Vec<Told> {
     let mut told = Vec::new();
     for (user_id, devices) in wanted {
-        let own = |key: &Box<RawValue>| is_own_key(key, user_id, None);
         let mut of_user = answer.device_keys.remove(user_id.as_str()).unwrap_or_default();
         of_user.retain(|id, key| {
             let is_wanted = devices.is_empty() || devices.contains(id);
@@ -124,8 +123,14 @@ fn believe(wanted: &KeysWanted, mut answer: KeysOfUsers) -> Vec<Told> {
         told.push(Told {
             user_id: user_id.clone(),
             devices: of_user,
-            master: answer.master_keys.remove(user_id.as_str()).filter(own),
-            self_signing: answer.self_signing_keys.remove(user_id.as_str()).filter(own),
+            master: answer
+                .master_keys
+                .remove(user_id.as_str())
+                .filter(|key| is_own_key(key, user_id, None)),
+            self_signing: answer
+                .self_signing_keys
+                .remove(user_id.as_str())
+                .filter(|key| is_own_key(key, user_id, None)),
         });
     }
     told

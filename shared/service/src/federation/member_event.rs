@@ -42,6 +42,9 @@ pub(super) enum TemplateError {
     /// It proposes something else than what was asked for.
     #[error("the proposal's `{0}` is not what was asked for")]
     Other(&'static str),
+    /// What it refers to cannot be referred to.
+    #[error("the proposal refers to {0}")]
+    Reference(String),
     /// No event can be made of it.
     #[error(transparent)]
     Event(#[from] EventError),
@@ -125,17 +128,19 @@ fn references(
     list: &Value,
     hashes: &mut HashMap<OwnedEventId, Hash>,
 ) -> Result<Vec<OwnedEventId>, TemplateError> {
-    let wrong = || TemplateError::Other("references");
-    let list = list.as_array().ok_or_else(wrong)?;
+    let wrong = |reference: &Value| TemplateError::Reference(reference.to_string());
     let id_of = |value: &Value| value.as_str().and_then(|id| EventId::parse(id).ok());
-    let mut ids = Vec::with_capacity(list.len());
-    for reference in list {
+    let references = list.as_array().ok_or_else(|| wrong(list))?;
+    let mut ids = Vec::with_capacity(references.len());
+    for reference in references {
         let id = match rules.references {
-            ReferenceFormat::Ids => id_of(reference).ok_or_else(wrong)?,
+            ReferenceFormat::Ids => id_of(reference).ok_or_else(|| wrong(reference))?,
             ReferenceFormat::HashedPairs => {
-                let id = id_of(&reference[0]).ok_or_else(wrong)?;
+                let id = id_of(&reference[0]).ok_or_else(|| wrong(reference))?;
                 let hash = reference[1]["sha256"].as_str().and_then(decode_base64);
-                let hash = hash.and_then(|hash| Hash::try_from(hash).ok()).ok_or_else(wrong)?;
+                let hash = hash
+                    .and_then(|hash| Hash::try_from(hash).ok())
+                    .ok_or_else(|| wrong(reference))?;
                 hashes.insert(id.clone(), hash);
                 id
             }

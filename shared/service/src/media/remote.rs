@@ -269,7 +269,11 @@ fn outcome(server: &ServerName, error: &FileError) -> Outcome {
         FileError::NotFound | FileError::Unrecognized => Outcome::NotFound,
         error if error.is_too_long() => Outcome::TooLarge,
         FileError::Request(RequestError::NotNow { .. }) => Outcome::Failed,
-        error => {
+        FileError::Refused(_)
+        | FileError::Request(_)
+        | FileError::Transport(_)
+        | FileError::Outbound(_)
+        | FileError::Multipart(_) => {
             tracing::info!(server.name = %server, %error, "a file of another server cannot be had");
             Outcome::Failed
         }

@@ -262,8 +262,8 @@ async fn visibility(cluster: Arc<Cluster>) {
             }
             assert_eq!(event["pdus"][0], expected, "{what}");
             for list in [&page["pdus"], &missing["events"]] {
-                let list = list.as_array().expect("a list");
-                assert!(list.contains(&expected), "{what}: {list:?}");
+                let events = list.as_array().expect("a list");
+                assert!(events.contains(&expected), "{what}: {events:?}");
             }
         }
     }

@@ -105,6 +105,13 @@ async fn route_event(
     let before = Present::at(sender, room, position - 1).await?;
     let gone = before.iter().filter(|server| !after.contains(server));
     sender.push(gone, &pdu);
+    if matches!(membership, Membership::Leave | Membership::Ban) && !sender.is_ours(user).await? {
+        // Who was invited, or has knocked, is not in the room, and his server is to know that he is out.
+        let target = store.user_id(user).await?;
+        let server = target.as_ref().map(|target| target.server_name());
+        let absent = server.filter(|server| !after.contains(server) && !before.contains(server));
+        sender.push(absent.into_iter(), &pdu);
+    }
     if membership == Membership::Join && sender.is_ours(user).await? {
         let was = store.membership_at(user, room, position - 1).await?;
         let comes = was.is_none_or(|was| was.membership != Membership::Join);

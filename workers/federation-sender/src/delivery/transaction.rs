@@ -192,6 +192,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             errcode: String::new(),
             error: String::new(),
+            room_version: None,
         };
         for status in [400, 403, 413] {
             assert_eq!(judge(&refused(status)), Outcome::Unwanted, "{status}");

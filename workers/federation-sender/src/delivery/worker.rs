@@ -92,7 +92,9 @@ async fn send_piece(sender: &Sender, server: &ServerName, piece: &Batch) -> Resu
     let store = &sender.ctx().store;
     let events: Vec<EventNid> = piece.pdus.iter().map(|pdu| pdu.event).collect();
     // Without those that have been purged meanwhile.
-    let pdus = store.events_there(&events).await?;
+    let mut pdus = store.events_there(&events).await?;
+    // What this server sends on for another one, that one has.
+    pdus.retain(|event| event.body.sender().server_name() != server);
     let edus = edus::write(sender, server, piece).await?;
     if pdus.is_empty() && edus.is_empty() {
         return Ok(Outcome::Taken);

@@ -144,3 +144,55 @@ fn another_leader_goes_on_for_a_while() {
         [(1, PresenceState::Offline)]
     );
 }
+
+#[test]
+fn a_user_of_another_server_is_as_his_server_says_until_it_falls_silent() {
+    let (mut presence, start) = (Presence::default(), Instant::now());
+    let said = |state, currently_active| PresenceRow {
+        user: USER,
+        state,
+        status_msg: Some("at sea".to_owned()),
+        last_active_ms: 77,
+        currently_active,
+    };
+    presence.hear_from_server(said(PresenceState::Online, false), None, start);
+    let rows = presence.take_due(start);
+    assert_eq!(rows, [said(PresenceState::Online, false)]);
+    // He does not idle by our clock.
+    assert_eq!(told(&mut presence, start + IDLE_AFTER + SECOND), []);
+    presence.hear_from_server(said(PresenceState::Unavailable, false), None, start + IDLE_AFTER);
+    let later = start + IDLE_AFTER + SECOND;
+    assert_eq!(told(&mut presence, later), [(1, PresenceState::Unavailable)]);
+    let end = start + IDLE_AFTER + SAID_FOR;
+    assert_eq!(told(&mut presence, end - SECOND), []);
+    assert_eq!(told(&mut presence, end), [(1, PresenceState::Offline)]);
+    assert!(presence.is_empty());
+}
+
+#[test]
+fn hostile_20_other_servers_leave_room_for_our_users() {
+    let (mut presence, now) = (Presence::default(), Instant::now());
+    let most = i64::try_from(REMOTE_USERS_MAX).expect("fits");
+    let said = |user| PresenceRow {
+        user: UserNid(user),
+        state: PresenceState::Online,
+        status_msg: None,
+        last_active_ms: 1,
+        currently_active: true,
+    };
+    for user in 1..=most + 5 {
+        presence.hear_from_server(said(user), None, now);
+    }
+    assert_eq!(presence.users.len(), REMOTE_USERS_MAX);
+    presence.hear(UserNid(most + 9), &syncs("PHONE", PresenceState::Online), None, now, 1);
+    assert_eq!(presence.users.len(), REMOTE_USERS_MAX + 1);
+    // Whoever goes makes room.
+    let gone = PresenceRow {
+        state: PresenceState::Offline,
+        ..said(1)
+    };
+    presence.hear_from_server(gone, None, now);
+    presence.take_due(now);
+    presence.hear_from_server(said(most + 1), None, now);
+    assert!(presence.users.contains_key(&UserNid(most + 1)));
+}

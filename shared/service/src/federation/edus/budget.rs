@@ -40,7 +40,7 @@ impl fmt::Debug for Budgets {
 
 impl Budgets {
     /// Takes one from what a server has left. False if it has none.
-    pub(super) fn take(&self, server: &ServerName, now_ms: i64) -> bool {
+    pub(in crate::federation) fn take(&self, server: &ServerName, now_ms: i64) -> bool {
         let budget = self.0.get(server).unwrap_or_else(|| {
             let full = Budget {
                 left: BURST * 1_000,

@@ -86,12 +86,5 @@ async fn take(
         // Nobody has read anything yet that he will only read tomorrow.
         ts_ms: receipt.data.ts.map(|ts| ts.clamp(0, now_ms)),
     };
-    match ctx.replica.run(new_command(Kind::SetReceipt(command))).await {
-        Ok(_) => Ok(Ok(())),
-        Err(error) => match ServiceError::from(error) {
-            // He is not in the room, or the event is not here.
-            ServiceError::Matrix { status, .. } if status < 500 => Ok(Err(PassedOver::NotTheirs)),
-            error => Err(error),
-        },
-    }
+    super::told(ctx.replica.run(new_command(Kind::SetReceipt(command))).await)
 }

@@ -15,7 +15,8 @@ const TYPING_MS: u32 = 60_000;
 struct Typing {
     room_id: OwnedRoomId,
     user_id: OwnedUserId,
-    typing: bool,
+    #[serde(rename = "typing")]
+    is_typing: bool,
 }
 
 pub(super) async fn receive(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<(), ServiceError> {
@@ -41,14 +42,7 @@ async fn take(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<Take
     let command = proto::SetTyping {
         room_id: typing.room_id.to_string(),
         user_id: typing.user_id.to_string(),
-        timeout_ms: if typing.typing { TYPING_MS } else { 0 },
+        timeout_ms: if typing.is_typing { TYPING_MS } else { 0 },
     };
-    match ctx.replica.run(new_command(Kind::SetTyping(command))).await {
-        Ok(_) => Ok(Ok(())),
-        Err(error) => match ServiceError::from(error) {
-            // He is not in the room.
-            ServiceError::Matrix { status, .. } if status < 500 => Ok(Err(PassedOver::NotTheirs)),
-            error => Err(error),
-        },
-    }
+    super::told(ctx.replica.run(new_command(Kind::SetTyping(command))).await)
 }

@@ -1,6 +1,6 @@
 //! The events of a transaction.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -82,15 +82,15 @@ async fn receive_in_room(
     room_id: &RoomId,
     events: Vec<Bytes>,
 ) -> Result<Told, ServiceError> {
-    let Some(room) = ctx.store.room(room_id).await? else {
+    let Some((room, refusal)) = look(ctx, origin, room_id).await? else {
         // Without the room's version nobody knows the ids of its events.
         count("unknown_room", events.len());
         return Ok(Told::new());
     };
     let rules = room.version.rules();
-    if let Some(why) = refuse_all(ctx, origin, &room).await? {
-        let own = ctx.store.room_servers(room.nid).await?;
-        if !own.contains(&ctx.config.server_name) {
+    if let Some(why) = refusal {
+        let servers = ctx.store.room_servers(room.nid).await?;
+        if !servers.contains(&ctx.config.server_name) {
             outside::receive(ctx, &room, events.clone()).await?;
         }
         count("refused", events.len());
@@ -123,14 +123,39 @@ async fn receive_in_room(
     Ok(told)
 }
 
-/// Why no event that this server sends for this room is taken.
-async fn refuse_all(ctx: &Ctx, origin: &ServerName, room: &RoomInfo) -> Result<Option<&'static str>, ServiceError> {
-    let servers = ctx.store.room_servers(room.nid).await?;
-    if !servers.contains(&ctx.config.server_name) {
-        return Ok(Some("nobody of this server is in the room"));
+/// A room, and why no event that this server sends for it is taken. A refusal is final: so it is not made on what another process has changed meanwhile, as
+/// when a user has just joined by that.
+async fn look(
+    ctx: &Ctx,
+    origin: &ServerName,
+    room_id: &RoomId,
+) -> Result<Option<(Arc<RoomInfo>, Option<&'static str>)>, ServiceError> {
+    let seen = look_here(ctx, origin, room_id).await?;
+    let is_refused = seen.as_ref().is_none_or(|(_, refusal)| refusal.is_some());
+    if !is_refused || !ctx.inbound.budgets.take(origin, ctx.clock.now_ms()) {
+        return Ok(seen);
     }
-    let is_allowed = acl::allows(ctx, room, origin).await?;
-    Ok((!is_allowed).then_some("the room's access control list excludes your server"))
+    ctx.replica.head().await?;
+    look_here(ctx, origin, room_id).await
+}
+
+async fn look_here(
+    ctx: &Ctx,
+    origin: &ServerName,
+    room_id: &RoomId,
+) -> Result<Option<(Arc<RoomInfo>, Option<&'static str>)>, ServiceError> {
+    let Some(room) = ctx.store.room(room_id).await? else {
+        return Ok(None);
+    };
+    let servers = ctx.store.room_servers(room.nid).await?;
+    let refusal = if !servers.contains(&ctx.config.server_name) {
+        Some("nobody of this server is in the room")
+    } else if !acl::allows(ctx, &room, origin).await? {
+        Some("the room's access control list excludes your server")
+    } else {
+        None
+    };
+    Ok(Some((room, refusal)))
 }
 
 /// Brings events to the master; those that cannot go to their places now wait.
@@ -140,9 +165,10 @@ async fn place(ctx: &Ctx, origin: &ServerName, room: &RoomInfo, events: Vec<Even
     match bring(ctx, &room.id, room.version, arriving).await {
         Ok(outcomes) => {
             for (event, outcome) in events.iter().zip(outcomes) {
-                let result = match outcome.outcome() {
-                    Outcome::Missing => stage(ctx, origin, room, event).await?,
-                    _ => tell(outcome),
+                let result = if outcome.outcome() == Outcome::Missing {
+                    stage(ctx, origin, room, event).await?
+                } else {
+                    tell(outcome)
                 };
                 told.insert(event.event_id().to_owned(), result);
             }
@@ -172,7 +198,8 @@ fn tell(outcome: EventOutcome) -> PduResult {
         Outcome::Accepted => ("accepted", true),
         Outcome::SoftFailed => ("soft_failed", true),
         Outcome::Outlier => ("outlier", true),
-        Outcome::Rejected => ("rejected", false),
+        // It has its place, and other servers judge it for themselves.
+        Outcome::Rejected => ("rejected", true),
         Outcome::Invalid => ("invalid", false),
         Outcome::Missing => ("missing", false),
     };

@@ -73,6 +73,53 @@ struct Room {
     prev: Vec<OwnedEventId>,
 }
 
+/// What the functions under test are given.
+fn ctx(store: Store, replica: Replica) -> Ctx {
+    let config = ServiceConfig {
+        server_name: owned_server_name!("localhost"),
+        default_room_version: VERSION,
+        registration: Registration::default(),
+        media: plexus_service::Uploads {
+            max_upload_bytes: 1,
+            require_token: false,
+        },
+        rooms: plexus_service::ctx::Rooms::default(),
+        social: plexus_service::Social::default(),
+        accounts: plexus_service::ctx::Accounts::default(),
+        generation: GENERATION.to_owned(),
+        sync: plexus_service::SyncConfig::default(),
+    };
+    let key = SigningKey::from_seed("1", &[7; 32]).expect("32 bytes make a key");
+    let handle = Handle::current();
+    let spawn: plexus_federation::Spawn = Arc::new(move |task| {
+        handle.spawn(task);
+    });
+    let parts = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| NOW_MS), spawn);
+    let federation = Federation::new(parts).expect("the system has certificates");
+    // No test of sync touches a file.
+    let media = plexus_media::Media::new(std::path::PathBuf::from("nowhere"), 1, Handle::current());
+    Ctx {
+        device_lists: plexus_service::federation::DeviceLists::new(federation.spawn()),
+        remote_files: plexus_service::media::remote::RemoteFiles::new(media.clone(), 1, federation.spawn()),
+        federation,
+        store,
+        replica,
+        config: Arc::new(config),
+        clock: Clock::new(|| NOW_MS),
+        passwords: Passwords::new(Handle::current()),
+        media,
+        user_memory: plexus_service::UserMemory::default(),
+        sightings: plexus_service::users::sightings::Sightings::default(),
+        sent_members: plexus_service::sync::SentMembers::default(),
+        syncs_told: plexus_service::presence::SyncsTold::default(),
+        derived: plexus_service::derived::Progress::default(),
+        searches: plexus_service::search::Searches::default(),
+        inbound: plexus_service::federation::Inbound::default(),
+        told_rooms: plexus_service::federation::ToldRooms::default(),
+        turns: plexus_service::sync::Turns::default(),
+    }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         let database = plexus_testkit::sqlite_database().await;
@@ -93,49 +140,7 @@ impl World {
             tasks,
         };
         let replica = Replica::start(parts).await.expect("the log can be read");
-        let config = ServiceConfig {
-            server_name: owned_server_name!("localhost"),
-            default_room_version: VERSION,
-            registration: Registration::default(),
-            media: plexus_service::Uploads {
-                max_upload_bytes: 1,
-                require_token: false,
-            },
-            rooms: plexus_service::ctx::Rooms::default(),
-            social: plexus_service::Social::default(),
-            accounts: plexus_service::ctx::Accounts::default(),
-            generation: GENERATION.to_owned(),
-            sync: plexus_service::SyncConfig::default(),
-        };
-        let key = SigningKey::from_seed("1", &[7; 32]).expect("32 bytes make a key");
-        let handle = Handle::current();
-        let spawn: plexus_federation::Spawn = Arc::new(move |task| {
-            handle.spawn(task);
-        });
-        let parts = FederationParts::alone(&config.server_name, key, store.clone(), Arc::new(|| NOW_MS), spawn);
-        let federation = Federation::new(parts).expect("the system has certificates");
-        // No test of sync touches a file.
-        let media = plexus_media::Media::new(std::path::PathBuf::from("nowhere"), 1, Handle::current());
-        let ctx = Ctx {
-            device_lists: plexus_service::federation::DeviceLists::new(federation.spawn()),
-            remote_files: plexus_service::media::remote::RemoteFiles::new(media.clone(), 1, federation.spawn()),
-            federation,
-            store,
-            replica,
-            config: Arc::new(config),
-            clock: Clock::new(|| NOW_MS),
-            passwords: Passwords::new(Handle::current()),
-            media,
-            user_memory: plexus_service::UserMemory::default(),
-            sightings: plexus_service::users::sightings::Sightings::default(),
-            sent_members: plexus_service::sync::SentMembers::default(),
-            syncs_told: plexus_service::presence::SyncsTold::default(),
-            derived: plexus_service::derived::Progress::default(),
-            searches: plexus_service::search::Searches::default(),
-            inbound: plexus_service::federation::Inbound::default(),
-            told_rooms: plexus_service::federation::ToldRooms::default(),
-            turns: plexus_service::sync::Turns::default(),
-        };
+        let ctx = ctx(store, replica);
         Self {
             ctx,
             key: SigningKey::from_seed("1", &[7; 32]).expect("32 bytes make a key"),

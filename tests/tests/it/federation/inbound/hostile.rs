@@ -1,6 +1,8 @@
 //! Events that are not what they should be, among others that are.
 
 use plexus_core::room_version::RoomVersion;
+use plexus_testkit::dag::Attempt;
+use plexus_tests::encode;
 use serde_json::{Value, json};
 
 use super::{SPLIT, Visited};
@@ -75,7 +77,6 @@ fn hostile_1_2_numbers_and_text_of_every_kind_spoil_only_their_event() {
             .chain([
                 ("content", "\"content\":{\"n\":1.5}".to_owned()),
                 ("content", "\"content\":{\"n\":9007199254740992}".to_owned()),
-                ("content", "\"content\":7".to_owned()),
             ])
             .collect();
         for (count, (field, spoilt)) in spoiled.iter().enumerate() {
@@ -146,5 +147,129 @@ fn hostile_3_depth_of_content_is_no_reason_to_fail() {
             room.send_well(&[more]).await;
             room.until_seen(more).await;
         }
+    });
+}
+
+fn odd() -> Value {
+    json!({"a": [1, {"b": null}], "c": "\u{fffd}\u{1f4a9}", "": {}})
+}
+
+/// State whose content is not what its type should have.
+fn odd_state() -> Vec<(&'static str, Value)> {
+    vec![
+        ("m.room.name", json!({"name": ["no", "name"]})),
+        ("m.room.topic", json!({"topic": {"no": "topic"}})),
+        ("m.room.avatar", json!({"url": 7, "info": []})),
+        ("m.room.canonical_alias", json!({"alias": 7, "alt_aliases": "none"})),
+        ("m.room.history_visibility", json!({"history_visibility": {}})),
+        ("m.room.guest_access", json!({"guest_access": []})),
+        ("m.room.encryption", json!({"algorithm": 7})),
+        ("m.room.pinned_events", json!({"pinned": "all"})),
+        (
+            "m.room.server_acl",
+            json!({"allow": ["*"], "deny": {"x": 1}, "allow_ip_literals": "yes"}),
+        ),
+        ("m.room.tombstone", json!({"replacement_room": 7, "body": []})),
+        ("m.space.child", json!({"via": "x", "order": {}})),
+        ("org.example.odd", odd()),
+    ]
+}
+
+#[test]
+fn hostile_6_what_is_oddly_shaped_spoils_no_answer() {
+    SPLIT.run(async |cluster| {
+        let mut room = Visited::new(&cluster, RoomVersion::V9).await;
+        let alice = room.alice.clone();
+        for (kind, content) in odd_state() {
+            let last = room.room.dag.last();
+            room.room.dag.add(&[last], &Attempt::state(&alice, kind, "", content));
+        }
+        let profile = json!({"membership": "join", "displayname": {"no": "name"}, "avatar_url": [7]});
+        let last = room.room.dag.last();
+        room.room
+            .dag
+            .add(&[last], &Attempt::state(&alice, "m.room.member", &alice, profile));
+        for content in [
+            json!({"body": 7, "msgtype": []}),
+            json!({"m.relates_to": {"rel_type": "m.annotation", "event_id": 7, "key": {}}}),
+            json!({"m.relates_to": {"rel_type": "m.replace", "event_id": "$x"}, "m.new_content": 7}),
+            json!({"m.relates_to": [], "m.mentions": {"user_ids": 7}}),
+            odd(),
+        ] {
+            let attempt = Attempt {
+                content,
+                ..Attempt::message(&alice, "")
+            };
+            let last = room.room.dag.last();
+            room.room.dag.add(&[last], &attempt);
+        }
+        let first = 5;
+        let last = room.room.dag.last();
+        assert!(room.room.dag.events[first..].iter().all(|event| !event.is_rejected));
+        room.send_well(&(first..=last).collect::<Vec<_>>()).await;
+        room.until_seen(last).await;
+        let id = encode(&room.room.room());
+        let v3 = format!("/_matrix/client/v3/rooms/{id}");
+        let event = encode(&room.id(last));
+        for target in [
+            "/_matrix/client/v3/sync".to_owned(),
+            format!("{v3}/messages?dir=b&limit=100"),
+            format!("{v3}/messages?dir=f&limit=100"),
+            format!("{v3}/state"),
+            format!("{v3}/members"),
+            format!("{v3}/joined_members"),
+            format!("{v3}/initialSync"),
+            format!("{v3}/context/{event}?limit=100"),
+            format!("{v3}/aliases"),
+            format!("/_matrix/client/v1/rooms/{id}/hierarchy"),
+            format!("/_matrix/client/v1/rooms/{id}/threads"),
+            format!("/_matrix/client/v1/rooms/{id}/relations/{event}"),
+            "/_matrix/client/v3/publicRooms".to_owned(),
+            "/_matrix/client/v3/notifications".to_owned(),
+        ] {
+            let answer = room.dave.http.get(&target).await;
+            assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        }
+        room.dave.say(&room.room.room(), "still here").await;
+    });
+}
+
+#[test]
+fn hostile_7_what_the_rules_forbid_is_refused_and_holds_up_nothing() {
+    SPLIT.run(async |cluster| {
+        let mut room = Visited::new(&cluster, RoomVersion::V11).await;
+        let mallory = room.peer.user("mallory");
+        let base = room.room.dag.last();
+        // He is not in the room; his power levels are worth nothing, nor is what rests on them.
+        let levels = json!({"users": {&mallory: 100}});
+        let seized = room
+            .room
+            .dag
+            .add(&[base], &Attempt::state(&mallory, "m.room.power_levels", "", levels));
+        let rests = room
+            .room
+            .dag
+            .add_with_auth(&[seized], &[0, seized], &Attempt::message(&mallory, "obey"));
+        let dag = &room.room.dag;
+        assert!(dag.events[seized].is_rejected && dag.events[rests].is_rejected);
+        let told = room.send(&[seized, rests]).await.ok();
+        for at in [seized, rests] {
+            assert!(told["pdus"][room.id(at)]["error"].is_string(), "{told}");
+        }
+        // What follows what was rejected is judged by itself.
+        let after = room
+            .room
+            .dag
+            .add(&[rests], &Attempt::message(&room.alice, "never mind"));
+        room.send_well(&[after]).await;
+        room.until_seen(after).await;
+        assert!(!room.sees(seized).await && !room.sees(rests).await);
+        assert_eq!(room.bodies().await, ["never mind"]);
+        let levels = format!(
+            "/_matrix/client/v3/rooms/{}/state/m.room.power_levels",
+            encode(&room.room.room())
+        );
+        let levels = room.dave.http.get(&levels).await.ok();
+        assert!(levels["users"].get(&mallory).is_none(), "{levels}");
     });
 }

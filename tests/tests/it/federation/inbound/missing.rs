@@ -76,8 +76,8 @@ fn a_hole_that_cannot_be_filled_is_passed_over_with_the_state_behind_it() {
         let last = room.room.dag.last();
         let join = room.room.dag.add(&[last], &Attempt::member(&bob, &bob, "join"));
         room.say("lost");
-        let lost = room.room.dag.last();
-        let spoken = room.room.dag.add(&[lost], &Attempt::message(&bob, "after the hole"));
+        let before = room.room.dag.last();
+        let spoken = room.room.dag.add(&[before], &Attempt::message(&bob, "after the hole"));
         let dag = &room.room.dag;
         let state = dag.facts.state(dag.events[spoken].before);
         let state: Vec<Index> = state.values().map(|nid| plexus_testkit::dag::index(*nid)).collect();
@@ -221,12 +221,12 @@ fn another_server_is_asked_when_one_does_not_answer() {
             join
         };
         room.until_seen(join).await;
-        let (lost, last) = (room.say("lost"), room.say("found"));
+        let (lost, found) = (room.say("lost"), room.say("found"));
         let between = json!({"events": pdus(&room.room.dag, &[lost])});
         helper.answers(move |request| is(request, "get_missing_events").then(|| (200, between.clone())));
         room.peer.answers(|_| Some((500, json!({}))));
-        room.send_well(&[last]).await;
-        room.until_seen(last).await;
+        room.send_well(&[found]).await;
+        room.until_seen(found).await;
         assert_eq!(room.bodies().await, ["lost", "found"]);
         assert!(asked(&helper, "get_missing_events") > 0);
     });
@@ -264,7 +264,7 @@ fn a_stuck_room_delays_only_itself() {
 fn what_was_acknowledged_comes_although_every_process_was_killed() {
     HARMED.run(async |cluster| {
         let mut room = Visited::new(&cluster, RoomVersion::V11).await;
-        let (lost, last) = (room.say("lost"), room.say("acknowledged"));
+        let (lost, newest) = (room.say("lost"), room.say("acknowledged"));
         let is_back = Arc::new(AtomicBool::new(false));
         let between = json!({"events": pdus(&room.room.dag, &[lost])});
         let back = Arc::clone(&is_back);
@@ -272,7 +272,7 @@ fn what_was_acknowledged_comes_although_every_process_was_killed() {
             let missing = is(request, "get_missing_events") && back.load(SeqCst);
             missing.then(|| (200, between.clone()))
         });
-        room.send_well(&[last]).await;
+        room.send_well(&[newest]).await;
         for name in ["reader1", "reader2", "master1", "master2"] {
             cluster.process(name).kill();
         }
@@ -282,7 +282,7 @@ fn what_was_acknowledged_comes_although_every_process_was_killed() {
         }
         cluster.until_ready().await;
         // A process that died on the work held the room for two minutes at most; here nobody had begun, or had given it back.
-        room.until_seen(last).await;
+        room.until_seen(newest).await;
         assert_eq!(room.bodies().await, ["lost", "acknowledged"]);
     });
 }

@@ -1,6 +1,7 @@
 //! Transactions: taken once, in order, and answered when they are durable.
 
 use plexus_core::room_version::RoomVersion;
+use plexus_testkit::dag::Attempt;
 use plexus_tests::{PATIENCE, Shared, Topology, eventually, fresh_name};
 use serde_json::json;
 
@@ -123,9 +124,9 @@ fn servers_that_the_access_control_list_excludes_are_not_heard() {
     SPLIT.run(async |cluster| {
         let mut room = Visited::new(&cluster, RoomVersion::V11).await;
         let last = room.room.dag.last();
-        let list = json!({"allow": ["*"], "deny": ["127.0.0.1"]});
-        let acl = plexus_testkit::dag::Attempt::state(&room.alice, "m.room.server_acl", "", list);
-        let acl = room.room.dag.add(&[last], &acl);
+        let rules = json!({"allow": ["*"], "deny": ["127.0.0.1"]});
+        let attempt = Attempt::state(&room.alice, "m.room.server_acl", "", rules);
+        let acl = room.room.dag.add(&[last], &attempt);
         room.send_well(&[acl]).await;
         let event = room.say("let me in");
         let told = room.send(&[event]).await.ok();
