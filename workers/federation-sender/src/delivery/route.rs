@@ -107,10 +107,10 @@ async fn route_event(
     sender.push(gone, &pdu);
     if matches!(membership, Membership::Leave | Membership::Ban) && !sender.is_ours(user).await? {
         // Who was invited, or has knocked, is not in the room, and his server is to know that he is out.
-        let user_id = store.user_id(user).await?;
-        let server = user_id.as_ref().map(|user| user.server_name());
-        let outside = server.filter(|server| !after.contains(server) && !before.contains(server));
-        sender.push(outside.into_iter(), &pdu);
+        let target = store.user_id(user).await?;
+        let server = target.as_ref().map(|target| target.server_name());
+        let absent = server.filter(|server| !after.contains(server) && !before.contains(server));
+        sender.push(absent.into_iter(), &pdu);
     }
     if membership == Membership::Join && sender.is_ours(user).await? {
         let was = store.membership_at(user, room, position - 1).await?;
