@@ -262,7 +262,8 @@ pub(super) async fn members(
             prev_events: &[last],
             auth_events: &auth,
             depth,
-            origin_server_ts: 1_800_000_000_000,
+            // Of a time for which its key counts.
+            origin_server_ts: 1_700_000_000_000,
             redacts: None,
             legacy: None,
         };

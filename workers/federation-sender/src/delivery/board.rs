@@ -474,7 +474,9 @@ impl Board {
         if !self.destinations.contains_key(server) {
             self.destinations.insert(server.to_owned(), Destination::default());
         }
-        self.destinations.entry(server.to_owned()).or_default()
+        self.destinations
+            .get_mut(server)
+            .expect("it was there, or was put there")
     }
 }
 

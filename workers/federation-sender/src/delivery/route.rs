@@ -62,25 +62,27 @@ pub(super) async fn route(
         }
         OutgoingChange::Receipt(row) => {
             if sender.is_ours(row.user).await? {
-                let receipt = Lasting::Receipt(Arc::new((**row).clone()));
-                for server in Present::now(sender, row.room).await?.iter() {
-                    let what = receipt.clone();
-                    sender.push(server, Item::Edu(Edu { position, what }));
-                }
+                let what = Lasting::Receipt(Arc::new((**row).clone()));
+                let present = Present::now(sender, row.room).await?;
+                sender.push(present.iter(), &Item::Edu(Edu { position, what }));
             }
         }
         OutgoingChange::DeviceList(user) => {
             if sender.is_ours(*user).await? {
-                let change = position;
-                for server in sharing_servers(sender, *user).await? {
-                    let what = Lasting::Device { user: *user, change };
-                    sender.push(&server, Item::Edu(Edu { position, what }));
-                }
+                let what = Lasting::Device {
+                    user: *user,
+                    change: position,
+                };
+                let sharing = sharing_servers(sender, *user).await?;
+                sender.push(
+                    sharing.iter().map(|server| &**server),
+                    &Item::Edu(Edu { position, what }),
+                );
             }
         }
         OutgoingChange::ToDevice(server) => {
             let what = Lasting::Messages;
-            sender.push(server, Item::Edu(Edu { position, what }));
+            sender.push(std::iter::once(&**server), &Item::Edu(Edu { position, what }));
         }
     }
     Ok(())
@@ -96,23 +98,19 @@ async fn route_event(
     let store = &sender.ctx().store;
     let after = Present::at(sender, room, position).await?;
     let pdu = Item::Pdu(Pdu { position, event });
-    for server in after.iter() {
-        sender.push(server, pdu.clone());
-    }
+    sender.push(after.iter(), &pdu);
     let Some((user, membership)) = member else {
         return Ok(());
     };
     let before = Present::at(sender, room, position - 1).await?;
-    for server in before.iter().filter(|server| !after.contains(server)) {
-        sender.push(server, pdu.clone());
-    }
+    let gone = before.iter().filter(|server| !after.contains(server));
+    sender.push(gone, &pdu);
     if matches!(membership, Membership::Leave | Membership::Ban) && !sender.is_ours(user).await? {
         // Who was invited, or has knocked, is not in the room, and his server is to know that he is out.
-        let server = store.user_id(user).await?;
-        let server = server.as_ref().map(|user| user.server_name());
-        if let Some(server) = server.filter(|server| !after.contains(server) && !before.contains(server)) {
-            sender.push(server, pdu.clone());
-        }
+        let user_id = store.user_id(user).await?;
+        let server = user_id.as_ref().map(|user| user.server_name());
+        let outside = server.filter(|server| !after.contains(server) && !before.contains(server));
+        sender.push(outside, &pdu);
     }
     if membership == Membership::Join && sender.is_ours(user).await? {
         let was = store.membership_at(user, room, position - 1).await?;
@@ -120,10 +118,8 @@ async fn route_event(
         if comes && let Some(last) = store.last_device_change(user).await? {
             // Some of them did not hear of the user's devices until now. The last change is enough: who lacks those before it asks.
             let change = last.position;
-            for server in after.iter() {
-                let what = Lasting::Device { user, change };
-                sender.push(server, Item::Edu(Edu { position, what }));
-            }
+            let what = Lasting::Device { user, change };
+            sender.push(after.iter(), &Item::Edu(Edu { position, what }));
         }
     }
     Ok(())

@@ -82,11 +82,14 @@ impl Sender {
         Ok(user_id.is_some_and(|user_id| self.is_us(user_id.server_name())))
     }
 
-    /// Puts something into a destination's queue.
-    pub(super) fn push(self: &Arc<Self>, server: &ServerName, item: Item) {
-        if !self.is_us(server) && self.board().push(server, item) {
-            self.begin(server);
-        }
+    /// Puts something into the queues of destinations.
+    pub(super) fn push<'a>(self: &Arc<Self>, servers: impl Iterator<Item = &'a ServerName>, item: &Item) {
+        let others = servers.filter(|server| !self.is_us(server));
+        let begun: Vec<&ServerName> = {
+            let mut board = self.board();
+            others.filter(|server| board.push(server, item.clone())).collect()
+        };
+        begun.into_iter().for_each(|server| self.begin(server));
     }
 
     /// Puts something of the moment into a destination's queue.
