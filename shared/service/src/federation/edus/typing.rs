@@ -16,7 +16,7 @@ struct Content {
     room_id: OwnedRoomId,
     user_id: OwnedUserId,
     #[serde(rename = "typing")]
-    is_typing: bool,
+    is_going_on: bool,
 }
 
 pub(super) async fn receive(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<(), ServiceError> {
@@ -42,7 +42,7 @@ async fn take(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<Take
     let command = proto::SetTyping {
         room_id: typing.room_id.to_string(),
         user_id: typing.user_id.to_string(),
-        timeout_ms: if typing.is_typing { TYPING_MS } else { 0 },
+        timeout_ms: if typing.is_going_on { TYPING_MS } else { 0 },
     };
     super::told(ctx.replica.run(new_command(Kind::SetTyping(command))).await)
 }
