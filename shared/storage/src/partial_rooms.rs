@@ -18,6 +18,9 @@ use crate::{
 /// Rooms that are looked at: those that are not complete, and of the others those that were completed last.
 const ROOMS_MAX: i64 = 10_000;
 
+/// The place in the log of what is still to come.
+const NOT_YET: Sequence = Sequence::MAX;
+
 /// Bounds the one entry of the cache: the list is bounded by itself.
 const CACHE_BYTES: u64 = 1 << 20;
 
@@ -47,9 +50,9 @@ pub fn insert(room: &PartialRoom) -> Statement {
     let servers = serde_json::to_string(&room.servers).unwrap_or_default();
     one_row(
         "-- partial_rooms::insert
-        INSERT INTO partial_rooms (room_nid, event_nid, servers) VALUES ($1, $2, $3)
-        ON CONFLICT (room_nid) DO UPDATE SET event_nid = excluded.event_nid, servers = excluded.servers, completed = NULL",
-        [room.room.int(), room.event.int(), text(&servers)],
+        INSERT INTO partial_rooms (room_nid, event_nid, servers, completed) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (room_nid) DO UPDATE SET event_nid = excluded.event_nid, servers = excluded.servers, completed = excluded.completed",
+        [room.room.int(), room.event.int(), text(&servers), NOT_YET.int()],
     )
 }
 
@@ -74,8 +77,8 @@ pub fn delete(room: RoomNid) -> Statement {
 /// What is missing of a room's state; none if nothing is.
 pub async fn load(db: &Database, room: RoomNid) -> Result<Option<PartialRoom>, StoreError> {
     let sql = "-- partial_rooms::load
-        SELECT event_nid, servers FROM partial_rooms WHERE room_nid = $1 AND completed IS NULL";
-    let Some(row) = db.query_opt(sql, &[room.int()]).await? else {
+        SELECT event_nid, servers FROM partial_rooms WHERE room_nid = $1 AND completed = $2";
+    let Some(row) = db.query_opt(sql, &[room.int(), NOT_YET.int()]).await? else {
         return Ok(None);
     };
     let servers = serde_json::from_str(row.text(1)?);
@@ -91,10 +94,11 @@ impl Store {
     pub async fn partial_rooms(&self) -> Result<Arc<PartialRooms>, StoreError> {
         let load = || async {
             let sql = "-- partial_rooms::partial_rooms
-                SELECT room_nid, completed FROM partial_rooms ORDER BY COALESCE(completed, 9223372036854775807) DESC LIMIT $1";
+                SELECT room_nid, completed FROM partial_rooms ORDER BY completed DESC LIMIT $1";
             let mut rooms = PartialRooms::new();
             for row in self.db().query(sql, &[ROOMS_MAX.int()]).await? {
-                rooms.insert(RoomNid(row.int(0)?), row.opt_int(1)?);
+                let completed = row.int(1)?;
+                rooms.insert(RoomNid(row.int(0)?), (completed != NOT_YET).then_some(completed));
             }
             Ok(Arc::new(rooms))
         };

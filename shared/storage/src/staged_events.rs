@@ -114,14 +114,18 @@ impl Store {
         Ok(())
     }
 
-    /// Rooms with events whose time it is and on which nobody works, at most `limit`.
+    /// Rooms with events whose time it is and on which nobody works, by the `limit` events whose time it has been for longest.
     pub async fn staged_rooms_due(&self, now_ms: i64, limit: i64) -> Result<Vec<RoomNid>, StoreError> {
         let sql = "-- staged_events::rooms_due
-            SELECT DISTINCT e.room_nid FROM staged_events e WHERE e.retry_at_ms <= $1
+            SELECT e.room_nid FROM staged_events e WHERE e.retry_at_ms <= $1
                 AND NOT EXISTS (SELECT 1 FROM staged_rooms r WHERE r.room_nid = e.room_nid AND r.taken_until_ms > $1)
-            LIMIT $2";
+            ORDER BY e.retry_at_ms LIMIT $2";
         let rows = self.db().query(sql, &[now_ms.int(), limit.int()]).await?;
-        rows.iter().map(|row| Ok(RoomNid(row.int(0)?))).collect()
+        let rooms = rows.iter().map(|row| Ok(RoomNid(row.int(0)?)));
+        let mut rooms = rooms.collect::<Result<Vec<_>, StoreError>>()?;
+        rooms.sort_unstable();
+        rooms.dedup();
+        Ok(rooms)
     }
 
     /// Takes a room on until a time. False if somebody else works on it.

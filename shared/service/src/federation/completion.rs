@@ -62,7 +62,9 @@ async fn take_some(ctx: &Ctx, limit: usize) -> Result<Vec<(RoomNid, i64)>, Servi
     let until_ms = now_ms + HELD_MS;
     let rooms = ctx.store.partial_rooms().await?;
     for (room, _) in rooms.iter().filter(|(_, completed)| completed.is_none()) {
-        if taken.len() < limit && ctx.store.take_completion(*room, now_ms, until_ms).await? {
+        // Nobody tells a server that has left again.
+        let is_in = ctx.store.room_servers(*room).await?.contains(&ctx.config.server_name);
+        if is_in && taken.len() < limit && ctx.store.take_completion(*room, now_ms, until_ms).await? {
             taken.push((*room, until_ms));
         }
     }

@@ -99,7 +99,7 @@ struct SigningKeyUpdate {
 
 /// A server tells that a device of one of its users has changed: the content of an `m.device_list_update`. What makes no sense is passed over, and counted.
 pub async fn on_update(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<(), ServiceError> {
-    let Ok(update) = serde_json::from_str::<DeviceListUpdate>(content.get()) else {
+    let Ok(mut update) = serde_json::from_str::<DeviceListUpdate>(content.get()) else {
         return pass_over(origin);
     };
     let user_id = update.user_id;
@@ -115,7 +115,9 @@ pub async fn on_update(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Re
     } else if let Some(keys) = update.keys {
         device = check::device(&user_id, update.device_id, update.device_display_name, &keys);
         if device.is_none() {
-            return pass_over(origin);
+            // Something has changed, and what it is makes no sense: whoever asks for the whole list may know.
+            counter!(UNBELIEVED_TOTAL).increment(1);
+            update.prev_id.clear();
         }
     } else {
         // A device that has no keys yet is none that anybody could write to.

@@ -5,8 +5,20 @@ use std::{fs, path::Path};
 use plexus_storage::db::Value;
 use plexus_testkit::sqlite_database;
 
-/// Tables with a row for each process, chain or key that this server has had, and no more.
-const FEW_ROWS: [&str; 4] = ["processes", "leases", "log_head", "old_signing_keys"];
+/// Tables with a row for each process, chain, bucket or key that this server has had, and no more.
+const FEW_ROWS: [&str; 5] = [
+    "processes",
+    "leases",
+    "log_head",
+    "old_signing_keys",
+    "delivery_cursors",
+];
+
+/// Tables that are read in the order of their key, which is that of the table itself, so that a limit ends it.
+const BY_KEY: [(&str, &str); 2] = [
+    ("delivery_lags", "ORDER BY server LIMIT"),
+    ("destinations", "ORDER BY server_name LIMIT"),
+];
 
 /// No statement has more parameters.
 const PARAMS_MAX: usize = 20;
@@ -40,7 +52,10 @@ fn scans(step: &str, sql: &str) -> bool {
     // What a subquery gives has steps of its own. In the order of an index, a limit ends the scan.
     let named = sql.contains(&format!(") AS {table}")) || sql.contains(&format!("RECURSIVE {table} ("));
     let subquery = named || table.starts_with("(subquery-");
-    let ends_early = how.contains("USING") && sql.contains("LIMIT");
+    let by_key = BY_KEY
+        .iter()
+        .any(|(keyed, order)| *keyed == table && sql.contains(order));
+    let ends_early = by_key || how.contains("USING") && sql.contains("LIMIT");
     let no_table = table == "rarray" || FEW_ROWS.contains(&table) || scanned == "CONSTANT ROW";
     !(subquery || ends_early || no_table)
 }

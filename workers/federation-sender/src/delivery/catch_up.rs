@@ -15,7 +15,6 @@ use ruma::ServerName;
 
 use super::{
     board::{Batch, EDUS_MAX, Edu, Lasting, PDUS_MAX, Pdu},
-    route::Present,
     sender::Sender,
 };
 
@@ -46,7 +45,7 @@ pub(super) async fn collect(
     let mut pdus = Vec::new();
     let mut shared = BTreeSet::new();
     for room in rooms(sender, server).await? {
-        let is_in = Present::now(sender, room).await?.contains(server);
+        let is_in = store.room_servers(room).await?.contains(server);
         if is_in {
             shared.insert(room);
         }
@@ -69,7 +68,7 @@ async fn rooms(sender: &Sender, server: &ServerName) -> Result<BTreeSet<RoomNid>
     let mut rooms: BTreeSet<RoomNid> = store.rooms_of_server(server).await?.into_iter().collect();
     for (room, completed) in store.partial_rooms().await?.iter() {
         // Its users there may not be known yet.
-        if completed.is_none() && Present::now(sender, *room).await?.contains(server) {
+        if completed.is_none() && store.room_servers(*room).await?.contains(server) {
             rooms.insert(*room);
         }
     }

@@ -13,11 +13,7 @@ use plexus_core::{
 use plexus_service::ServiceError;
 use tokio::time::Instant;
 
-use super::{
-    board::Passing,
-    route::{Present, sharing_servers},
-    sender::Sender,
-};
+use super::{board::Passing, route::sharing_servers, sender::Sender};
 
 /// How often others are told again that somebody is still typing: they do not believe it for much longer.
 const TYPING_AGAIN: Duration = Duration::from_secs(20);
@@ -103,7 +99,7 @@ impl Moment {
 }
 
 async fn tell_typing(sender: &Arc<Sender>, room: RoomNid, user: UserNid, typing: bool) -> Result<(), ServiceError> {
-    for server in Present::now(sender, room).await?.iter() {
+    for server in sender.ctx().store.room_servers(room).await?.iter() {
         sender.push_passing(server, Passing::Typing { room, user, typing });
     }
     Ok(())

@@ -8,47 +8,13 @@ use plexus_core::{
     row::Membership,
 };
 use plexus_service::ServiceError;
-use plexus_storage::{OutgoingChange, RoomServers};
-use ruma::{OwnedServerName, ServerName};
+use plexus_storage::OutgoingChange;
+use ruma::OwnedServerName;
 
 use super::{
     board::{Edu, Item, Lasting, Pdu},
     sender::Sender,
 };
-
-/// The servers in a room: those of its members, and while not all of its state is here, those that were in it when it was joined.
-pub(super) struct Present {
-    servers: Arc<RoomServers>,
-    told: Vec<OwnedServerName>,
-}
-
-impl Present {
-    pub(super) async fn now(sender: &Sender, room: RoomNid) -> Result<Self, ServiceError> {
-        let servers = sender.ctx().store.room_servers(room).await?;
-        Self::of(sender, room, servers).await
-    }
-
-    /// As it was at a place that this process has reached.
-    async fn at(sender: &Sender, room: RoomNid, position: Sequence) -> Result<Self, ServiceError> {
-        let servers = sender.ctx().store.room_servers_at(room, position).await?;
-        Self::of(sender, room, servers).await
-    }
-
-    async fn of(sender: &Sender, room: RoomNid, servers: Arc<RoomServers>) -> Result<Self, ServiceError> {
-        let partial = sender.ctx().store.partial_room(room).await?;
-        let mut told = partial.map(|partial| partial.servers).unwrap_or_default();
-        told.retain(|server| !servers.contains(server));
-        Ok(Self { servers, told })
-    }
-
-    pub(super) fn contains(&self, server: &ServerName) -> bool {
-        self.servers.contains(server) || self.told.iter().any(|told| told == server)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &ServerName> {
-        self.servers.iter().chain(self.told.iter().map(|server| &**server))
-    }
-}
 
 /// Puts a change into the queues of those who have to know of it.
 pub(super) async fn route(
@@ -63,7 +29,7 @@ pub(super) async fn route(
         OutgoingChange::Receipt(row) => {
             if sender.is_ours(row.user).await? {
                 let what = Lasting::Receipt(Arc::new((**row).clone()));
-                let present = Present::now(sender, row.room).await?;
+                let present = sender.ctx().store.room_servers(row.room).await?;
                 sender.push(present.iter(), &Item::Edu(Edu { position, what }));
             }
         }
@@ -96,13 +62,13 @@ async fn route_event(
     member: Option<(UserNid, Membership)>,
 ) -> Result<(), ServiceError> {
     let store = &sender.ctx().store;
-    let after = Present::at(sender, room, position).await?;
+    let after = store.room_servers_at(room, position).await?;
     let pdu = Item::Pdu(Pdu { position, event });
     sender.push(after.iter(), &pdu);
     let Some((user, membership)) = member else {
         return Ok(());
     };
-    let before = Present::at(sender, room, position - 1).await?;
+    let before = store.room_servers_at(room, position - 1).await?;
     let gone = before.iter().filter(|server| !after.contains(server));
     sender.push(gone, &pdu);
     if matches!(membership, Membership::Leave | Membership::Ban) && !sender.is_ours(user).await? {
@@ -130,7 +96,7 @@ pub(super) async fn sharing_servers(sender: &Sender, user: UserNid) -> Result<BT
     let store = &sender.ctx().store;
     let mut servers = BTreeSet::new();
     for (room, _) in store.user_rooms(user).await?.with(Membership::Join) {
-        for server in Present::now(sender, room).await?.iter() {
+        for server in store.room_servers(room).await?.iter() {
             if !servers.contains(server) {
                 servers.insert(server.to_owned());
             }
