@@ -130,10 +130,12 @@ impl Cluster {
     fn start_one(site: Site, folder: PathBuf, watchdog: Arc<Watchdog>) -> Self {
         let mut configuration = site.configuration();
         if let Some(port) = site.tls_port {
-            configuration += &format!(
-                "[listen]\ntls_address = \"127.0.0.1:{port}\"\n\
-                 tls_certificate_file = \"cert.pem\"\ntls_key_file = \"key.pem\"\n"
-            );
+            let port = port.to_string();
+            configuration.extend([
+                "[listen]\ntls_address = \"127.0.0.1:",
+                &*port,
+                "\"\ntls_certificate_file = \"cert.pem\"\ntls_key_file = \"key.pem\"\n",
+            ]);
         }
         fs::write(folder.join("plexus.toml"), configuration).expect("the folder can be written to");
         let ports = MemberPorts::choose();

@@ -1,4 +1,4 @@
-//! Synapse from PyPI, as the server on the other side.
+//! Synapse from `PyPI`, as the server on the other side.
 
 use std::{
     fs,
@@ -170,6 +170,7 @@ rc_message: {limit}
 rc_registration: {limit}
 rc_joins: {{local: {limit}, remote: {limit}}}
 rc_joins_per_room: {limit}
+rc_room_creation: {limit}
 rc_invites: {{per_room: {limit}, per_user: {limit}, per_issuer: {limit}}}
 rc_login: {{address: {limit}, account: {limit}, failed_attempts: {limit}}}
 rc_federation: {{window_size: 1000, sleep_limit: 100000, sleep_delay: 1, reject_limit: 100000, concurrent: 1000}}

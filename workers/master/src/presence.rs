@@ -209,6 +209,11 @@ impl Presence {
                 continue;
             };
             if !present.has_changed(now) {
+                if present.told.is_none() {
+                    // He went before anybody heard that he had come.
+                    self.remote -= usize::from(present.said.is_some());
+                    self.users.remove(&user);
+                }
                 continue;
             }
             let row = present.row(user, now);

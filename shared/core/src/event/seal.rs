@@ -52,7 +52,7 @@ pub struct NewEvent<'a> {
 pub struct Legacy<'a> {
     /// Something unique on this server, the part of the event's id before the colon.
     pub localpart: &'a str,
-    /// The [reference hash](EventBody::reference_hash) of each of `prev_events` and `auth_events`.
+    /// The [reference hash](EventBody::reference_hash) of each of `prev_events` and `auth_events`, as far as it is known.
     pub hashes: &'a dyn Fn(&EventId) -> Option<Hash>,
 }
 
@@ -169,7 +169,7 @@ impl NewEvent<'_> {
     ) -> Result<Draft, EventError> {
         let mut json = Vec::with_capacity(self.content.get().len() + ROOM_FOR_THE_REST);
         json.extend_from_slice(br#"{"auth_events":"#);
-        self.write_references(&mut json, rules.references, self.auth_events)?;
+        self.write_references(&mut json, rules.references, self.auth_events);
         json.extend_from_slice(br#","content":"#);
         let content = json.len();
         self.write_content(&mut json, rules)?;
@@ -188,7 +188,7 @@ impl NewEvent<'_> {
         json.extend_from_slice(br#","origin_server_ts":"#);
         push_display(&mut json, self.origin_server_ts);
         json.extend_from_slice(br#","prev_events":"#);
-        self.write_references(&mut json, rules.references, self.prev_events)?;
+        self.write_references(&mut json, rules.references, self.prev_events);
         if let (Some(redacts), RedactsLocation::TopLevel) = (self.redacts, rules.redacts) {
             push_string(&mut json, ",\"redacts\":", redacts.as_str());
         }
@@ -237,12 +237,7 @@ impl NewEvent<'_> {
         Ok(())
     }
 
-    fn write_references(
-        &self,
-        json: &mut Vec<u8>,
-        format: ReferenceFormat,
-        events: &[OwnedEventId],
-    ) -> Result<(), EventError> {
+    fn write_references(&self, json: &mut Vec<u8>, format: ReferenceFormat, events: &[OwnedEventId]) {
         json.push(b'[');
         for (index, event_id) in events.iter().enumerate() {
             if index > 0 {
@@ -251,16 +246,19 @@ impl NewEvent<'_> {
             match format {
                 ReferenceFormat::Ids => json::write_string(json, event_id.as_str()),
                 ReferenceFormat::HashedPairs => {
-                    let hash = self.legacy.and_then(|legacy| (legacy.hashes)(event_id));
-                    let hash = hash.ok_or(EventError::Missing("hash of a referenced event"))?;
                     push_string(json, "[", event_id.as_str());
-                    push_string(json, ",{\"sha256\":", &hash::encode_base64(&hash));
-                    json.extend_from_slice(b"}]");
+                    match self.legacy.and_then(|legacy| (legacy.hashes)(event_id)) {
+                        Some(hash) => {
+                            push_string(json, ",{\"sha256\":", &hash::encode_base64(&hash));
+                            json.extend_from_slice(b"}]");
+                        }
+                        // Nobody looks at it, and other servers leave it out.
+                        None => json.extend_from_slice(b",{}]"),
+                    }
                 }
             }
         }
         json.push(b']');
-        Ok(())
     }
 }
 

@@ -78,7 +78,9 @@ impl Asked {
             min_depth: 0,
         };
         let one = federation.fetch_event(server, rules, &room, &id).await;
-        let backfill = federation.fetch_backfill(server, rules, &room, &[id.clone()], 10).await;
+        let backfill = federation
+            .fetch_backfill(server, rules, &room, std::slice::from_ref(&id), 10)
+            .await;
         let between = federation.fetch_missing_events(server, rules, &room, &missing).await;
         let chain = federation.fetch_event_auth(server, rules, &room, &id).await;
         let state = federation
@@ -111,7 +113,7 @@ async fn hostile_8_no_way_of_fetching_lets_a_forged_event_in() {
     let elsewhere = other.add(&[last], &Attempt::message(CREATOR, "hello"));
     let forged = [
         altered(&good, |event| {
-            event["signatures"]["one.example"]["ed25519:1"] = json!("AAAA")
+            event["signatures"]["one.example"]["ed25519:1"] = json!("AAAA");
         }),
         altered(&good, |event| {
             let signature = event["signatures"]["one.example"]["ed25519:1"].take();
@@ -143,7 +145,7 @@ async fn hostile_8_no_way_of_fetching_lets_a_forged_event_in() {
 async fn hostile_8_what_was_altered_after_it_was_hashed_is_redacted() {
     let asked = Asked::new().await;
     let pdu = altered(asked.last().json(), |event| {
-        event["content"]["body"] = json!("something else")
+        event["content"]["body"] = json!("something else");
     });
     asked.answers(&[pdu]);
     for (way, events) in asked.ask_all().await {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ruma::{OwnedServerName, RoomId, ServerName};
+use plexus_core::ids::UserNid;
+use plexus_storage::rooms::RoomInfo;
+use ruma::{OwnedServerName, RoomId, ServerName, UserId};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{Ctx, Requester, ServiceError, error::Refusal};
@@ -21,7 +24,7 @@ pub(super) async fn candidates(
     via: &[OwnedServerName],
 ) -> Result<Vec<OwnedServerName>, ServiceError> {
     let mut servers: Vec<OwnedServerName> = via.to_vec();
-    servers.extend(inviting_server(ctx, requester, room_id).await?);
+    servers.extend(inviting_servers(ctx, requester, room_id).await?);
     servers.extend(room_id.server_name().map(ToOwned::to_owned));
     if let Some(room) = ctx.store.room(room_id).await? {
         let known = ctx.store.room_servers(room.nid).await?;
@@ -36,20 +39,36 @@ pub(super) async fn candidates(
     Ok(seen)
 }
 
-/// The server of whoever invited the requester, or of the room he knocked at.
-pub(super) async fn inviting_server(
+/// The server of whoever invited the requester, and those of who made the room what he was told that it is.
+async fn inviting_servers(
     ctx: &Ctx,
     requester: &Requester,
     room_id: &RoomId,
-) -> Result<Option<OwnedServerName>, ServiceError> {
+) -> Result<Vec<OwnedServerName>, ServiceError> {
+    let mut servers = Vec::new();
     let Some(room) = ctx.store.room(room_id).await? else {
-        return Ok(None);
+        return Ok(servers);
     };
     let Some(member) = ctx.store.user_rooms(requester.user).await?.get(room.nid) else {
-        return Ok(None);
+        return Ok(servers);
     };
     let event = ctx.store.event(member.event).await?;
-    Ok(event.map(|event| event.body.sender().server_name().to_owned()))
+    servers.extend(event.map(|event| event.body.sender().server_name().to_owned()));
+    servers.extend(preview_servers(ctx, requester.user, &room).await?);
+    Ok(servers)
+}
+
+/// The servers of who is said to have made a room what it is, by what a user was told of it.
+pub(super) async fn preview_servers(
+    ctx: &Ctx,
+    user: UserNid,
+    room: &RoomInfo,
+) -> Result<Vec<OwnedServerName>, ServiceError> {
+    let preview = ctx.store.room_preview(user, room.nid).await?.unwrap_or_default();
+    let preview: Vec<Value> = serde_json::from_slice(&preview).unwrap_or_default();
+    let senders = preview.iter().filter_map(|event| event["sender"].as_str());
+    let servers = senders.filter_map(|sender| <&UserId>::try_from(sender).ok());
+    Ok(servers.map(|sender| sender.server_name().to_owned()).collect())
 }
 
 /// Asking one server after the other until one helps.

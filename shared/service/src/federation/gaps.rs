@@ -24,6 +24,8 @@ use crate::{Ctx, ServiceError};
 const ROUNDS_MAX: usize = 40;
 /// Events of a hole that are fetched: of a larger one the newest, and the state before them.
 const POOL_MAX: usize = 500;
+/// Whoever gives fewer events than this has no more: servers stop at ten or twenty of their own accord.
+const BETWEEN_MIN: usize = 10;
 /// Events that one question is about.
 const ASKED_ABOUT_MAX: usize = 20;
 
@@ -33,6 +35,8 @@ struct Gap<'a> {
     room: &'a RoomInfo,
     sources: Sources,
     pool: Pool,
+    /// Whether a server has given all that it has of what lies between.
+    has_all_between: bool,
 }
 
 /// Brings events to their places, with whatever they need that can be fetched. Those of them whose time it is not yet are brought, and nothing is fetched
@@ -50,6 +54,7 @@ pub(super) async fn fill(
         room,
         sources,
         pool,
+        has_all_between: false,
     };
     for _ in 0..ROUNDS_MAX {
         gap.pool.bring(ctx, room).await?;
@@ -68,7 +73,7 @@ impl Gap<'_> {
     /// Fetches what lies between the known history and the events that came. Whether anything was new.
     async fn fetch_between(&mut self) -> Result<bool, ServiceError> {
         let new = self.pool.ragged(ASKED_ABOUT_MAX);
-        if self.pool.len() >= POOL_MAX || new.is_empty() || self.pool.has_asked_between(&new) {
+        if self.has_all_between || self.pool.len() >= POOL_MAX || new.is_empty() || self.pool.has_asked_between(&new) {
             return Ok(false);
         }
         let missing = MissingEvents {
@@ -82,7 +87,9 @@ impl Gap<'_> {
             let fetched = federation.fetch_missing_events(&server, room.version.rules(), &room.id, &missing);
             match fetched.await {
                 Ok(events) => {
+                    let has_more = events.len() >= BETWEEN_MIN;
                     if self.pool.add(events) > 0 {
+                        self.has_all_between = !has_more;
                         return Ok(true);
                     }
                 }

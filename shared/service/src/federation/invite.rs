@@ -176,11 +176,11 @@ async fn invite_by(
 /// What the other server says of this one's request is not for the client, who has made no mistake.
 fn of_client(error: ServiceError) -> ServiceError {
     const CODES: [&str; 2] = ["M_INVALID_PARAM", "M_MISSING_PARAM"];
-    match error {
-        ServiceError::Matrix { errcode, error, .. } if CODES.contains(&errcode.as_str()) => {
-            ServiceError::Unavailable(format!("{errcode}: {error}"))
-        }
-        other => other,
+    let is_ours = matches!(&error, ServiceError::Matrix { errcode, .. } if CODES.contains(&errcode.as_str()));
+    if is_ours {
+        ServiceError::Unavailable(error.to_string())
+    } else {
+        error
     }
 }
 
@@ -209,11 +209,12 @@ pub async fn exchange_third_party_invite(
     } else if !content["third_party_invite"].is_object() {
         "the event names no invite of an address"
     } else {
+        let mut invite = content["third_party_invite"].clone();
+        let token = invite["signed"]["token"].as_str().unwrap_or_default().to_owned();
+        // The address is shown as it is in the room.
+        invite["display_name"] = shown_address(ctx, &room, &token).await?.into();
         let mut content = Map::new();
-        content.insert(
-            "third_party_invite".to_owned(),
-            event["content"]["third_party_invite"].clone(),
-        );
+        content.insert("third_party_invite".to_owned(), invite);
         let change = proto::ChangeMembership {
             room_id: room.id.to_string(),
             sender: sender.to_string(),
@@ -226,4 +227,13 @@ pub async fn exchange_third_party_invite(
         return Ok(());
     };
     Err(ServiceError::invalid_param(wrong))
+}
+
+/// As what an address that was invited is shown in the room.
+async fn shown_address(ctx: &Ctx, room: &RoomInfo, token: &str) -> Result<String, ServiceError> {
+    let state = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
+    let kind = "m.room.third_party_invite";
+    let invited = ctx.store.state_event(room.nid, state, kind, token).await?;
+    let invited = invited.ok_or_else(|| ServiceError::forbidden("no such address was invited"))?;
+    Ok(invited.body.content_string("display_name").unwrap_or_default())
 }

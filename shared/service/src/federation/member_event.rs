@@ -138,10 +138,7 @@ fn references(
             ReferenceFormat::HashedPairs => {
                 let id = id_of(&reference[0]).ok_or_else(|| wrong(reference))?;
                 let hash = reference[1]["sha256"].as_str().and_then(decode_base64);
-                let hash = hash
-                    .and_then(|hash| Hash::try_from(hash).ok())
-                    .ok_or_else(|| wrong(reference))?;
-                hashes.insert(id.clone(), hash);
+                hashes.extend(hash.and_then(|hash| Some((id.clone(), Hash::try_from(hash).ok()?))));
                 id
             }
         };

@@ -7,6 +7,7 @@ use plexus_storage::rooms::RoomInfo;
 use ruma::{OwnedEventId, ServerName, UserId};
 use serde_json::{Value, json};
 
+use super::candidates::preview_servers;
 use crate::{Ctx, ServiceError, ids::new_command, rooms::create::version_number};
 
 /// Most events of a preview.
@@ -71,10 +72,8 @@ async fn may_put_out(ctx: &Ctx, room: &RoomInfo, target: &UserId, server: &Serve
     if member.is_some_and(|member| member.body.sender().server_name() == server) {
         return Ok(true);
     }
-    let preview = ctx.store.room_preview(user, room.nid).await?.unwrap_or_default();
-    let preview: Vec<Value> = serde_json::from_slice(&preview).unwrap_or_default();
-    let mut senders = preview.iter().filter_map(|event| event["sender"].as_str());
-    Ok(senders.any(|sender| <&UserId>::try_from(sender).is_ok_and(|sender| sender.server_name() == server)))
+    let servers = preview_servers(ctx, user, room).await?;
+    Ok(servers.iter().any(|known| known == server))
 }
 
 /// A preview of what another server says of a room, a JSON array: of each event what clients look at, and nothing of what makes no sense. Nobody has signed it.
@@ -129,7 +128,7 @@ mod tests {
         };
         let good =
             json!({"type": "m.room.name", "state_key": "", "sender": "@alice:there.example", "content": {"name": "x"}});
-        assert_eq!(previewed(&[name("x".to_owned())]), [good.clone()]);
+        assert_eq!(previewed(&[name("x".to_owned())]), std::slice::from_ref(&good));
         for nonsense in [
             json!(7),
             json!({}),
@@ -141,7 +140,7 @@ mod tests {
         ] {
             assert_eq!(
                 previewed(&[nonsense.clone(), name("x".to_owned())]),
-                [good.clone()],
+                std::slice::from_ref(&good),
                 "{nonsense}"
             );
         }

@@ -7,7 +7,9 @@ use crate::ServiceError;
 /// The event cannot be read, or nobody has signed it who would have to.
 pub(super) fn refuse(error: &EventError) -> ServiceError {
     match error {
-        EventError::Signature(_) | EventError::Missing("signatures") => ServiceError::forbidden(error.to_string()),
+        EventError::Signature(_) | EventError::Missing("hashes" | "signatures") => {
+            ServiceError::forbidden(error.to_string())
+        }
         EventError::Json(_) => ServiceError::bad_json(error.to_string()),
         EventError::Missing(_)
         | EventError::Invalid(_)

@@ -122,15 +122,15 @@ async fn invite_others(ctx: &Ctx, requester: &Requester, room_id: &RoomId, (invi
         content.insert("is_direct".to_owned(), true.into());
     }
     let is_other = |member: &&Member| member.user_id.server_name() != ctx.config.server_name;
-    let invites = invited.iter().filter(is_other).map(|member| {
+    let changes = invited.iter().filter(is_other).map(|member| {
         let change = Change {
             content: content.clone(),
             ..Change::new(room_id, &member.user_id, Action::Invite, None)
         };
         change_membership(ctx, requester, change)
     });
-    let invites: Vec<_> = invites.collect();
-    for error in join_all(invites).await.into_iter().filter_map(Result::err) {
+    let under_way: Vec<_> = changes.collect();
+    for error in join_all(under_way).await.into_iter().filter_map(Result::err) {
         tracing::warn!(room.id = %room_id, %error, "a user of another server is not invited");
     }
 }

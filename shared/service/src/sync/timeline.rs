@@ -75,6 +75,11 @@ pub(super) async fn read(scope: &Scope<'_>, visit: &Visit) -> Result<Timeline, S
     } else {
         (Vec::new(), false)
     };
+    let (mut events, limited) = (events, limited);
+    if visit.kind == VisitKind::NeverIn && events.is_empty() && filter.shows_room(visit.room.id.as_str()) {
+        // What has become of an invitation to a room that is not here is in no timeline.
+        events.extend(scope.ctx.store.event(visit.member.event).await?);
+    }
     let is_known = since_root != NodeId::EMPTY;
     let start_root = match events.first() {
         // All that is new is shown, so the state before it is what the device was told last.

@@ -58,8 +58,10 @@ impl Store {
                 caches.room_servers.forget(*room);
                 caches.changes.change(*room, sequence);
             }
+            // The pair of a state event is not in the row, and somebody may have asked for it in vain.
+            Row::Unlisted { .. } => caches.state_keys.forget_all(),
             // Nothing is kept of these.
-            Row::Room { .. } | Row::Unlisted { .. } | Row::OutgoingToDevice { .. } => {}
+            Row::Room { .. } | Row::OutgoingToDevice { .. } => {}
             Row::Forgotten { user, room } => caches.memberships.forget(*user, *room),
             Row::Purged { room, events, whole } => caches.apply_purge(*room, events, *whole),
             Row::Pusher { .. } => {

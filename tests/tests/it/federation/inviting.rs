@@ -25,9 +25,13 @@ async fn section(user: &User, name: &str, room: &str) -> Value {
 /// Waits until a sync tells of a room in a section.
 async fn until_told(user: &User, name: &str, room: &str) -> Value {
     let what = format!("{} to be told of {room} as {name}", user.id);
-    eventually(PATIENCE, &what, async || match section(user, name, room).await {
-        Value::Null => Err("nothing".to_owned()),
-        told => Ok(told),
+    eventually(PATIENCE, &what, async || {
+        let told = section(user, name, room).await;
+        if told.is_null() {
+            Err("nothing".to_owned())
+        } else {
+            Ok(told)
+        }
     })
     .await
 }
@@ -35,9 +39,9 @@ async fn until_told(user: &User, name: &str, room: &str) -> Value {
 /// Waits until a sync tells nothing of a room in a section.
 async fn until_gone(user: &User, name: &str, room: &str) {
     let what = format!("{room} to be gone for {} as {name}", user.id);
-    eventually(PATIENCE, &what, async || match section(user, name, room).await {
-        Value::Null => Ok(()),
-        told => Err(told.to_string()),
+    eventually(PATIENCE, &what, async || {
+        let told = section(user, name, room).await;
+        if told.is_null() { Ok(()) } else { Err(told.to_string()) }
     })
     .await;
 }
@@ -123,7 +127,8 @@ async fn an_invite_is_taken_back(cluster: Arc<Cluster>) {
         alice.act(&room, "kick", &json!({"user_id": bob.id})).await.ok();
         until_gone(&bob, "invite", &room).await;
         let refused = bob.act(&room, "join", &json!({})).await;
-        assert_eq!(refused.status, 403, "{}", refused.text());
+        // Synapse does not know any more which server it was.
+        assert!(matches!(refused.status, 403 | 404), "{}", refused.text());
     }
 }
 

@@ -63,9 +63,9 @@ impl Wanted {
     }
 
     fn answers(&self, proposal: Value, state: Option<Value>) {
-        self.peer.answers(move |request| match &request.method {
-            &Method::GET if request.target.contains("/make_") => Some((200, proposal.clone())),
-            &Method::PUT if request.target.contains("/send_join/") => state.clone().map(|state| (200, state)),
+        self.peer.answers(move |request| match request.method {
+            Method::GET if request.target.contains("/make_") => Some((200, proposal.clone())),
+            Method::PUT if request.target.contains("/send_join/") => state.clone().map(|state| (200, state)),
             _ => None,
         });
     }
@@ -87,11 +87,14 @@ impl Wanted {
     }
 }
 
+/// What is changed of a proposal.
+type Alteration = Box<dyn Fn(&mut Value)>;
+
 async fn hostile_9_only_what_was_asked_for_is_signed(cluster: Arc<Cluster>) {
     let wanted = Wanted::new(&cluster).await;
     let event =
         |field: &'static str, value: Value| move |proposal: &mut Value| proposal["event"][field] = value.clone();
-    let alterations: Vec<Box<dyn Fn(&mut Value)>> = vec![
+    let alterations: Vec<Alteration> = vec![
         Box::new(event("type", json!("m.room.power_levels"))),
         Box::new(event("sender", json!("@carol:example.org"))),
         Box::new(event("sender", Value::Null)),

@@ -77,11 +77,11 @@ async fn rooms(sender: &Sender, server: &ServerName) -> Result<BTreeSet<RoomNid>
 }
 
 fn batches(pdus: &[Pdu], edus: &[Edu]) -> Vec<Batch> {
-    let mut chunks_of_pdus = pdus.chunks(PDUS_MAX);
-    let mut chunks_of_edus = edus.chunks(EDUS_MAX);
+    let mut events_left = pdus.chunks(PDUS_MAX);
+    let mut others_left = edus.chunks(EDUS_MAX);
     let mut batches = Vec::new();
     loop {
-        let (events, others) = (chunks_of_pdus.next(), chunks_of_edus.next());
+        let (events, others) = (events_left.next(), others_left.next());
         if events.is_none() && others.is_none() {
             return batches;
         }

@@ -89,7 +89,9 @@ impl Sender {
             let mut board = self.board();
             others.filter(|server| board.push(server, item.clone())).collect()
         };
-        begun.into_iter().for_each(|server| self.begin(server));
+        for server in begun {
+            self.begin(server);
+        }
     }
 
     /// Puts something of the moment into a destination's queue.

@@ -41,15 +41,16 @@ pub(super) async fn keep_membership(
 ) -> Result<Decision, CommandError> {
     let room_id = <&RoomId>::try_from(command.room_id.as_str()).map_err(|_| CommandError::Malformed("room_id"))?;
     let mut change = ChangeSet::default();
-    let (info, is_new) = match leader.store.room(room_id).await? {
-        Some(info) => (info, false),
-        None => {
-            removals::require_open(leader, room_id).await?;
-            let head = begin_room(leader, room_id.to_owned(), version(command.room_version)?, &mut change);
-            let info = Arc::clone(&head.info);
-            state.set_head(head);
-            (info, true)
-        }
+    let known = leader.store.room(room_id).await?;
+    let is_new = known.is_none();
+    let info = if let Some(info) = known {
+        info
+    } else {
+        removals::require_open(leader, room_id).await?;
+        let head = begin_room(leader, room_id.to_owned(), version(command.room_version)?, &mut change);
+        let info = Arc::clone(&head.info);
+        state.set_head(head);
+        info
     };
     let servers = leader.store.room_servers(info.nid).await?;
     if !is_new && servers.contains(&leader.server_name) {

@@ -136,7 +136,7 @@ fn hold(name: &str, bounds: &Bounds, make: impl Fn() -> Attack) {
         .build();
     threads.expect("a runtime can be started").block_on(async {
         for database in databases().await {
-            hold_on(name, bounds, make(), &database).await;
+            Box::pin(hold_on(name, bounds, make(), &database)).await;
         }
     });
 }

@@ -58,7 +58,7 @@ async fn join(visitor: &mut Visitor<'_>) -> Index {
 }
 
 /// The next events before those that are there, each with the state before it where its predecessors are not there.
-async fn batch(visitor: &Visitor<'_>, first: Index, end: Index) -> Vec<ReceivedEvent> {
+fn batch(visitor: &Visitor<'_>, first: Index, end: Index) -> Vec<ReceivedEvent> {
     let mut batch = Vec::new();
     for at in first..end {
         let prev = visitor.dag.events[at].body.prev_events();
@@ -71,6 +71,43 @@ async fn batch(visitor: &Visitor<'_>, first: Index, end: Index) -> Vec<ReceivedE
         });
     }
     batch
+}
+
+/// Brings everything before an event, the newest of it first.
+async fn fill(server: &Server, visitor: &mut Visitor<'_>, joined: Index) {
+    let mut end = joined;
+    while end > 0 {
+        let first = end.saturating_sub(BATCH);
+        let store = server.replica.store();
+        let gaps = store.room_gaps(visitor.room().await.nid).await.unwrap();
+        let gap = gaps.last().expect("history is missing");
+        let before = store.event(gap.event).await.unwrap().expect("it is stored");
+        let (events, before) = (batch(visitor, first, end), before.body.event_id().to_string());
+        let outcomes = visitor.tell_before(Some(before), events).await;
+        for (at, outcome) in (first..end).zip(&outcomes) {
+            let wanted = if visitor.dag.events[at].is_rejected {
+                Outcome::Rejected
+            } else {
+                Outcome::Accepted
+            };
+            assert_eq!(outcome.outcome(), wanted, "event {at}: {outcome:?}");
+        }
+        end = first;
+    }
+}
+
+/// Everything accepted before an event is below it, in order, and without a place in the log.
+async fn check_places(visitor: &Visitor<'_>, joined: Index, begins: i64) {
+    let mut lowest = begins;
+    for at in (0..joined).rev() {
+        let stored = visitor.stored(at).await;
+        if stored.status == EventStatus::Accepted {
+            let order = stored.room_order.expect("it is listed");
+            assert!(order < lowest && order > begins - REGION_PLACES, "event {at}");
+            lowest = order;
+            assert_eq!(stored.position, 0);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,37 +127,7 @@ async fn history_gets_its_places_below_what_follows_it_and_is_news_to_nobody() {
             assert!(begins_after_gap(begins));
             let news = server.replica.position().get(WriterId::MASTER);
 
-            let mut end = joined;
-            while end > 0 {
-                let first = end.saturating_sub(BATCH);
-                let gaps = server
-                    .replica
-                    .store()
-                    .room_gaps(visitor.room().await.nid)
-                    .await
-                    .unwrap();
-                let gap = gaps.last().expect("history is missing");
-                let before = server
-                    .replica
-                    .store()
-                    .event(gap.event)
-                    .await
-                    .unwrap()
-                    .expect("it is stored");
-                let events = batch(&visitor, first, end).await;
-                let outcomes = visitor
-                    .tell_before(Some(before.body.event_id().to_string()), events)
-                    .await;
-                for (at, outcome) in (first..end).zip(&outcomes) {
-                    let wanted = if visitor.dag.events[at].is_rejected {
-                        Outcome::Rejected
-                    } else {
-                        Outcome::Accepted
-                    };
-                    assert_eq!(outcome.outcome(), wanted, "version {version}, event {at}: {outcome:?}");
-                }
-                end = first;
-            }
+            fill(&server, &mut visitor, joined).await;
             // The head has not moved, everything has the state that the rules give it, and no history is missing.
             let gaps = server
                 .replica
@@ -135,16 +142,7 @@ async fn history_gets_its_places_below_what_follows_it_and_is_news_to_nobody() {
                 (before.extremities, before.room_order)
             );
             visitor.check().await;
-            let mut lowest = begins;
-            for at in (0..joined).rev() {
-                let stored = visitor.stored(at).await;
-                if stored.status == EventStatus::Accepted {
-                    let order = stored.room_order.expect("it is listed");
-                    assert!(order < lowest && order > begins - REGION_PLACES, "event {at}");
-                    lowest = order;
-                    assert_eq!(stored.position, 0);
-                }
-            }
+            check_places(&visitor, joined, begins).await;
             for frame in server.log().await.iter().filter(|frame| frame.position > news) {
                 let told = frame
                     .rows

@@ -12,11 +12,11 @@ use crate::{Ctx, ServiceError, ids::new_command};
 const TYPING_MS: u32 = 60_000;
 
 #[derive(Debug, Deserialize)]
-struct Typing {
+struct Content {
     room_id: OwnedRoomId,
     user_id: OwnedUserId,
     #[serde(rename = "typing")]
-    is_typing: bool,
+    is_going_on: bool,
 }
 
 pub(super) async fn receive(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<(), ServiceError> {
@@ -26,7 +26,7 @@ pub(super) async fn receive(ctx: &Ctx, origin: &ServerName, content: &RawValue) 
 }
 
 async fn take(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<Taken, ServiceError> {
-    let typing: Typing = match parse(content) {
+    let typing: Content = match parse(content) {
         Ok(typing) => typing,
         Err(why) => return Ok(Err(why)),
     };
@@ -42,7 +42,7 @@ async fn take(ctx: &Ctx, origin: &ServerName, content: &RawValue) -> Result<Take
     let command = proto::SetTyping {
         room_id: typing.room_id.to_string(),
         user_id: typing.user_id.to_string(),
-        timeout_ms: if typing.is_typing { TYPING_MS } else { 0 },
+        timeout_ms: if typing.is_going_on { TYPING_MS } else { 0 },
     };
     super::told(ctx.replica.run(new_command(Kind::SetTyping(command))).await)
 }

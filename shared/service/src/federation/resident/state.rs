@@ -76,9 +76,10 @@ async fn state_before(ctx: &Ctx, room: &RoomInfo, event_id: &EventId) -> Result<
     Ok(events)
 }
 
-/// Whether the state before an event is known: only a create event has an empty one.
+/// Whether the state before an event is told: it is known, where only a create event has an empty one, and the event is not rejected, so that nobody builds
+/// on it.
 fn has_state(event: &StoredEvent) -> bool {
-    event.status != EventStatus::Outlier
+    !matches!(event.status, EventStatus::Outlier | EventStatus::Rejected)
         && (event.state_before != NodeId::EMPTY || event.body.is_state("m.room.create", ""))
 }
 
