@@ -7,8 +7,10 @@ use std::{
 };
 
 use tokio::{
-    runtime::Runtime,
-    sync::{Mutex, OnceCell},
+    runtime::{Handle, Runtime},
+    sync::Mutex,
+    task::spawn_blocking,
+    time::{Duration, sleep},
 };
 
 use crate::{
@@ -16,14 +18,27 @@ use crate::{
     synapse::Synapse,
 };
 
-/// A cluster that is started by the first scenario that needs it, and ended with the test process.
+/// How long a cluster waits for another scenario of its group. Those of a group run one after the other.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// A cluster that is started by the first scenario that needs it, and ended once none does: dozens of them, each of many processes, would keep the machine
+/// busy by waiting.
 #[derive(Debug)]
 pub struct Shared {
     topology: Topology,
     federated: bool,
-    cluster: OnceCell<Arc<Cluster>>,
+    used: Mutex<Used>,
     /// Held by a scenario that must not meet another one, because it harms the cluster.
     turn: Option<Mutex<()>>,
+}
+
+/// Who uses a cluster.
+#[derive(Debug)]
+struct Used {
+    cluster: Option<Arc<Cluster>>,
+    scenarios: usize,
+    /// How often it was begun to be used.
+    begun: usize,
 }
 
 impl Shared {
@@ -51,7 +66,11 @@ impl Shared {
         Self {
             topology,
             federated,
-            cluster: OnceCell::const_new(),
+            used: Mutex::const_new(Used {
+                cluster: None,
+                scenarios: 0,
+                begun: 0,
+            }),
             turn,
         }
     }
@@ -65,26 +84,56 @@ impl Shared {
     }
 
     /// Runs one scenario on the cluster. If it fails, the ends of all logs are printed.
-    pub fn run<F: Future<Output = ()>>(&self, scenario: impl FnOnce(Arc<Cluster>) -> F) {
+    pub fn run<F: Future<Output = ()>>(&'static self, scenario: impl FnOnce(Arc<Cluster>) -> F) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             run(async {
                 let _turn = match &self.turn {
                     Some(turn) => Some(turn.lock().await),
                     None => None,
                 };
-                let cluster = self.cluster.get_or_init(|| self.start()).await;
-                scenario(Arc::clone(cluster)).await;
+                scenario(self.enter().await).await;
             });
         }));
         if let Err(panic) = outcome {
-            if let Some(cluster) = self.cluster.get() {
+            if let Some(cluster) = &run(self.used.lock()).cluster {
                 eprintln!("{}", cluster.tails());
             }
+            run(self.leave());
             if let Some(complaints) = Synapse::complaints() {
                 eprintln!("--- synapse ---\n{complaints}");
             }
             resume_unwind(panic);
         }
+        run(self.leave());
+    }
+
+    async fn enter(&self) -> Arc<Cluster> {
+        let mut used = self.used.lock().await;
+        used.scenarios += 1;
+        used.begun += 1;
+        let cluster = match used.cluster.take() {
+            Some(cluster) => cluster,
+            None => self.start().await,
+        };
+        used.cluster = Some(Arc::clone(&cluster));
+        cluster
+    }
+
+    async fn leave(&'static self) {
+        let mut used = self.used.lock().await;
+        used.scenarios -= 1;
+        if used.scenarios > 0 {
+            return;
+        }
+        let begun = used.begun;
+        Handle::current().spawn(async move {
+            sleep(IDLE).await;
+            let mut used = self.used.lock().await;
+            if used.scenarios == 0 && used.begun == begun {
+                let cluster = used.cluster.take();
+                let _ended = spawn_blocking(move || drop(cluster)).await;
+            }
+        });
     }
 }
 

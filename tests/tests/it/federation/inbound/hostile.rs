@@ -235,7 +235,7 @@ fn hostile_6_what_is_oddly_shaped_spoils_no_answer() {
 }
 
 #[test]
-fn hostile_7_what_the_rules_forbid_changes_nothing_and_holds_up_nothing() {
+fn hostile_7_what_the_rules_forbid_has_no_effect_and_holds_up_nothing() {
     SPLIT.run(async |cluster| {
         let mut room = Visited::new(&cluster, RoomVersion::V11).await;
         let mallory = room.peer.user("mallory");
@@ -252,7 +252,7 @@ fn hostile_7_what_the_rules_forbid_changes_nothing_and_holds_up_nothing() {
             .add_with_auth(&[seized], &[0, seized], &Attempt::message(&mallory, "obey"));
         let dag = &room.room.dag;
         assert!(dag.events[seized].is_rejected && dag.events[rests].is_rejected);
-        // They have been taken, and are rejected.
+        // They have their places; nobody is told that they are worth nothing.
         room.send_well(&[seized, rests]).await;
         // What follows what was rejected is judged by itself.
         let after = room
