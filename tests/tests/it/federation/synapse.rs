@@ -66,15 +66,6 @@ async fn until_membership(seeing: &User, room: &str, target: &str, wanted: &str)
     .await;
 }
 
-/// Waits until an initial sync shows something.
-async fn until_synced<T>(user: &User, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
-    eventually(PATIENCE, what, async || {
-        let answer = user.sync(None, 0, "").await.ok();
-        look(&answer).ok_or_else(|| answer.to_string())
-    })
-    .await
-}
-
 /// Waits until incremental syncs show something.
 async fn until_told<T>(user: &User, what: &str, since: &str, look: impl Fn(&Value) -> Option<T>) -> T {
     eventually(PATIENCE, what, async || {

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::joining::{join_via, until_same_state},
-    both_ways, events, place, set_state, state_content, together, until_heard, until_membership, until_synced,
-    until_told,
+    both_ways, events, place, set_state, state_content, together, until_heard, until_membership, until_told,
 };
 
 crate::federated_scenarios! {
@@ -68,8 +67,11 @@ async fn who_is_banned_is_out_on_both_sides(cluster: Arc<Cluster>) {
         let (alice, bob, room) = together(&sides).await;
         let ban = json!({"user_id": bob.id, "reason": "no"});
         alice.act(&room, "ban", &ban).await.ok();
-        until_synced(&bob, "bob to be out", |sync| {
-            sync["rooms"]["join"][&room].is_null().then_some(())
+        let with_left = format!("&filter={}", encode(r#"{"room":{"include_leave":true}}"#));
+        eventually(PATIENCE, "bob to be out", async || {
+            let sync = bob.sync(None, 0, &with_left).await.ok();
+            let is_out = sync["rooms"]["leave"][&room].is_object();
+            if is_out { Ok(()) } else { Err(sync.to_string()) }
         })
         .await;
         assert_ne!(join_via(&bob, &room, &sides[0].name).await.status, 200);
