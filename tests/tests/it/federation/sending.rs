@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plexus_tests::{Cluster, PATIENCE, User, encode, eventually, fresh_name};
 use serde_json::{Value, json};
 
-use super::joining::{Side, both_ways, join_via, membership};
+use super::joining::{Side, both_ways, join_via, membership, until_same_state};
 
 crate::federated_scenarios! {
     what_is_said_arrives_on_both_sides,
@@ -20,6 +20,7 @@ async fn meet(here: &Side, there: &Side) -> (User, User, String) {
     let bob = User::register(&there.http, "bob").await;
     let room = alice.create_public_room().await;
     join_via(&bob, &room, &here.name).await.ok();
+    until_same_state(&alice, &bob, &room).await;
     (alice, bob, room)
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use plexus_tests::{Answer, Cluster, PATIENCE, User, encode, eventually};
 use serde_json::{Value, json};
 
-use super::joining::{Side, join_via, membership, synapse};
+use super::joining::{Side, join_via, membership, synapse, until_same_state};
 
 /// This server and Synapse, and the other way round.
 async fn both_ways(cluster: &Cluster) -> [[Side; 2]; 2] {
@@ -25,6 +25,8 @@ async fn together(sides: &[Side; 2]) -> (User, User, String) {
     let bob = User::register(&sides[1].http, "bob").await;
     let room = alice.create_public_room().await;
     join_via(&bob, &room, &sides[0].name).await.ok();
+    // Whoever comes in gets the rest of the state by and by, and cannot any more once he is put out.
+    until_same_state(&alice, &bob, &room).await;
     (alice, bob, room)
 }
 
