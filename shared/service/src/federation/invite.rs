@@ -12,7 +12,7 @@ use ruma::{EventId, OwnedEventId, RoomId, ServerName, UserId};
 use serde_json::{Map, Value};
 
 use super::{
-    Arriving,
+    Arriving, acl,
     admission::prepare_change,
     bring,
     outside::{keep, preview},
@@ -48,6 +48,9 @@ pub async fn receive_invite(
     let known = ctx.store.room(room_id).await?;
     if known.as_ref().is_some_and(|known| known.version != version) {
         return Err(ServiceError::invalid_param("the room has another version"));
+    }
+    if let Some(room) = &known {
+        acl::check(ctx, room, origin).await?;
     }
     let mut parsed = EventBody::parse(invitation.event, version.rules()).map_err(|error| refuse(&error))?;
     let target = check(ctx, &parsed, origin, &invitation)?;
