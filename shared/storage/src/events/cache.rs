@@ -20,7 +20,7 @@ const ID_BYTES: u64 = 80;
 #[derive(Debug)]
 pub(crate) struct Events {
     kept: Cache<EventNid, Arc<StoredEvent>>,
-    /// The numbers of ids, as the column holds them: they stay as long as the event is there.
+    /// The numbers of ids, as the column holds them. One whose event is gone is found out when it is looked up.
     ids: Cache<(RoomNid, Bytes), EventNid>,
     /// How many redactions there have been. Events are loaded many at a time and redactions are rare, so a redaction marks every load under way.
     redactions: Mutex<u64>,
@@ -44,11 +44,9 @@ impl Events {
         self.ids.get(&(room, id.clone()))
     }
 
-    /// Keeps the number of an id that was found after there had been `redactions`.
-    pub(crate) fn keep_nid(&self, room: RoomNid, id: Bytes, event: EventNid, redactions: u64) {
-        if *self.lock() == redactions {
-            self.ids.insert((room, id), event);
-        }
+    /// Keeps the number of an id.
+    pub(crate) fn keep_nid(&self, room: RoomNid, id: Bytes, event: EventNid) {
+        self.ids.insert((room, id), event);
     }
 
     /// An event was persisted.
@@ -103,7 +101,6 @@ impl Events {
         for event in events {
             self.kept.remove(event);
         }
-        self.ids.clear();
     }
 
     /// Redactions may have been missed.
@@ -111,7 +108,6 @@ impl Events {
         let mut redactions = self.lock();
         *redactions += 1;
         self.kept.clear();
-        self.ids.clear();
     }
 
     pub(crate) fn usage(&self) -> CacheUse {

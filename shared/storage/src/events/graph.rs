@@ -57,10 +57,11 @@ impl Store {
             return Ok(None);
         };
         let cache = &self.caches().events;
-        if let Some(nid) = cache.nid(room, &id) {
-            return self.event(nid).await;
+        if let Some(nid) = cache.nid(room, &id)
+            && let Some(event) = self.event(nid).await?
+        {
+            return Ok(Some(event));
         }
-        let redactions = cache.redactions();
         let sql = "-- events::known_event
             SELECT event_nid FROM events WHERE event_id = $1 AND room_nid = $2";
         let Some(row) = self
@@ -71,7 +72,7 @@ impl Store {
             return Ok(None);
         };
         let nid = EventNid(row.int(0)?);
-        cache.keep_nid(room, id, nid, redactions);
+        cache.keep_nid(room, id, nid);
         self.event(nid).await
     }
 
