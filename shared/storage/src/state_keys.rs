@@ -33,30 +33,32 @@ pub fn insert(nid: StateKeyNid, kind: &str, state_key: &str) -> Statement {
     )
 }
 
-/// What has been read of the table. That a pair is not there is kept as well, until a row tells of a state event with it.
+/// What has been read of the table. That a pair is not there is kept as well, until a row tells of a state event that may have it.
 #[derive(Debug)]
 pub(crate) struct StateKeys {
-    nids: Changing<Pair, Option<StateKeyNid>>,
+    nids: Cache<Pair, StateKeyNid>,
+    /// Pairs that were looked up in vain.
+    absent: Changing<Pair, Option<StateKeyNid>>,
     pairs: Cache<StateKeyNid, Arc<StateKey>>,
 }
 
 impl StateKeys {
     pub(crate) fn new() -> Self {
         Self {
-            nids: Changing::new(bounded(CACHE_BYTES, 120, |pair: &Pair, _| {
-                (pair.0.len() + pair.1.len()) as u64 + 64
-            })),
+            nids: bounded(CACHE_BYTES, 120, |pair: &Pair, _| pair.weight()),
+            absent: Changing::new(bounded(CACHE_BYTES, 120, |pair: &Pair, _| pair.weight())),
             pairs: bounded(CACHE_BYTES, 120, |_, pair| (pair.0.len() + pair.1.len()) as u64 + 64),
         }
     }
 
     /// A state event with this pair was persisted.
     pub(crate) fn keep(&self, nid: StateKeyNid, kind: &str, state_key: &str) {
-        if self.nids.get(&Borrowed(kind, state_key)) == Some(Some(nid)) {
+        if self.nids.get(&Borrowed(kind, state_key)) == Some(nid) {
             return;
         }
         let pair = Pair(kind.into(), state_key.into());
-        self.nids.change_or_make(&pair, |kept| *kept = Some(nid), || Some(nid));
+        self.absent.forget(&pair);
+        self.nids.insert(pair, nid);
         self.pairs
             .insert(nid, Arc::new((kind.to_owned(), state_key.to_owned())));
     }
@@ -64,18 +66,28 @@ impl StateKeys {
     /// Anything may have changed, or a state event was persisted and its pair is not in the row.
     ///
     /// Which of the pairs that were looked up in vain it has is not known, so all of them are looked up again.
-    pub(crate) fn forget_all(&self) {
-        self.nids.forget_all();
+    pub(crate) fn forget_absent(&self) {
+        self.absent.forget_all();
     }
 
-    pub(crate) fn usage(&self) -> [CacheUse; 2] {
-        [self.nids.usage("state_key_nids"), usage("state_keys", &self.pairs)]
+    pub(crate) fn usage(&self) -> [CacheUse; 3] {
+        [
+            usage("state_key_nids", &self.nids),
+            self.absent.usage("absent_state_keys"),
+            usage("state_keys", &self.pairs),
+        ]
     }
 }
 
 /// A pair as a key that can be looked up without owning it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pair(Box<str>, Box<str>);
+
+impl Pair {
+    fn weight(&self) -> u64 {
+        (self.0.len() + self.1.len()) as u64 + 64
+    }
+}
 
 struct Borrowed<'a>(&'a str, &'a str);
 
@@ -101,14 +113,22 @@ impl Equivalent<Pair> for Borrowed<'_> {
 impl Store {
     /// The number that stands for a pair of event type and state key; none if there has been no such state event.
     pub async fn state_key_nid(&self, kind: &str, state_key: &str) -> Result<Option<StateKeyNid>, StoreError> {
-        let cache = &self.caches().state_keys.nids;
-        if let Some(nid) = cache.get(&Borrowed(kind, state_key)) {
-            return Ok(nid);
+        let cache = &self.caches().state_keys;
+        let borrowed = Borrowed(kind, state_key);
+        if let Some(nid) = cache.nids.get(&borrowed) {
+            return Ok(Some(nid));
+        }
+        if let Some(found) = cache.absent.get(&borrowed) {
+            return Ok(found);
         }
         let pair = Pair(kind.into(), state_key.into());
-        cache
-            .get_or_load(&pair, || self.load_state_key_nid(kind, state_key))
-            .await
+        let load = || self.load_state_key_nid(kind, state_key);
+        let found = cache.absent.get_or_load(&pair, load).await?;
+        if let Some(nid) = found {
+            cache.absent.forget(&pair);
+            cache.nids.insert(pair, nid);
+        }
+        Ok(found)
     }
 
     async fn load_state_key_nid(&self, kind: &str, state_key: &str) -> Result<Option<StateKeyNid>, StoreError> {

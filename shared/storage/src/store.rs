@@ -136,7 +136,7 @@ impl Store {
         caches.key_counts_changes.forget_all();
         caches.member_changes.forget_all();
         caches.events.forget_all();
-        caches.state_keys.forget_all();
+        caches.state_keys.forget_absent();
         caches.accounts.forget_all();
         caches.sessions.forget_all();
         caches.profiles.forget_all();
@@ -169,10 +169,10 @@ impl Store {
             caches.key_counts.usage("key_counts"),
             caches.to_device.usage("to_device"),
         ];
+        all.extend(caches.state_keys.usage());
         let pairs = [
             caches.users.usage(),
             caches.rooms.usage(),
-            caches.state_keys.usage(),
             caches.sessions.usage(),
             caches.memberships.usage(),
             caches.summaries.usage(),

@@ -59,7 +59,7 @@ impl Store {
                 caches.changes.change(*room, sequence);
             }
             // The pair of a state event is not in the row, and somebody may have asked for it in vain.
-            Row::Unlisted { .. } => caches.state_keys.forget_all(),
+            Row::Unlisted { .. } => caches.state_keys.forget_absent(),
             // Nothing is kept of these.
             Row::Room { .. } | Row::OutgoingToDevice { .. } => {}
             Row::Forgotten { user, room } => caches.memberships.forget(*user, *room),
@@ -126,7 +126,7 @@ impl Caches {
             self.timelines.push(&event);
         } else {
             if row.state_key.is_some() {
-                self.state_keys.forget_all();
+                self.state_keys.forget_absent();
             }
             self.timelines.forget(&row.room);
         }

@@ -148,31 +148,28 @@ async fn a_state_event_is_found_by_type_and_key() {
 async fn a_state_key_looked_up_in_vain_is_found_once_its_row_arrives() {
     for world in worlds().await {
         let room = world.room(ROOM.0, RoomVersion::V12).await;
-        let nid = async || world.store.state_key_nid("m.room.name", "").await.unwrap();
-        for with_body in [true, false] {
-            world.store.drop_mutable_caches();
-            assert_eq!(nid().await, None);
-            let load = begin(world.store.state_key_nid("m.room.topic", "")).await;
-            let name = state_event(&room, 1, StateKeyNid(1), "m.room.name", "");
-            let topic = state_event(&room, 2, StateKeyNid(2), "m.room.topic", "");
+        let nid = async |kind: &str| world.store.state_key_nid(kind, "").await.unwrap();
+        for (with_body, numbers, kinds) in [
+            (true, [1, 2], ["m.room.name", "m.room.topic"]),
+            (false, [3, 4], ["m.room.avatar", "m.room.encryption"]),
+        ] {
+            let [known, loading] = numbers.map(StateKeyNid);
+            assert_eq!(nid(kinds[0]).await, None);
+            let load = begin(world.store.state_key_nid(kinds[1], "")).await;
             world
                 .write([
-                    state_keys::insert(StateKeyNid(1), "m.room.name", ""),
-                    state_keys::insert(StateKeyNid(2), "m.room.topic", ""),
+                    state_keys::insert(known, kinds[0], ""),
+                    state_keys::insert(loading, kinds[1], ""),
                 ])
                 .await;
-            for (event, position) in [(&name, 1), (&topic, 2)] {
-                let mut row = event_row(event);
+            for (key, kind) in [(known, kinds[0]), (loading, kinds[1])] {
+                let mut row = event_row(&state_event(&room, key.0, key, kind, ""));
                 row.body = row.body.filter(|_| with_body);
-                world.apply(position, &plexus_core::row::Row::Event(row));
+                world.apply(key.0, &plexus_core::row::Row::Event(row));
             }
             finish(load).await.unwrap();
-            assert_eq!(nid().await, Some(StateKeyNid(1)));
-            let topic = world.store.state_key_nid("m.room.topic", "").await.unwrap();
-            assert_eq!(topic, Some(StateKeyNid(2)));
-            world
-                .write([Statement::new("-- test::forget\nDELETE FROM state_keys", [])])
-                .await;
+            assert_eq!(nid(kinds[0]).await, Some(known));
+            assert_eq!(nid(kinds[1]).await, Some(loading));
         }
     }
 }
