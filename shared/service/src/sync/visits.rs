@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plexus_core::{ids::RoomNid, position::Sequence, row::Membership};
-use plexus_storage::{memberships::RoomMembership, rooms::RoomInfo};
+use plexus_storage::{memberships::RoomMembership, partial_rooms::PartialRooms, rooms::RoomInfo};
 
 use super::scope::{Scope, Typing};
 use crate::ServiceError;
@@ -58,10 +58,11 @@ pub(super) async fn choose(scope: &Scope<'_>) -> Result<Vec<Visit>, ServiceError
             .collect(),
         None => rooms.iter().collect(),
     };
+    let partial = scope.ctx.store.partial_rooms().await?;
     let mut visits = Vec::new();
     for (room, member) in candidates {
         scope.effort.spend(1).await;
-        if let Some(kind) = kind(scope, room, member).await? {
+        if let Some(kind) = kind(scope, &partial, room, member).await? {
             let info = scope.ctx.store.room_by_nid(room).await?;
             let room = info.ok_or_else(|| ServiceError::internal(format!("room {} is not in rooms", room.0)))?;
             if scope.filter.room.shows_room(room.id.as_str()) {
@@ -91,11 +92,16 @@ fn touched(scope: &Scope<'_>) -> Option<Vec<RoomNid>> {
 }
 
 /// As what the room is told of; none if there is nothing to tell.
-async fn kind(scope: &Scope<'_>, room: RoomNid, member: RoomMembership) -> Result<Option<VisitKind>, ServiceError> {
+async fn kind(
+    scope: &Scope<'_>,
+    partial: &PartialRooms,
+    room: RoomNid,
+    member: RoomMembership,
+) -> Result<Option<VisitKind>, ServiceError> {
     let is_news = member.position > scope.window.after();
     // Of a room whose members are on their way, devices learn that do without them; the others once they are there.
     if member.membership == Membership::Join && !scope.filter.room.state.lazy_load_members {
-        match scope.ctx.store.partial_rooms().await?.get(&room) {
+        match partial.get(&room) {
             Some(None) => return Ok(None),
             Some(Some(completed)) if *completed > scope.window.up_to => return Ok(None),
             Some(Some(completed)) if *completed > scope.window.after() => return Ok(Some(VisitKind::NewlyJoined)),
