@@ -10,7 +10,7 @@ use plexus_federation::rooms::BACKFILL_MAX;
 use plexus_proto::event_outcome::Outcome;
 use plexus_storage::{
     events::{Direction, StoredEvent},
-    room_gaps::RoomGap,
+    room_gaps::{REGION_PLACES, RoomGap},
     rooms::RoomInfo,
 };
 use ruma::{EventId, OwnedEventId, ServerName};
@@ -45,8 +45,15 @@ pub struct Reach {
 }
 
 /// Makes sure that the `wanted` events at a place in a room's timeline and before it are here, as far as other servers have them.
-pub async fn ensure_history(ctx: &Ctx, room: &RoomInfo, from: i64, wanted: usize) -> Result<Reach, ServiceError> {
-    if ctx.store.room_gaps(room.nid).await?.is_empty() {
+///
+/// `newest` is where the timeline ends: it tells that history cannot be missing without a look at the table.
+pub async fn ensure_history(
+    ctx: &Ctx,
+    room: &RoomInfo,
+    newest: i64,
+    (from, wanted): (i64, usize),
+) -> Result<Reach, ServiceError> {
+    if newest < REGION_PLACES || ctx.store.room_gaps(room.nid).await?.is_empty() {
         return Ok(Reach::default());
     }
     if gap_within(ctx, room.nid, from, wanted).await?.is_some()

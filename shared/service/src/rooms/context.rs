@@ -45,7 +45,7 @@ pub async fn get_context(
         stop: None,
         direction,
     };
-    ensure_history(ctx, &view.room, order, limit / 2 + 1).await?;
+    ensure_history(ctx, &view.room, newest, (order, limit / 2 + 1)).await?;
     let backward = range(order - 1, Direction::Backward);
     let before = collect(ctx, &mut sights, &view, backward, limit / 2, filter).await?;
     let forward = range(order, Direction::Forward);

@@ -54,7 +54,7 @@ pub async fn get_messages(
     let limit = request.limit.or(filter.events.events.limit).unwrap_or(LIMIT_DEFAULT);
     let direction = request.direction;
     let reach = match direction {
-        Direction::Backward => ensure_history(ctx, &view.room, from.min(newest), limit).await?,
+        Direction::Backward => ensure_history(ctx, &view.room, newest, (from.min(newest), limit)).await?,
         Direction::Forward => Reach::default(),
     };
     let range = Range {
