@@ -42,7 +42,7 @@ const MEDIA: Role = Role {
     background: None,
 };
 
-/// Delivers to others: for now, notifications to push gateways.
+/// Delivers to others: events and EDUs to other servers, notifications to push gateways.
 const FEDERATION_SENDER: Role = Role {
     name: "federation-sender",
     families: &[],
