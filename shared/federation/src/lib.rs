@@ -158,12 +158,17 @@ impl Federation {
     }
 
     /// Runs some work to its end, whether or not anybody waits for it so long: others have been told of it. Nothing if the process stops.
-    pub async fn see_through<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    ///
+    /// It has begun when this returns, so that who waits does not hold it as well.
+    pub fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = Option<T>> {
         let (give, take) = tokio::sync::oneshot::channel();
         (self.0.spawn)(Box::pin(async move {
             let _gone = give.send(work.await);
         }));
-        take.await.ok()
+        async { take.await.ok() }
     }
 
     /// Starts work that goes on when whoever began it is gone.

@@ -34,9 +34,27 @@ pub mod staging;
 pub(crate) mod told_rooms;
 pub mod visible;
 
+use plexus_core::{event::EventBody, ids::RoomNid, room_version::RoomVersion};
+
+use self::refusal::refuse;
 pub use self::{
     bring::{Arriving, PartialState, Placement, bring, in_order},
     device_lists::DeviceLists,
     hierarchy::ToldRooms,
     inbound::Inbound,
 };
+use crate::{Ctx, ServiceError};
+
+/// Whether somebody of this server is in a room, so that what is known of it here is how it is.
+pub(crate) async fn is_resident(ctx: &Ctx, room: RoomNid) -> Result<bool, ServiceError> {
+    let servers = ctx.store.room_servers(room).await?;
+    Ok(servers.contains(&ctx.config.server_name))
+}
+
+/// One event that another server hands over, if its hashes and signatures are right.
+async fn verify_one(ctx: &Ctx, version: RoomVersion, json: String) -> Result<EventBody, ServiceError> {
+    let mut verified = ctx.federation.verify(version.rules(), vec![json]).await?;
+    let none = || ServiceError::internal("no event was verified");
+    let verified = verified.pop().ok_or_else(none)?;
+    verified.map_err(|unbelieved| refuse(&unbelieved.error))
+}

@@ -13,9 +13,10 @@ use ruma::{EventId, RoomId, ServerName, UserId};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Arriving, acl, bring,
+    Arriving, acl, bring, is_resident,
     member_event::AUTHORISED_VIA,
     refusal::{not_yours, refuse},
+    verify_one,
 };
 use crate::{Ctx, ServiceError, ids::new_command};
 
@@ -33,8 +34,7 @@ pub struct Admitted {
 pub async fn require_room(ctx: &Ctx, origin: &ServerName, room_id: &RoomId) -> Result<Arc<RoomInfo>, ServiceError> {
     let unknown = || ServiceError::not_found("this server is not in the room");
     let room = ctx.store.room(room_id).await?.ok_or_else(unknown)?;
-    let servers = ctx.store.room_servers(room.nid).await?;
-    if !servers.contains(&ctx.config.server_name) {
+    if !is_resident(ctx, room.nid).await? {
         return Err(unknown());
     }
     acl::check(ctx, &room, origin).await?;
@@ -110,7 +110,7 @@ pub async fn admit(
     if step == Step::Join {
         vouch(ctx, &mut parsed).await?;
     }
-    let event = verify(ctx, &room, &parsed).await?;
+    let event = verify_one(ctx, room.version, parsed.json().to_owned()).await?;
     let outcomes = bring(ctx, room_id, room.version, vec![Arriving::relayed(event)]).await?;
     let outcome = outcomes.first().ok_or_else(|| ServiceError::internal("no outcome"))?;
     match outcome.outcome() {
@@ -184,14 +184,4 @@ async fn vouch(ctx: &Ctx, event: &mut ParsedEvent) -> Result<(), ServiceError> {
     }
     let key = &ctx.federation.keys().own().signing;
     event.cosign(own, key).map_err(|error| refuse(&error))
-}
-
-/// The event, if its signatures are right.
-async fn verify(ctx: &Ctx, room: &RoomInfo, event: &ParsedEvent) -> Result<EventBody, ServiceError> {
-    let json = event.json().to_owned();
-    let mut verified = ctx.federation.verify(room.version.rules(), vec![json]).await?;
-    let verified = verified
-        .pop()
-        .ok_or_else(|| ServiceError::internal("no event was verified"))?;
-    verified.map_err(|unbelieved| refuse(&unbelieved.error))
 }

@@ -16,7 +16,7 @@ use plexus_storage::rooms::RoomInfo;
 use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use tokio::time::sleep;
 
-use super::{Arriving, bring, candidates::Attempts, in_order, join::untrue};
+use super::{Arriving, bring, candidates::Attempts, in_order, is_resident, member_event::untrue};
 use crate::{Ctx, ServiceError, ids::new_command};
 
 /// How often a process looks for rooms that nobody told it of.
@@ -55,16 +55,15 @@ pub async fn run(ctx: Ctx) {
 /// Takes rooms on, at most `limit`, each until a time.
 async fn take_some(ctx: &Ctx, limit: usize) -> Result<Vec<(RoomNid, i64)>, ServiceError> {
     let mut taken = Vec::new();
-    if limit == 0 {
-        return Ok(taken);
-    }
     let now_ms = ctx.clock.now_ms();
     let until_ms = now_ms + HELD_MS;
     let rooms = ctx.store.partial_rooms().await?;
     for (room, _) in rooms.iter().filter(|(_, completed)| completed.is_none()) {
+        if taken.len() == limit {
+            break;
+        }
         // Nobody tells a server that has left again.
-        let is_in = ctx.store.room_servers(*room).await?.contains(&ctx.config.server_name);
-        if is_in && taken.len() < limit && ctx.store.take_completion(*room, now_ms, until_ms).await? {
+        if is_resident(ctx, *room).await? && ctx.store.take_completion(*room, now_ms, until_ms).await? {
             taken.push((*room, until_ms));
         }
     }

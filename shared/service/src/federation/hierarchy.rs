@@ -6,7 +6,7 @@ use quick_cache::sync::Cache;
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
 use serde_json::{Map, Value, json};
 
-use super::told_rooms::clean;
+use super::{is_resident, told_rooms::clean};
 use crate::{
     Ctx, ServiceError,
     rooms::{
@@ -79,11 +79,7 @@ pub(crate) async fn is_here(ctx: &Ctx, room_id: &RoomId) -> Result<bool, Service
     let Some(room) = ctx.store.room(room_id).await? else {
         return Ok(false);
     };
-    Ok(ctx
-        .store
-        .room_servers(room.nid)
-        .await?
-        .contains(&ctx.config.server_name))
+    is_resident(ctx, room.nid).await
 }
 
 /// A room as another server shows it, by one of `via`; none if none of them does.

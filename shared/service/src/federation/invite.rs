@@ -13,10 +13,12 @@ use serde_json::{Map, Value};
 
 use super::{
     Arriving, acl,
-    admission::prepare_change,
-    bring,
+    admission::{prepare_change, require_room},
+    bring, is_resident,
+    membership::see_through,
     outside::{keep, preview},
     refusal::{not_yours, refuse},
+    verify_one,
 };
 use crate::{Ctx, ServiceError, rooms::access::now, sync::stripped::describe};
 
@@ -49,7 +51,11 @@ pub async fn receive_invite(
     if known.as_ref().is_some_and(|known| known.version != version) {
         return Err(ServiceError::invalid_param("the room has another version"));
     }
-    if let Some(room) = &known {
+    let here = match &known {
+        Some(room) if is_resident(ctx, room.nid).await? => Some(room),
+        Some(_) | None => None,
+    };
+    if let Some(room) = here {
         acl::check(ctx, room, origin).await?;
     }
     let mut parsed = EventBody::parse(invitation.event, version.rules()).map_err(|error| refuse(&error))?;
@@ -59,17 +65,9 @@ pub async fn receive_invite(
     parsed
         .cosign(&ctx.config.server_name, key)
         .map_err(|error| refuse(&error))?;
-    let event = verify(ctx, version, parsed.json().to_owned()).await?;
-    let is_here = match &known {
-        Some(room) => ctx
-            .store
-            .room_servers(room.nid)
-            .await?
-            .contains(&ctx.config.server_name),
-        None => false,
-    };
+    let event = verify_one(ctx, version, parsed.json().to_owned()).await?;
     // Whoever is in the room gets it with the room's other events.
-    if !is_here {
+    if here.is_none() {
         let preview = preview(invitation.state, &target);
         keep(ctx, version, &event, Some(preview)).await?;
     }
@@ -116,28 +114,19 @@ async fn require_invitable(ctx: &Ctx, room_id: &RoomId, target: &UserId) -> Resu
     }
 }
 
-async fn verify(ctx: &Ctx, version: RoomVersion, json: String) -> Result<EventBody, ServiceError> {
-    let mut verified = ctx.federation.verify(version.rules(), vec![json]).await?;
-    let verified = verified
-        .pop()
-        .ok_or_else(|| ServiceError::internal("no event was verified"))?;
-    verified.map_err(|unbelieved| refuse(&unbelieved.error))
-}
-
 /// Has a user of another server invited: his server signs first, then the invite is put into the room and goes to the others there.
 pub(crate) async fn send_invite(ctx: &Ctx, change: proto::ChangeMembership) -> Result<OwnedEventId, ServiceError> {
     let room_id = RoomId::parse(&change.room_id).map_err(ServiceError::internal)?;
     let target = UserId::parse(&change.target).map_err(ServiceError::internal)?;
     let own = ctx.clone();
-    let sent = ctx.federation.see_through(async move {
+    see_through(ctx, async move {
         // The master says what is to be said of rooms that are not there.
         let event = prepare_change(&own, change).await?;
         let room = own.store.room(&room_id).await?;
         let room = room.ok_or_else(|| ServiceError::internal("an event of a room that is not there"))?;
         invite_by(&own, &room, target.server_name(), event).await
-    });
-    let stopping = || ServiceError::Unavailable("the process is stopping".to_owned());
-    sent.await.ok_or_else(stopping)?
+    })
+    .await
 }
 
 async fn invite_by(
@@ -147,7 +136,7 @@ async fn invite_by(
     event: Vec<u8>,
 ) -> Result<OwnedEventId, ServiceError> {
     let event = String::from_utf8(event).map_err(ServiceError::internal)?;
-    let event = verify(ctx, room.version, event).await?;
+    let event = verify_one(ctx, room.version, event).await?;
     let state = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
     let shown = describe(ctx, room.nid, state, event.sender()).await?;
     let shown = ctx.store.events(&shown).await?;
@@ -194,7 +183,7 @@ pub async fn exchange_third_party_invite(
     room_id: &RoomId,
     event: &Value,
 ) -> Result<(), ServiceError> {
-    let room = super::admission::require_room(ctx, origin, room_id).await?;
+    let room = require_room(ctx, origin, room_id).await?;
     let text = |name: &str| event[name].as_str().unwrap_or_default();
     let (sender, target) = (UserId::parse(text("sender")), UserId::parse(text("state_key")));
     let (Ok(sender), Ok(target)) = (sender, target) else {

@@ -6,85 +6,29 @@
 use std::collections::{BTreeSet, HashSet};
 
 use plexus_core::{event::EventBody, room_version::RoomVersion};
-use plexus_federation::rooms::{Joined, Step};
+use plexus_federation::rooms::Joined;
 use plexus_proto::event_outcome::Outcome;
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName};
-use serde_json::{Map, Value};
+use ruma::{OwnedEventId, ServerName};
 
 use super::{
-    Arriving, PartialState, Placement, bring,
-    candidates::Attempts,
-    in_order,
-    member_event::{TemplateError, Wanted, complete},
+    Arriving, PartialState, Placement, bring, in_order,
+    member_event::{Wanted, propose, untrue},
 };
 use crate::{Ctx, ServiceError, rooms::access::now};
 
 /// The version of a room whose create event does not say.
 const OLD_VERSION: &str = "1";
 
-/// A user of this server who wants into a room.
-#[derive(Clone, Debug)]
-pub(super) struct Joining {
-    pub(super) room_id: OwnedRoomId,
-    pub(super) user_id: OwnedUserId,
-    /// What he says about it: the content, but for the membership.
-    pub(super) content: Map<String, Value>,
-}
-
-/// Joins by one of these servers. It goes on when whoever asked for it gives up: the others believe the user in the room from some point on.
-pub(super) async fn join(
-    ctx: &Ctx,
-    joining: Joining,
-    servers: Vec<OwnedServerName>,
-) -> Result<OwnedEventId, ServiceError> {
-    let own = ctx.clone();
-    let joined = ctx.federation.see_through(async move {
-        let mut attempts = Attempts::new(&joining.room_id);
-        for server in servers {
-            let outcome = join_by(&own, &server, &joining).await;
-            if let Some(event_id) = attempts.note(&server, outcome)? {
-                return Ok(event_id);
-            }
-            if !attempts.may_go_on() {
-                break;
-            }
-        }
-        Err(attempts.give_up())
-    });
-    let stopping = || ServiceError::Unavailable("the process is stopping".to_owned());
-    joined.await.ok_or_else(stopping)?
-}
-
-async fn join_by(ctx: &Ctx, server: &ServerName, joining: &Joining) -> Result<OwnedEventId, ServiceError> {
-    let Joining {
-        room_id,
-        user_id,
-        content,
-    } = joining;
-    let federation = &ctx.federation;
-    let template = federation
-        .make_member_event(server, Step::Join, room_id, user_id)
-        .await?;
-    let wanted = Wanted {
-        room_id,
-        user_id,
-        step: Step::Join,
-        content: content.clone(),
-    };
-    let (version, event) = complete(ctx, server, wanted, &template).map_err(|error| unsigned(server, &error))?;
-    let known = ctx.store.room(room_id).await?;
-    if known.is_some_and(|known| known.version != version) {
-        return Err(untrue(server, "another version of the room than it has"));
-    }
+/// Joins by a server that is in the room.
+pub(super) async fn join_by(ctx: &Ctx, server: &ServerName, wanted: &Wanted) -> Result<OwnedEventId, ServiceError> {
+    let (version, event) = propose(ctx, server, wanted).await?;
     // What is known here of a room goes on from a whole state only.
-    let known = ctx.store.room(room_id).await?;
-    let has_history = match known {
+    let has_history = match ctx.store.room(&wanted.room_id).await? {
         Some(known) => ctx.store.room_root_at(known.nid, now(ctx)).await?.is_some(),
         None => false,
     };
-    let joined = federation
-        .send_join(server, version.rules(), &event, !has_history)
-        .await?;
+    let sending = ctx.federation.send_join(server, version.rules(), &event, !has_history);
+    let joined = sending.await?;
     enter(ctx, server, version, event, joined).await
 }
 
@@ -170,20 +114,5 @@ fn check_state(server: &ServerName, version: RoomVersion, joined: &Joined) -> Re
         Ok(joined.state.clone())
     } else {
         Err(untrue(server, "a state of a room of another version"))
-    }
-}
-
-/// The other server says what cannot be.
-pub(super) fn untrue(server: &ServerName, what: &str) -> ServiceError {
-    ServiceError::Unavailable(format!("{server} answers with {what}"))
-}
-
-/// Nothing that the other server proposes is signed.
-pub(super) fn unsigned(server: &ServerName, error: &TemplateError) -> ServiceError {
-    match error {
-        TemplateError::Version => ServiceError::IncompatibleRoomVersion { version: None },
-        TemplateError::Other(_) | TemplateError::Reference(_) | TemplateError::Event(_) => {
-            untrue(server, &error.to_string())
-        }
     }
 }

@@ -9,13 +9,13 @@ use plexus_core::{
     room_version::RoomVersion,
 };
 use plexus_federation::rooms::Step;
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName};
-use serde_json::{Map, Value, value::to_raw_value};
+use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
+use serde_json::value::to_raw_value;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    join::{unsigned, untrue},
-    member_event::{Wanted, complete},
+    member_event::{Wanted, propose},
+    membership::see_through,
     outside::keep,
 };
 use crate::{Ctx, ServiceError, ids::random_text};
@@ -28,14 +28,11 @@ const EVENT_ID_CHARS: usize = 18;
 /// A user of this server who wants nothing to do with a room.
 #[derive(Clone, Debug)]
 pub(super) struct Leaving {
-    pub(super) room_id: OwnedRoomId,
-    pub(super) user_id: OwnedUserId,
+    pub(super) wanted: Wanted,
     /// The room's version, as this server knows it.
     pub(super) version: RoomVersion,
     /// The member event that made him something to the room.
     pub(super) member: EventBody,
-    /// What he says about it: the content, but for the membership.
-    pub(super) content: Map<String, Value>,
 }
 
 /// Leaves by one of these servers; if none of them helps, this server alone knows of it.
@@ -45,40 +42,26 @@ pub(super) async fn leave(
     servers: Vec<OwnedServerName>,
 ) -> Result<OwnedEventId, ServiceError> {
     let own = ctx.clone();
-    let left = ctx.federation.see_through(async move {
+    see_through(ctx, async move {
         let until = Instant::now() + PATIENCE;
         for server in servers {
-            match timeout_at(until, leave_by(&own, &server, &leaving)).await {
+            match timeout_at(until, leave_by(&own, &server, &leaving.wanted)).await {
                 Ok(Ok(event)) => return keep(&own, leaving.version, &event, None).await,
                 Ok(Err(error)) => {
-                    tracing::info!(room.id = %leaving.room_id, server.name = %server, %error, "a server does not help to leave");
+                    let room_id = &leaving.wanted.room_id;
+                    tracing::info!(room.id = %room_id, server.name = %server, %error, "a server does not help to leave");
                 }
                 Err(_) => break,
             }
         }
         let event = alone(&own, &leaving)?;
         keep(&own, leaving.version, &event, None).await
-    });
-    let stopping = || ServiceError::Unavailable("the process is stopping".to_owned());
-    left.await.ok_or_else(stopping)?
+    })
+    .await
 }
 
-async fn leave_by(ctx: &Ctx, server: &ServerName, leaving: &Leaving) -> Result<EventBody, ServiceError> {
-    let (room_id, user_id) = (&*leaving.room_id, &*leaving.user_id);
-    let template = ctx
-        .federation
-        .make_member_event(server, Step::Leave, room_id, user_id)
-        .await?;
-    let wanted = Wanted {
-        room_id,
-        user_id,
-        step: Step::Leave,
-        content: leaving.content.clone(),
-    };
-    let (version, event) = complete(ctx, server, wanted, &template).map_err(|error| unsigned(server, &error))?;
-    if version != leaving.version {
-        return Err(untrue(server, "another version of the room than it has"));
-    }
+async fn leave_by(ctx: &Ctx, server: &ServerName, wanted: &Wanted) -> Result<EventBody, ServiceError> {
+    let (_, event) = propose(ctx, server, wanted).await?;
     ctx.federation.send_leave(server, &event).await?;
     Ok(event)
 }
@@ -86,16 +69,16 @@ async fn leave_by(ctx: &Ctx, server: &ServerName, leaving: &Leaving) -> Result<E
 /// The leave that nobody else hears of: it follows the invite or the knock.
 fn alone(ctx: &Ctx, leaving: &Leaving) -> Result<EventBody, ServiceError> {
     let rules = leaving.version.rules();
-    let mut content = leaving.content.clone();
+    let mut content = leaving.wanted.content.clone();
     content.insert("membership".to_owned(), Step::Leave.as_str().into());
     let content = to_raw_value(&content).map_err(ServiceError::internal)?;
     let before = [leaving.member.event_id().to_owned()];
     let hash = leaving.member.reference_hash(rules);
     let event = NewEvent {
-        room_id: Some(&leaving.room_id),
-        sender: &leaving.user_id,
+        room_id: Some(&leaving.wanted.room_id),
+        sender: &leaving.wanted.user_id,
         kind: "m.room.member",
-        state_key: Some(leaving.user_id.as_str()),
+        state_key: Some(leaving.wanted.user_id.as_str()),
         content: &content,
         prev_events: &before,
         auth_events: &before,

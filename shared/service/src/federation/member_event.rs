@@ -13,10 +13,10 @@ use plexus_core::{
     room_version::{ReferenceFormat, RoomVersion, RoomVersionRules},
 };
 use plexus_federation::rooms::{Step, Template};
-use ruma::{EventId, OwnedEventId, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, ServerName, UserId};
 use serde_json::{Map, Value, value::to_raw_value};
 
-use crate::{Ctx, ids::random_text};
+use crate::{Ctx, ServiceError, ids::random_text};
 
 /// Random characters of the id of an event in room versions whose ids are chosen.
 const EVENT_ID_CHARS: usize = 18;
@@ -25,9 +25,9 @@ pub(super) const AUTHORISED_VIA: &str = "join_authorised_via_users_server";
 
 /// What a user of this server wants to be to a room, and what he says about it.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) room_id: &'a RoomId,
-    pub(super) user_id: &'a UserId,
+pub(super) struct Wanted {
+    pub(super) room_id: OwnedRoomId,
+    pub(super) user_id: OwnedUserId,
     pub(super) step: Step,
     /// The content, but for the membership.
     pub(super) content: Map<String, Value>,
@@ -35,7 +35,7 @@ pub(super) struct Wanted<'a> {
 
 /// Why nothing is signed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TemplateError {
+enum TemplateError {
     /// The room's version is not known here.
     #[error("the room version is not supported")]
     Version,
@@ -50,18 +50,45 @@ pub(super) enum TemplateError {
     Event(#[from] EventError),
 }
 
-/// Makes the event that a user wants, where another server has proposed to put it.
-pub(super) fn complete(
+/// Asks another server where the event that a user wants goes, and makes it. What comes back is signed, and of the room's version as it is known here.
+pub(super) async fn propose(
     ctx: &Ctx,
     server: &ServerName,
-    wanted: Wanted<'_>,
+    wanted: &Wanted,
+) -> Result<(RoomVersion, EventBody), ServiceError> {
+    let (room_id, user_id) = (&*wanted.room_id, &*wanted.user_id);
+    let asking = ctx.federation.make_member_event(server, wanted.step, room_id, user_id);
+    let template = asking.await?;
+    let (version, event) = complete(ctx, server, wanted, &template).map_err(|error| match error {
+        TemplateError::Version => ServiceError::IncompatibleRoomVersion { version: None },
+        TemplateError::Other(_) | TemplateError::Reference(_) | TemplateError::Event(_) => {
+            untrue(server, &error.to_string())
+        }
+    })?;
+    let known = ctx.store.room(room_id).await?;
+    if known.is_some_and(|known| known.version != version) {
+        return Err(untrue(server, "another version of the room than it has"));
+    }
+    Ok((version, event))
+}
+
+/// The other server says what cannot be.
+pub(super) fn untrue(server: &ServerName, what: &str) -> ServiceError {
+    ServiceError::Unavailable(format!("{server} answers with {what}"))
+}
+
+/// Makes the event that a user wants, where another server has proposed to put it.
+fn complete(
+    ctx: &Ctx,
+    server: &ServerName,
+    wanted: &Wanted,
     template: &Template,
 ) -> Result<(RoomVersion, EventBody), TemplateError> {
     let version = template.version.ok_or(TemplateError::Version)?;
     let rules = version.rules();
     let proposal = &template.event;
-    check(proposal, &wanted)?;
-    let mut content = wanted.content;
+    check(proposal, wanted)?;
+    let mut content = wanted.content.clone();
     content.insert("membership".to_owned(), wanted.step.as_str().into());
     if wanted.step == Step::Join
         && rules.auth.restricted
@@ -74,8 +101,8 @@ pub(super) fn complete(
     let prev_events = references(rules, &proposal["prev_events"], &mut hashes)?;
     let auth_events = references(rules, &proposal["auth_events"], &mut hashes)?;
     let event = NewEvent {
-        room_id: Some(wanted.room_id),
-        sender: wanted.user_id,
+        room_id: Some(&wanted.room_id),
+        sender: &wanted.user_id,
         kind: "m.room.member",
         state_key: Some(wanted.user_id.as_str()),
         content: &content,
@@ -94,7 +121,7 @@ pub(super) fn complete(
 }
 
 /// Whether the proposal is about the right thing. What it says beyond that is not signed anyway.
-fn check(proposal: &Value, wanted: &Wanted<'_>) -> Result<(), TemplateError> {
+fn check(proposal: &Value, wanted: &Wanted) -> Result<(), TemplateError> {
     let user = wanted.user_id.as_str();
     let has = [
         ("type", &proposal["type"], "m.room.member"),

@@ -1,15 +1,18 @@
 //! What users of this server do about rooms that only others are in.
 
 use plexus_core::{event::EventBody, row::Membership};
+use plexus_federation::rooms::Step;
 use plexus_storage::blocked_rooms;
 use ruma::{OwnedEventId, OwnedServerName, RoomId};
 use serde_json::{Map, Value};
 
 use super::{
-    candidates::candidates,
-    join::{Joining, join},
-    knock::knock,
+    candidates::{Attempts, candidates},
+    is_resident,
+    join::join_by,
+    knock::knock_by,
     leave::{Leaving, leave},
+    member_event::Wanted,
 };
 use crate::{
     Ctx, Requester, ServiceError,
@@ -17,54 +20,75 @@ use crate::{
     rooms::{access::now, membership::Change},
 };
 
+/// How somebody goes to a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Join,
+    Knock,
+}
+
 /// Whether the master decides alone what becomes of a room: this server is in it, or nobody is in it any more that is known.
 pub(crate) async fn is_here(ctx: &Ctx, room_id: &RoomId) -> Result<bool, ServiceError> {
     let Some(room) = ctx.store.room(room_id).await? else {
         return Ok(false);
     };
-    let servers = ctx.store.room_servers(room.nid).await?;
-    if servers.contains(&ctx.config.server_name) {
+    if is_resident(ctx, room.nid).await? {
         return Ok(true);
     }
+    let servers = ctx.store.room_servers(room.nid).await?;
     Ok(servers.is_empty() && ctx.store.room_root_at(room.nid, now(ctx)).await?.is_some())
 }
 
-/// Joins the requester to a room by another server. Nothing if no other server is known to ask.
-pub(crate) async fn join_by_others(
+/// Joins the requester to a room, or knocks for him, by another server. Nothing if no other server is known to ask.
+pub(crate) async fn enter_by_others(
     ctx: &Ctx,
     requester: &Requester,
     change: &Change<'_>,
+    way: Way,
 ) -> Result<Option<OwnedEventId>, ServiceError> {
     let servers = candidates(ctx, requester, change.room_id, &change.via).await?;
     if servers.is_empty() {
         return Ok(None);
     }
     require_welcome(ctx, requester, change.room_id).await?;
-    let joining = Joining {
+    let wanted = Wanted {
         room_id: change.room_id.to_owned(),
         user_id: requester.user_id.clone(),
+        step: match way {
+            Way::Join => Step::Join,
+            Way::Knock => Step::Knock,
+        },
         content: member_content(ctx, requester, change).await?,
     };
-    join(ctx, joining, servers).await.map(Some)
+    let own = ctx.clone();
+    // The others believe the user in the room from some point on, whether his client still waits or not.
+    let entered = see_through(ctx, async move {
+        let mut attempts = Attempts::new(&wanted.room_id);
+        for server in servers {
+            let outcome = match way {
+                Way::Join => join_by(&own, &server, &wanted).await,
+                Way::Knock => knock_by(&own, &server, &wanted).await,
+            };
+            if let Some(event_id) = attempts.note(&server, outcome)? {
+                return Ok(event_id);
+            }
+            if !attempts.may_go_on() {
+                break;
+            }
+        }
+        Err(attempts.give_up())
+    });
+    entered.await.map(Some)
 }
 
-/// Knocks for the requester by another server. Nothing if no other server is known to ask.
-pub(crate) async fn knock_by_others(
+/// Does some work to its end, even if whoever asked for it gives up.
+pub(super) fn see_through<T: Send + 'static>(
     ctx: &Ctx,
-    requester: &Requester,
-    change: &Change<'_>,
-) -> Result<Option<OwnedEventId>, ServiceError> {
-    let servers = candidates(ctx, requester, change.room_id, &change.via).await?;
-    if servers.is_empty() {
-        return Ok(None);
-    }
-    require_welcome(ctx, requester, change.room_id).await?;
-    let knocking = Joining {
-        room_id: change.room_id.to_owned(),
-        user_id: requester.user_id.clone(),
-        content: member_content(ctx, requester, change).await?,
-    };
-    knock(ctx, knocking, servers).await.map(Some)
+    work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
+) -> impl Future<Output = Result<T, ServiceError>> {
+    let stopping = || ServiceError::Unavailable("the process is stopping".to_owned());
+    let done = ctx.federation.see_through(work);
+    async move { done.await.ok_or_else(stopping)? }
 }
 
 /// Refuses an invite for the requester, or takes back his knock, at a room that this server is not in. Nothing if there is no such thing.
@@ -87,11 +111,14 @@ pub(crate) async fn leave_by_others(
         content.insert("reason".to_owned(), reason.as_str().into());
     }
     let leaving = Leaving {
-        room_id: room.id.clone(),
-        user_id: requester.user_id.clone(),
+        wanted: Wanted {
+            room_id: room.id.clone(),
+            user_id: requester.user_id.clone(),
+            step: Step::Leave,
+            content,
+        },
         version: room.version,
         member: EventBody::clone(&member.body),
-        content,
     };
     let servers = candidates(ctx, requester, change.room_id, &change.via).await?;
     leave(ctx, leaving, servers).await.map(Some)

@@ -12,7 +12,7 @@ use plexus_storage::rooms::RoomInfo;
 use ruma::{EventId, OwnedEventId};
 use tokio::time::{sleep, timeout};
 
-use super::gaps;
+use super::{gaps, is_resident};
 use crate::{Ctx, ServiceError};
 
 /// Events that were given up, as what they refer to cannot be fetched.
@@ -114,7 +114,7 @@ async fn attempt(ctx: &Ctx, room: RoomNid) -> Result<(), ServiceError> {
     let Some(info) = ctx.store.room_by_nid(room).await? else {
         return Ok(ctx.store.unstage_all(room).await?);
     };
-    if !ctx.store.room_servers(room).await?.contains(&ctx.config.server_name) {
+    if !is_resident(ctx, room).await? {
         // Nobody of ours is there any more to whom it would matter.
         return Ok(ctx.store.unstage_all(room).await?);
     }

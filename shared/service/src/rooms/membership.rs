@@ -9,7 +9,7 @@ use crate::{
     error::Refusal,
     federation::{
         invite::send_invite,
-        membership::{is_here, join_by_others, knock_by_others, leave_by_others},
+        membership::{Way, enter_by_others, is_here, leave_by_others},
     },
     ids::command,
     users::carry_over::carry_over,
@@ -65,7 +65,7 @@ pub async fn change_membership(
     let event_id = match change.action {
         Action::Join => join_room(ctx, requester, change).await?,
         Action::Knock if !is_here(ctx, change.room_id).await? => {
-            match knock_by_others(ctx, requester, &change).await? {
+            match enter_by_others(ctx, requester, &change, Way::Knock).await? {
                 Some(event_id) => event_id,
                 None => ask_master(ctx, requester, change).await?,
             }
@@ -104,7 +104,7 @@ async fn join_room(ctx: &Ctx, requester: &Requester, change: Change<'_>) -> Resu
     let room_id = change.room_id;
     let event_id = if is_here(ctx, room_id).await? {
         match ask_master(ctx, requester, change.clone()).await {
-            Err(error) if is_for_others(&error) => match join_by_others(ctx, requester, &change).await? {
+            Err(error) if is_for_others(&error) => match enter_by_others(ctx, requester, &change, Way::Join).await? {
                 Some(event_id) => event_id,
                 None => {
                     return Err(ServiceError::forbidden(
@@ -120,7 +120,7 @@ async fn join_room(ctx: &Ctx, requester: &Requester, change: Change<'_>) -> Resu
         let joined = if is_here(ctx, room_id).await? {
             None
         } else {
-            join_by_others(ctx, requester, &change).await?
+            enter_by_others(ctx, requester, &change, Way::Join).await?
         };
         match joined {
             Some(event_id) => event_id,

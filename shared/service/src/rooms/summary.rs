@@ -18,6 +18,7 @@ use crate::{
     federation::{
         acl,
         hierarchy::{find_elsewhere, is_here},
+        is_resident,
     },
 };
 
@@ -147,9 +148,8 @@ pub(crate) async fn look(ctx: &Ctx, asker: Asker<'_>, room_id: &RoomId) -> Resul
         Asker::User(requester) => membership(ctx, requester, &room).await?,
         Asker::Nobody => None,
         Asker::Server(server) => {
-            let servers = ctx.store.room_servers(room.nid).await?;
             // What was heard of a room before everybody left it may not be so any more.
-            if !servers.contains(&ctx.config.server_name) || !acl::allows(ctx, &room, server).await? {
+            if !is_resident(ctx, room.nid).await? || !acl::allows(ctx, &room, server).await? {
                 return Ok(None);
             }
             membership_of_server(ctx, &room, server).await?

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{PassedOver, Taken, count, own, parse};
-use crate::{Ctx, ServiceError, ids::new_command, presence::parse_state};
+use crate::{Ctx, ServiceError, federation::is_resident, ids::new_command, presence::parse_state};
 
 /// Users of one EDU that are looked at.
 const USERS_MAX: usize = 500;
@@ -93,7 +93,7 @@ async fn known(ctx: &Ctx, origin: &ServerName, user_id: &OwnedUserId) -> Result<
         return Ok(Err(PassedOver::NotTheirs));
     };
     for (room, _) in ctx.store.user_rooms(user).await?.with(Membership::Join) {
-        if ctx.store.room_servers(room).await?.contains(&ctx.config.server_name) {
+        if is_resident(ctx, room).await? {
             return Ok(Ok(()));
         }
     }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::PDUS_TOTAL;
 use crate::{
     Ctx, ServiceError,
-    federation::{Arriving, acl, bring, in_order, outside},
+    federation::{Arriving, acl, bring, in_order, is_resident, outside},
 };
 
 /// Rooms of one transaction that are worked on at once.
@@ -89,8 +89,7 @@ async fn receive_in_room(
     };
     let rules = room.version.rules();
     if let Some(why) = refusal {
-        let servers = ctx.store.room_servers(room.nid).await?;
-        if !servers.contains(&ctx.config.server_name) {
+        if !is_resident(ctx, room.nid).await? {
             outside::receive(ctx, &room, events.clone()).await?;
         }
         count("refused", events.len());
@@ -147,8 +146,7 @@ async fn look_here(
     let Some(room) = ctx.store.room(room_id).await? else {
         return Ok(None);
     };
-    let servers = ctx.store.room_servers(room.nid).await?;
-    let refusal = if !servers.contains(&ctx.config.server_name) {
+    let refusal = if !is_resident(ctx, room.nid).await? {
         Some("nobody of this server is in the room")
     } else if !acl::allows(ctx, &room, origin).await? {
         Some("the room's access control list excludes your server")
