@@ -30,6 +30,7 @@ pub mod receive;
 mod refusal;
 pub mod resident;
 pub mod room_answer;
+mod shifts;
 pub mod staging;
 pub(crate) mod told_rooms;
 pub mod visible;

@@ -4,29 +4,29 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    pin::pin,
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use plexus_core::ids::RoomNid;
 use plexus_federation::rooms::RoomState;
 use plexus_proto::{self as proto, command::Kind, event_outcome::Outcome};
 use plexus_storage::rooms::RoomInfo;
 use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
-use super::{Arriving, bring, candidates::Attempts, in_order, is_resident, member_event::untrue};
+use super::{
+    Arriving, bring,
+    candidates::Attempts,
+    in_order, is_resident,
+    member_event::untrue,
+    shifts::{self, HELD_MS, Shift, while_held},
+};
 use crate::{Ctx, ServiceError, ids::new_command};
 
 /// How often a process looks for rooms that nobody told it of.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Rooms that one process completes at once: their states are in memory.
 const ROOMS_AT_ONCE_MAX: usize = 2;
-/// For how long a room is taken on at a time.
-const HELD_MS: i64 = 12_000;
-/// How often that is renewed while there is work.
-const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// How long a room is left alone that no server helps with.
 const PAUSE_MS: i64 = 30_000;
 /// Most servers that are asked in one go.
@@ -34,26 +34,22 @@ const SERVERS_MAX: usize = 5;
 
 /// Completes rooms, until the process ends.
 pub async fn run(ctx: Ctx) {
-    let mut under_way = FuturesUnordered::new();
+    let mut under_way = JoinSet::new();
     loop {
         tokio::select! {
-            Some(()) = under_way.next() => {}
+            Some(_) = under_way.join_next() => {}
             () = ctx.inbound.partial.notified() => {}
             () = sleep(LOOK_EVERY) => {}
         }
         match take_some(&ctx, ROOMS_AT_ONCE_MAX - under_way.len()).await {
-            Ok(taken) => under_way.extend(
-                taken
-                    .into_iter()
-                    .map(|(room, until_ms)| look_after(&ctx, room, until_ms)),
-            ),
+            Ok(taken) => shifts::begin(&mut under_way, taken, |shift| look_after(ctx.clone(), shift)),
             Err(error) => tracing::warn!(%error, "rooms whose state is not complete cannot be found"),
         }
     }
 }
 
 /// Takes rooms on, at most `limit`, each until a time.
-async fn take_some(ctx: &Ctx, limit: usize) -> Result<Vec<(RoomNid, i64)>, ServiceError> {
+async fn take_some(ctx: &Ctx, limit: usize) -> Result<Vec<Shift>, ServiceError> {
     let mut taken = Vec::new();
     let now_ms = ctx.clock.now_ms();
     let until_ms = now_ms + HELD_MS;
@@ -70,20 +66,14 @@ async fn take_some(ctx: &Ctx, limit: usize) -> Result<Vec<(RoomNid, i64)>, Servi
     Ok(taken)
 }
 
-async fn look_after(ctx: &Ctx, room: RoomNid, mut until_ms: i64) {
-    let mut work = pin!(complete(ctx, room));
-    let outcome = loop {
-        tokio::select! {
-            outcome = &mut work => break outcome,
-            () = sleep(RENEW_EVERY) => {
-                let until = ctx.clock.now_ms() + HELD_MS;
-                // If another process has it meanwhile, both work on it, which does no harm.
-                if ctx.store.take_completion(room, until_ms, until).await.unwrap_or(false) {
-                    until_ms = until;
-                }
-            }
-        }
+async fn look_after(ctx: Ctx, (room, until_ms): Shift) {
+    // If another process has it meanwhile, both work on it, which does no harm.
+    let renew = async |held_until_ms| {
+        let until_ms = ctx.clock.now_ms() + HELD_MS;
+        let kept = ctx.store.take_completion(room, held_until_ms, until_ms).await;
+        if kept.unwrap_or(false) { until_ms } else { held_until_ms }
     };
+    let (outcome, until_ms) = while_held(until_ms, renew, Box::pin(complete(&ctx, room))).await;
     let noted = match outcome {
         Ok(()) => ctx.store.end_completion(room).await,
         Err(error) => {

@@ -3,16 +3,21 @@
 //! Every process that takes transactions does this. A process takes a room on for a while, so that no other works on it; one that died lets go of it by the
 //! time running out. What cannot be fetched is tried again, later each time, and in the end given up: whoever refers to it then has it fetched anew.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use metrics::counter;
 use plexus_core::ids::RoomNid;
 use plexus_storage::rooms::RoomInfo;
 use ruma::{EventId, OwnedEventId};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use super::{gaps, is_resident};
+use super::{
+    gaps, is_resident,
+    shifts::{self, HELD_MS, Shift, while_held},
+};
 use crate::{Ctx, ServiceError};
 
 /// Events that were given up, as what they refer to cannot be fetched.
@@ -23,10 +28,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ROOMS_AT_ONCE_MAX: usize = 16;
 /// How long one go at a room may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(100);
-/// For how long a room is taken on at a time.
-const HELD_MS: i64 = 12_000;
-/// How often that is renewed while there is work.
-const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// Events of a room that one go is about.
 const EVENTS_PER_ATTEMPT_MAX: i64 = 100;
 /// How long after the first go in vain the next one is.
@@ -40,26 +41,22 @@ const ATTEMPTS_MAX: i64 = 9;
 
 /// Looks after events that wait, until the process ends.
 pub async fn run(ctx: Ctx) {
-    let mut under_way = FuturesUnordered::new();
+    let mut under_way = JoinSet::new();
     loop {
         tokio::select! {
-            Some(()) = under_way.next() => {}
+            Some(_) = under_way.join_next() => {}
             () = ctx.inbound.staged.notified() => {}
             () = sleep(LOOK_EVERY) => {}
         }
         match take_due(&ctx, ROOMS_AT_ONCE_MAX - under_way.len()).await {
-            Ok(taken) => under_way.extend(
-                taken
-                    .into_iter()
-                    .map(|(room, until_ms)| look_after(&ctx, room, until_ms)),
-            ),
+            Ok(taken) => shifts::begin(&mut under_way, taken, |shift| look_after(ctx.clone(), shift)),
             Err(error) => tracing::warn!(%error, "events that wait for others cannot be found"),
         }
     }
 }
 
 /// Takes rooms on, at most `limit`, each until a time.
-async fn take_due(ctx: &Ctx, limit: usize) -> Result<Vec<(RoomNid, i64)>, ServiceError> {
+async fn take_due(ctx: &Ctx, limit: usize) -> Result<Vec<Shift>, ServiceError> {
     if limit == 0 {
         return Ok(Vec::new());
     }
@@ -78,17 +75,9 @@ async fn take_due(ctx: &Ctx, limit: usize) -> Result<Vec<(RoomNid, i64)>, Servic
     Ok(taken)
 }
 
-async fn look_after(ctx: &Ctx, room: RoomNid, mut until_ms: i64) {
-    let mut work = pin!(attempt(ctx, room));
-    let outcome = loop {
-        tokio::select! {
-            outcome = &mut work => break outcome,
-            () = sleep(RENEW_EVERY) => match renew(ctx, room, until_ms).await {
-                Ok(until) => until_ms = until,
-                Err(error) => tracing::warn!(room.nid = room.0, %error, "a room cannot be kept"),
-            }
-        }
-    };
+async fn look_after(ctx: Ctx, (room, until_ms): Shift) {
+    let work = Box::pin(attempt(&ctx, room));
+    let (outcome, until_ms) = while_held(until_ms, |until_ms| renew(&ctx, room, until_ms), work).await;
     match outcome {
         Ok(()) => {
             if let Err(error) = ctx.store.give_back_staged_room(room, until_ms).await {
@@ -103,10 +92,16 @@ async fn look_after(ctx: &Ctx, room: RoomNid, mut until_ms: i64) {
 }
 
 /// Keeps a room for longer. If another process has it meanwhile, both work on it, which does no harm.
-async fn renew(ctx: &Ctx, room: RoomNid, held_until_ms: i64) -> Result<i64, ServiceError> {
+async fn renew(ctx: &Ctx, room: RoomNid, held_until_ms: i64) -> i64 {
     let until_ms = ctx.clock.now_ms() + HELD_MS;
-    let is_kept = ctx.store.take_staged_room(room, held_until_ms, until_ms).await?;
-    Ok(if is_kept { until_ms } else { held_until_ms })
+    match ctx.store.take_staged_room(room, held_until_ms, until_ms).await {
+        Ok(true) => until_ms,
+        Ok(false) => held_until_ms,
+        Err(error) => {
+            tracing::warn!(room.nid = room.0, %error, "a room cannot be kept");
+            held_until_ms
+        }
+    }
 }
 
 /// One go at a room.
@@ -167,6 +162,5 @@ mod tests {
             .map(|attempts| pause_ms(attempts) / 1_000)
             .collect();
         assert_eq!(pauses, [2, 8, 32, 128, 512, 600, 600, 600]);
-        assert!(i64::try_from(2 * RENEW_EVERY.as_millis()).is_ok_and(|renewed| renewed < HELD_MS));
     }
 }
