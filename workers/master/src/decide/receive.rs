@@ -200,12 +200,16 @@ async fn judge(
         Err(missing) => return Ok(Verdict::Missing(missing)),
     };
     let create = find_create(leader, head, &auth).await?;
+    // Somebody else of ours may have come in meanwhile: the room goes on from what it has by now.
+    let has_begun = !head.tips.is_empty();
+    let given = wanted.state_before.as_ref();
     let arrival = Arrival {
         body,
         auth,
         create,
         outlier,
         wanted,
+        given: given.filter(|given| !(given.partial && has_begun)),
     };
     if let Err(error) = arrival.check_auth_events(head.info.version) {
         return arrival.store_rejected(leader, head, error, change).await;

@@ -52,10 +52,9 @@ fn state_before(visitor: &Visitor<'_>, at: Index) -> Vec<Index> {
     state
 }
 
-/// Joins with the state but for members that do not allow the joining; returns the event.
-async fn join(visitor: &mut Visitor<'_>) -> Index {
-    let tips = [newest_with_creator(&visitor.dag)];
-    let joined = visitor.dag.add(&tips, &Attempt::message(CREATOR, "here"));
+/// Joins after an event, with the state but for members that do not allow the joining; returns the event.
+async fn join_after(visitor: &mut Visitor<'_>, tip: Index) -> Index {
+    let joined = visitor.dag.add(&[tip], &Attempt::message(CREATOR, "here"));
     let chain = auth_chain(&visitor.dag, joined);
     let mut state = state_before(visitor, joined);
     state.retain(|at| visitor.dag.events[*at].body.kind() != "m.room.member" || chain.contains(at));
@@ -100,7 +99,8 @@ async fn a_room_that_was_joined_with_a_part_of_its_state_comes_to_what_it_would_
             let mut dag = Dag::random_of(version, seed);
             dag.grow(40);
             let mut visitor = Visitor::new(&server, dag);
-            let joined = join(&mut visitor).await;
+            let newest = newest_with_creator(&visitor.dag);
+            let joined = join_after(&mut visitor, newest).await;
             let room = visitor.room().await;
             let store = server.replica.store();
             let partial = store.partial_room(room.nid).await.unwrap().expect("it is partial");
@@ -144,5 +144,25 @@ async fn a_room_that_was_joined_with_a_part_of_its_state_comes_to_what_it_would_
             assert_ne!(visitor.stored(last).await.status, EventStatus::Outlier);
             server.stop().await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_second_goes_on_from_what_has_begun() {
+    for database in databases().await {
+        let server = Server::start(&database, "one").await;
+        let mut dag = Dag::random_of(RoomVersion::V11, 310);
+        dag.grow(40);
+        let mut visitor = Visitor::new(&server, dag);
+        let newest = newest_with_creator(&visitor.dag);
+        let first = join_after(&mut visitor, newest).await;
+        let begun = visitor.stored(first).await;
+        // Another worker did not know of the first when it asked for a part of the state too.
+        let second = join_after(&mut visitor, first).await;
+        assert_eq!(visitor.stored(second).await.state_before, begun.state_after);
+        let room = visitor.room().await;
+        let partial = server.replica.store().partial_room(room.nid).await.unwrap();
+        assert_eq!(partial.expect("it is partial").event, begun.nid);
+        server.stop().await;
     }
 }

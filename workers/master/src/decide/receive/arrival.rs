@@ -40,6 +40,8 @@ pub(super) struct Arrival<'a> {
     pub(super) create: Option<Known>,
     pub(super) outlier: Option<EventNid>,
     pub(super) wanted: &'a ReceivedEvent,
+    /// The state before it, as whoever brings it says.
+    pub(super) given: Option<&'a GivenState>,
 }
 
 /// The events with these ids, or which of them are not known.
@@ -117,7 +119,7 @@ impl Arrival<'_> {
         };
         let version = head.info.version;
         let types = self.auth_types(version);
-        let is_partial = self.wanted.state_before.as_ref().is_some_and(|given| given.partial);
+        let is_partial = self.given.is_some_and(|given| given.partial);
         let state = if is_partial {
             RoomState::Partial(before)
         } else {
@@ -147,8 +149,7 @@ impl Arrival<'_> {
             let place = self.place(before, EventStatus::SoftFailed, Some(error.to_string()));
             return self.store(leader, head, (place, growth), change).await;
         }
-        let has_gap =
-            self.wanted.state_before.is_some() && !missing(leader, head, self.body.prev_events()).await?.is_empty();
+        let has_gap = self.given.is_some() && !missing(leader, head, self.body.prev_events()).await?.is_empty();
         let place = Place {
             spot: if has_gap { Spot::AfterGap } else { Spot::End },
             ..self.place(before, EventStatus::Accepted, None)
@@ -160,7 +161,7 @@ impl Arrival<'_> {
         head.create = head.create.take().or(self.create);
         let nid = persist(leader, head, place, growth, change).await?;
         redaction::take_effect(leader, head, nid, change).await?;
-        if let Some(given) = self.wanted.state_before.as_ref().filter(|given| given.partial) {
+        if let Some(given) = self.given.filter(|given| given.partial) {
             begin_partial(head, nid, given, change)?;
         }
         Ok(Verdict::Stored(EventStatus::Accepted, None))
@@ -174,7 +175,7 @@ impl Arrival<'_> {
         before: NodeId,
         growth: &mut Growth,
     ) -> Result<NodeId, CommandError> {
-        if self.wanted.state_before.is_none() {
+        if self.given.is_none() {
             return Ok(head.root);
         }
         let ends = head.tips.iter().map(|tip| tip.state_after);
@@ -229,7 +230,7 @@ impl Arrival<'_> {
                 && body.state_key() == Some(body.sender().as_str())
                 && body.sender().server_name() == leader.server_name
         };
-        if self.wanted.state_before.is_none() || !is_own_join(&self.body) {
+        if self.given.is_none() || !is_own_join(&self.body) {
             return Ok(false);
         }
         let is_pending = head.tips.iter().any(|tip| is_own_join(&tip.body));
@@ -244,10 +245,7 @@ impl Arrival<'_> {
         head: &mut PendingHead,
         growth: &mut Growth,
     ) -> Result<Result<NodeId, Vec<OwnedEventId>>, CommandError> {
-        if let Some(given) = &self.wanted.state_before {
-            if given.partial && !head.tips.is_empty() {
-                return Err(CommandError::Malformed("only a room that begins can be partial"));
-            }
+        if let Some(given) = self.given {
             return given_state(leader, head, &given.event_ids, growth).await;
         }
         let mut predecessors = Vec::new();
