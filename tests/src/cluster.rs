@@ -13,12 +13,13 @@ use crate::{
     PATIENCE, authority,
     binary::{plexus, run_plexus},
     eventually,
-    http::Http,
+    http::{Http, Waits},
     nginx,
     ports::free_port,
     process::{Process, tail},
     programs::{INTERNAL_SECRET, MemberPorts, REGISTRATION_SECRET, member_program, nginx_program, redis_program},
     redis_proxy::RedisProxy,
+    replicas::Replicas,
     watchdog::Watchdog,
     worker::Worker,
 };
@@ -43,6 +44,8 @@ pub struct Cluster {
     /// A proxy that sends each request where it does not belong.
     wrong_url: Option<String>,
     members: Vec<Member>,
+    /// How far they are, if there are many.
+    replicas: Option<Replicas>,
     /// Redis and nginx.
     helpers: Vec<Process>,
     redis: Option<RedisProxy>,
@@ -57,6 +60,12 @@ pub struct Cluster {
 struct Member {
     process: Process,
     ports: MemberPorts,
+}
+
+impl Member {
+    fn internal(&self) -> Http {
+        Http::new(&format!("http://127.0.0.1:{}", self.ports.internal))
+    }
 }
 
 /// Who a server is to other servers.
@@ -147,6 +156,7 @@ impl Cluster {
             url: format!("http://127.0.0.1:{}", ports.public),
             wrong_url: None,
             members: vec![Member { process, ports }],
+            replicas: None,
             helpers: Vec::new(),
             redis: None,
             postgres: None,
@@ -211,6 +221,7 @@ impl Cluster {
             site,
             url: format!("http://127.0.0.1:{}", nginx_ports.right),
             wrong_url: Some(format!("http://127.0.0.1:{}", nginx_ports.wrong)),
+            replicas: Some(Replicas::new(members.iter().map(Member::internal).collect())),
             members,
             helpers: vec![redis, nginx],
             redis: Some(proxy),
@@ -227,12 +238,12 @@ impl Cluster {
 
     /// Where clients connect.
     pub fn http(&self) -> Http {
-        Http::new(&self.url)
+        self.among(&self.url, Waits::Yes)
     }
 
     /// A way in that sends every request to a process that does not serve it. One process serves everything.
     pub fn wrong_http(&self) -> Http {
-        Http::new(self.wrong_url.as_ref().unwrap_or(&self.url))
+        self.among(self.wrong_url.as_ref().unwrap_or(&self.url), Waits::Yes)
     }
 
     /// The names of all Plexus processes.
@@ -249,12 +260,23 @@ impl Cluster {
 
     /// One Plexus process, without a proxy in front.
     pub fn direct(&self, name: &str) -> Http {
-        Http::new(&format!("http://127.0.0.1:{}", self.member(name).ports.public))
+        self.among(
+            &format!("http://127.0.0.1:{}", self.member(name).ports.public),
+            Waits::No,
+        )
+    }
+
+    fn among(&self, url: &str, waits: Waits) -> Http {
+        let http = Http::new(url);
+        match &self.replicas {
+            Some(replicas) => http.among(replicas.clone(), waits),
+            None => http,
+        }
     }
 
     /// Its internal listener: `/ready`, `/health`, `/metrics`.
     pub fn internal(&self, name: &str) -> Http {
-        Http::new(&format!("http://127.0.0.1:{}", self.member(name).ports.internal))
+        self.member(name).internal()
     }
 
     /// What a worker is to its masters.
@@ -263,7 +285,11 @@ impl Cluster {
             .members
             .iter()
             .filter(|member| member.process.name().starts_with("master"));
-        Worker::new(masters.map(|member| member.ports.grpc), INTERNAL_SECRET)
+        Worker::new(
+            masters.map(|member| member.ports.grpc),
+            INTERNAL_SECRET,
+            self.replicas.clone(),
+        )
     }
 
     /// One more process with a role. It ends when it is dropped.

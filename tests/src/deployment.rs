@@ -16,11 +16,12 @@ use crate::{
     binary::{plexus, repository},
     compose::{Compose, Service},
     eventually,
-    http::Http,
+    http::{Http, Waits},
     nginx,
     ports::free_port,
     process::{Process, Program},
     programs::{MemberPorts, helper_program, nginx_program},
+    replicas::Replicas,
     watchdog::Watchdog,
 };
 
@@ -33,6 +34,8 @@ pub struct Deployment {
     compose: Compose,
     ports: BTreeMap<String, MemberPorts>,
     processes: Vec<Process>,
+    /// How far they are.
+    replicas: Replicas,
     nginx_port: u16,
     redis_port: u16,
     postgres: Postgres,
@@ -58,6 +61,7 @@ impl Deployment {
             ports: ports.collect(),
             compose,
             processes: Vec::new(),
+            replicas: Replicas::new(Vec::new()),
             nginx_port: free_port(),
             redis_port: free_port(),
             postgres,
@@ -67,6 +71,8 @@ impl Deployment {
         deployment.start_redis();
         deployment.prepare().await;
         deployment.start_members();
+        let internal = deployment.members().map(|(name, _)| deployment.internal(name));
+        deployment.replicas = Replicas::new(internal.collect());
         deployment.start_nginx();
         deployment.until_ready().await;
         deployment
@@ -74,7 +80,8 @@ impl Deployment {
 
     /// Where clients connect: nginx.
     pub fn http(&self) -> Http {
-        Http::new(&format!("http://127.0.0.1:{}", self.nginx_port))
+        let front = Http::new(&format!("http://127.0.0.1:{}", self.nginx_port));
+        front.among(self.replicas.clone(), Waits::Yes)
     }
 
     /// The services that keep running.

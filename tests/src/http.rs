@@ -11,6 +11,8 @@ use hyper_util::{
 };
 use serde_json::Value;
 
+use crate::replicas::Replicas;
+
 /// Longer than any long poll of a test.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -19,6 +21,17 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 pub struct Http {
     url: String,
     headers: Vec<(String, String)>,
+    /// The processes behind it, if there are many, and whether requests wait for them.
+    replicas: Option<(Replicas, Waits)>,
+}
+
+/// Whether a request waits until what was written before is known to every process it could come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// It does: the scenario is not about that moment.
+    Yes,
+    /// It does not: the scenario has chosen the process.
+    No,
 }
 
 /// A response.
@@ -44,6 +57,23 @@ impl Http {
         Self {
             url: url.to_owned(),
             headers: Vec::new(),
+            replicas: None,
+        }
+    }
+
+    /// Requests to one of many processes.
+    #[must_use]
+    pub(crate) fn among(self, replicas: Replicas, waits: Waits) -> Self {
+        Self {
+            replicas: Some((replicas, waits)),
+            ..self
+        }
+    }
+
+    /// Waits until every process knows what any of them knows.
+    pub async fn settled(&self) {
+        if let Some((replicas, _)) = &self.replicas {
+            replicas.settle().await;
         }
     }
 
@@ -60,8 +90,8 @@ impl Http {
         headers.retain(|(other, _)| other != name);
         headers.push((name.to_owned(), value.to_owned()));
         Self {
-            url: self.url.clone(),
             headers,
+            ..self.clone()
         }
     }
 
@@ -70,7 +100,7 @@ impl Http {
     pub fn at(&self, url: &str) -> Self {
         Self {
             url: url.to_owned(),
-            headers: self.headers.clone(),
+            ..self.clone()
         }
     }
 
@@ -88,6 +118,13 @@ impl Http {
     /// Sends a request with any body.
     pub async fn try_send(&self, method: Method, target: &str, body: impl Into<Bytes>) -> Result<Answer, NoAnswer> {
         let request = format!("{method} {}{target}", self.url);
+        let is_read = method == Method::GET;
+        // Where a message goes, the master knows.
+        if let Some((replicas, Waits::Yes)) = &self.replicas
+            && !target.contains("/send/")
+        {
+            replicas.settle_written().await;
+        }
         let mut builder = Request::builder().method(method).uri(format!("{}{target}", self.url));
         if !self.headers.iter().any(|(name, _)| name == "content-type") {
             builder = builder.header(header::CONTENT_TYPE, "application/json");
@@ -109,6 +146,9 @@ impl Http {
         let (head, body) = tokio::time::timeout(TIMEOUT, exchange)
             .await
             .map_err(|_| no_answer(&"no answer in time"))??;
+        if let Some((replicas, _)) = self.replicas.as_ref().filter(|_| !is_read) {
+            replicas.wrote();
+        }
         Ok(Answer {
             request,
             status: head.status.as_u16(),

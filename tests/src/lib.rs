@@ -18,6 +18,7 @@ mod programs;
 mod redis;
 mod redis_proxy;
 mod remote;
+mod replicas;
 mod shared;
 mod solo;
 mod synapse;

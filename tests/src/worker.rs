@@ -11,6 +11,7 @@ use tonic::{
 
 use crate::{
     eventually::{PATIENCE, eventually},
+    replicas::Replicas,
     user::User,
 };
 
@@ -25,11 +26,12 @@ const MESSAGE_BYTES_MAX: usize = 8 << 20;
 pub struct Worker {
     masters: Vec<MasterClient<Channel>>,
     secret: MetadataValue<Ascii>,
+    replicas: Option<Replicas>,
 }
 
 impl Worker {
     /// Must be called on the runtime that will make the calls.
-    pub(crate) fn new(ports: impl Iterator<Item = u16>, secret: &str) -> Self {
+    pub(crate) fn new(ports: impl Iterator<Item = u16>, secret: &str, replicas: Option<Replicas>) -> Self {
         let connect = |port: u16| {
             let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"));
             let channel = endpoint.expect("an address is a URL").connect_lazy();
@@ -40,6 +42,7 @@ impl Worker {
         Self {
             masters: ports.map(connect).collect(),
             secret: secret.parse().expect("the secret is visible ASCII"),
+            replicas,
         }
     }
 
@@ -50,7 +53,7 @@ impl Worker {
             kind: Some(kind),
             task: None,
         };
-        eventually(2 * PATIENCE, "a master to run a command", async || {
+        let result = eventually(2 * PATIENCE, "a master to run a command", async || {
             let mut why = "there is no master".to_owned();
             for master in &self.masters {
                 match self.try_run(master.clone(), command.clone()).await {
@@ -60,7 +63,11 @@ impl Worker {
             }
             Err(why)
         })
-        .await
+        .await;
+        if let Some(replicas) = &self.replicas {
+            replicas.wrote();
+        }
+        result
     }
 
     /// Lets a user of the server join a room that it has only been told of: its members are not there to be asked.

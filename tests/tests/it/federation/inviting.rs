@@ -25,7 +25,7 @@ async fn section(user: &User, name: &str, room: &str) -> Value {
 /// Waits until a sync tells of a room in a section.
 async fn until_told(user: &User, name: &str, room: &str) -> Value {
     let what = format!("{} to be told of {room} as {name}", user.id);
-    eventually(PATIENCE, &what, async || {
+    let told = eventually(PATIENCE, &what, async || {
         let told = section(user, name, room).await;
         if told.is_null() {
             Err("nothing".to_owned())
@@ -33,7 +33,9 @@ async fn until_told(user: &User, name: &str, room: &str) -> Value {
             Ok(told)
         }
     })
-    .await
+    .await;
+    user.http.settled().await;
+    told
 }
 
 /// Waits until a sync tells nothing of a room in a section.

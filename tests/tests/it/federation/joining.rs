@@ -120,6 +120,8 @@ pub(super) async fn until_same_state(one: &User, other: &User, room: &str) {
 
 /// What somebody is to the room by another's eyes.
 pub(super) async fn membership(seeing: &User, room: &str, user: &str) -> Value {
+    // Another server may have told it to a process that is not asked.
+    seeing.http.settled().await;
     let target = format!(
         "/_matrix/client/v3/rooms/{}/state/m.room.member/{}",
         encode(room),
