@@ -17,6 +17,7 @@ use super::joining::membership;
 crate::federated_scenarios! {
     hostile_6_who_comes_in_is_who_the_path_says,
     nobody_is_vouched_for_who_may_not_come_in,
+    who_is_shut_out_has_nobody_invited,
 }
 
 const VERSION: RoomVersion = RoomVersion::V11;
@@ -196,4 +197,32 @@ async fn nobody_is_vouched_for_who_may_not_come_in(cluster: Arc<Cluster>) {
         .await;
     answer.expect_error(403, "M_FORBIDDEN");
     assert_eq!(membership(&alice, &room, &caller.eve).await, Value::Null);
+}
+
+async fn who_is_shut_out_has_nobody_invited(cluster: Arc<Cluster>) {
+    let caller = Caller::new(Arc::clone(&cluster)).await;
+    let alice = User::register(&cluster.http(), "alice").await;
+    let bob = User::register(&cluster.http(), "bob").await;
+    let public = json!({"preset": "public_chat", "room_version": VERSION.as_str()});
+    let room = alice.create_room(&public).await;
+    let proposal = caller.proposal(&room, "join").await.ok()["event"].clone();
+    let content = json!({"membership": "invite"});
+    let invite = caller.event(&room, &proposal, &caller.eve, &bob.id, &content);
+    let event: Value = serde_json::from_str(invite.json()).expect("JSON");
+    let body = json!({"room_version": VERSION.as_str(), "event": event, "invite_room_state": []}).to_string();
+    let send = async || {
+        let id = invite.event_id().as_str();
+        caller.send("v2/invite", &room, id, &body).await
+    };
+    let signed = send().await.ok();
+    assert!(
+        signed["event"]["signatures"][cluster.server_name()].is_object(),
+        "{signed}"
+    );
+
+    // The double has no name but its address.
+    let list = json!({"allow": ["*"], "deny": [], "allow_ip_literals": false});
+    let target = format!("/_matrix/client/v3/rooms/{}/state/m.room.server_acl/", encode(&room));
+    alice.http.put(&target, &list).await.ok();
+    send().await.expect_error(403, "M_FORBIDDEN");
 }
