@@ -22,6 +22,14 @@ use crate::verify_room;
 /// A state: the event of each type and key, by id.
 type State = BTreeMap<(String, String), String>;
 
+/// An event as whoever brings it tells it.
+pub(super) fn received(dag: &Dag, at: Index) -> ReceivedEvent {
+    ReceivedEvent {
+        json: dag.events[at].body.json().to_owned().into(),
+        ..ReceivedEvent::default()
+    }
+}
+
 /// A room of other servers, and the master that is told of it.
 pub(super) struct Visitor<'a> {
     server: &'a Server,
@@ -45,10 +53,7 @@ impl<'a> Visitor<'a> {
 
     /// Brings events in one Command.
     pub(super) async fn tell(&mut self, events: &[Index]) -> Vec<EventOutcome> {
-        let events = events.iter().map(|at| ReceivedEvent {
-            json: self.dag.events[*at].body.json().to_owned().into(),
-            ..ReceivedEvent::default()
-        });
+        let events = events.iter().map(|at| received(&self.dag, *at));
         self.tell_events(events.collect()).await
     }
 
@@ -302,13 +307,9 @@ async fn a_room_begins_with_a_given_state() {
             let base = dag.last();
             let joined = dag.add(&[base], &Attempt::member(alice, alice, "join"));
             let mut visitor = Visitor::new(&server, dag);
-            let received = |visitor: &Visitor<'_>, at: Index| ReceivedEvent {
-                json: visitor.dag.events[at].body.json().to_owned().into(),
-                ..ReceivedEvent::default()
-            };
             let outliers = (0..=base).map(|at| ReceivedEvent {
                 outlier: true,
-                ..received(&visitor, at)
+                ..received(&visitor.dag, at)
             });
             let outcomes = visitor.tell_events(outliers.collect()).await;
             assert!(outcomes.iter().all(|outcome| outcome.outcome() == Outcome::Outlier));
@@ -319,7 +320,7 @@ async fn a_room_begins_with_a_given_state() {
                     event_ids: state.collect(),
                     ..GivenState::default()
                 }),
-                ..received(&visitor, joined)
+                ..received(&visitor.dag, joined)
             };
             let room = visitor.dag.room_id().to_string();
             assert_eq!(visitor.tell_events(vec![join]).await[0].outcome(), Outcome::Accepted);
@@ -337,7 +338,7 @@ async fn a_room_begins_with_a_given_state() {
             let later = visitor.dag.add(&[joined], &Attempt::message(CREATOR, "hello"));
             let outlier = ReceivedEvent {
                 outlier: true,
-                ..received(&visitor, later)
+                ..received(&visitor.dag, later)
             };
             assert_eq!(visitor.tell_events(vec![outlier]).await[0].outcome(), Outcome::Outlier);
             assert_eq!(visitor.stored(later).await.room_order, None);

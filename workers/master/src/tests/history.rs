@@ -14,18 +14,11 @@ use plexus_testkit::{
 
 use super::{
     Server,
-    graph::{Visitor, newest_with_creator},
+    graph::{Visitor, newest_with_creator, received},
 };
 
 /// Events of one batch.
 const BATCH: usize = 7;
-
-fn received(dag: &Dag, at: Index) -> ReceivedEvent {
-    ReceivedEvent {
-        json: dag.events[at].body.json().to_owned().into(),
-        ..ReceivedEvent::default()
-    }
-}
 
 /// The event with the state before it, as another server tells it.
 fn with_state(visitor: &Visitor<'_>, at: Index) -> ReceivedEvent {

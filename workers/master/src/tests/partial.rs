@@ -11,15 +11,8 @@ use plexus_testkit::{
 
 use super::{
     Server,
-    graph::{Visitor, newest_with_creator},
+    graph::{Visitor, newest_with_creator, received},
 };
-
-fn received(dag: &Dag, at: Index) -> ReceivedEvent {
-    ReceivedEvent {
-        json: dag.events[at].body.json().to_owned().into(),
-        ..ReceivedEvent::default()
-    }
-}
 
 fn id(dag: &Dag, at: Index) -> String {
     dag.events[at].body.event_id().to_string()
