@@ -91,6 +91,8 @@ impl Peer {
             unsigned.sign(server_name(&name), server_name(server), &self.key)
         });
         let header = header.expect("without a body everything can be signed");
+        // What it asks about was done by others, anywhere.
+        http.settled().await;
         http.with_header("authorization", &header.to_header())
             .send(method, target, body.unwrap_or_default().to_owned())
             .await

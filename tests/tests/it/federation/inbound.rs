@@ -122,6 +122,7 @@ impl Visited {
             }
         })
         .await;
+        self.dave.http.settled().await;
     }
 
     /// What our user has of the room's messages, oldest first.
