@@ -28,11 +28,9 @@ impl Visited {
         dag.add(&[dag.last()], &Attempt::member(&dave.id, &dave.id, "join"));
         let room = Remote::new(dag, cluster.worker());
         room.tell(&(0..room.dag.events.len()).collect::<Vec<_>>()).await;
-        let http = cluster.direct("reader1");
-        http.settled().await;
         Self {
             server: cluster.server_name().to_owned(),
-            http,
+            http: cluster.direct("reader1"),
             peer,
             room,
             alice,
@@ -45,7 +43,6 @@ impl Visited {
         let last = self.room.dag.last();
         let at = self.room.dag.add(&[last], attempt);
         self.room.tell(&[at]).await;
-        self.http.settled().await;
         at
     }
 
