@@ -57,13 +57,27 @@ async fn renewing<T, R: Future<Output = i64>>(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::{cell::Cell, sync::Arc};
 
     use super::*;
 
     #[test]
     fn a_room_can_be_renewed_late() {
         assert!(i64::try_from(2 * RENEW_EVERY.as_millis()).is_ok_and(|renewed| renewed < HELD_MS));
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_while_nobody_waits_for_it() {
+        let (done, mut under_way) = (Arc::new(Notify::new()), JoinSet::new());
+        begin(&mut under_way, vec![(RoomNid(1), 7)], |_| {
+            let done = Arc::clone(&done);
+            async move {
+                tokio::task::yield_now().await;
+                done.notify_one();
+            }
+        });
+        let in_time = timeout(Duration::from_secs(10), done.notified()).await;
+        assert!(in_time.is_ok() && under_way.len() == 1);
     }
 
     #[tokio::test]

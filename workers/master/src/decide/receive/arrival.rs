@@ -40,7 +40,7 @@ pub(super) struct Arrival<'a> {
     pub(super) create: Option<Known>,
     pub(super) outlier: Option<EventNid>,
     pub(super) wanted: &'a ReceivedEvent,
-    /// The state before it, as whoever brings it says.
+    /// The state before it, as whoever brings it says; none where what is known of the room counts instead.
     pub(super) given: Option<&'a GivenState>,
 }
 
