@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha1::Sha1;
 
 use crate::{
@@ -56,6 +56,13 @@ pub(crate) async fn register_by_dummy(connection: &mut Connection, name: &str) -
     parse::<Registered>(&answer)?.try_into()
 }
 
+/// Registers as a guest.
+pub(crate) async fn register_guest(connection: &mut Connection) -> Result<User, LoadError> {
+    let path = "/_matrix/client/v3/register?kind=guest";
+    let answer = connection.post(&Head::anonymous(), path, "{}".to_owned()).await?;
+    parse::<Registered>(&answer)?.try_into()
+}
+
 /// Registers with the shared secret of the server.
 pub(crate) async fn register_by_secret(
     connection: &mut Connection,
@@ -103,10 +110,19 @@ pub(crate) async fn log_in(connection: &mut Connection, user: &User) -> Result<(
 
 /// Creates a public room and returns its id.
 pub(crate) async fn create_room(connection: &mut Connection, user: &User) -> Result<String, LoadError> {
-    let body = json!({ "preset": "public_chat", "name": "load" }).to_string();
-    let answer = connection
-        .post(&user.head, "/_matrix/client/v3/createRoom", body)
-        .await?;
+    create(connection, user, &json!({ "preset": "public_chat", "name": "load" })).await
+}
+
+/// The same, for guests too.
+pub(crate) async fn create_room_for_all(connection: &mut Connection, user: &User) -> Result<String, LoadError> {
+    let access = json!({ "type": "m.room.guest_access", "state_key": "", "content": { "guest_access": "can_join" } });
+    let body = json!({ "preset": "public_chat", "name": "load", "initial_state": [access] });
+    create(connection, user, &body).await
+}
+
+async fn create(connection: &mut Connection, user: &User, body: &Value) -> Result<String, LoadError> {
+    let path = "/_matrix/client/v3/createRoom";
+    let answer = connection.post(&user.head, path, body.to_string()).await?;
     let RoomCreated { room_id } = parse(&answer)?;
     if !room_id.starts_with('!') {
         return Err(LoadError::Wrong(format!("createRoom answered the room id {room_id:?}")));

@@ -26,6 +26,8 @@ use crate::{
 /// More users than this in one run would measure this program.
 const MAX_USERS: u64 = 1000;
 const MAX_ROOMS: u64 = 200;
+/// Rooms larger than this take longer to make than to measure.
+const MAX_CROWD: u64 = 100_000;
 
 #[derive(Debug, Parser)]
 #[command(about = "Measures a Matrix homeserver through its client API; one JSON line per scenario")]
@@ -57,6 +59,9 @@ struct Arguments {
     /// Members of the room of the fan-out, members and state scenarios
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=MAX_USERS))]
     members: u64,
+    /// Members of the room of `federation_join`
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(2..=MAX_CROWD))]
+    crowd: u64,
     /// How long one scenario is measured
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
@@ -91,6 +96,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
         users: size(arguments.users)?,
         rooms: size(arguments.rooms)?,
         members: size(arguments.members)?,
+        crowd: size(arguments.crowd)?,
         seconds: f64::from(arguments.seconds),
         pids: arguments.pids.clone(),
         disk: arguments.disk.clone(),

@@ -1,6 +1,9 @@
 //! What a scenario measured, and the JSON line that says it.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
@@ -85,9 +88,18 @@ pub(crate) struct Line {
     /// Growth of the folders named, for each operation: only meaningful where operations write.
     pub(crate) disk_bytes_per_op: f64,
     pub(crate) load_cpu_seconds: f64,
+    /// What else the scenario is about.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) figures: BTreeMap<&'static str, f64>,
 }
 
 impl Line {
+    /// Adds a figure of the scenario's own.
+    pub(crate) fn with(mut self, name: &'static str, value: f64) -> Self {
+        self.figures.insert(name, round(value));
+        self
+    }
+
     /// Adds errors found by a check after the measurement.
     pub(crate) fn add_errors(&mut self, found: Samples) {
         self.errors = self.errors.saturating_add(found.errors);
@@ -159,6 +171,7 @@ impl Window {
             server_pss_mb: round(server.pss_mb),
             disk_bytes_per_op: (grown / f64::from(count.max(1))).round(),
             load_cpu_seconds: round(own),
+            figures: BTreeMap::new(),
         }
     }
 }

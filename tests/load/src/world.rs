@@ -9,7 +9,10 @@ use std::{
 use futures_util::future::join_all;
 
 use crate::{
-    calls::{create_room, join_room, join_room_via, register_by_dummy, register_by_secret, send_message},
+    calls::{
+        create_room, create_room_for_all, join_room, join_room_via, register_by_dummy, register_by_secret,
+        register_guest, send_message,
+    },
     http::{Connection, Head, LoadError, Target},
 };
 
@@ -22,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) users: usize,
     pub(crate) rooms: usize,
     pub(crate) members: usize,
+    pub(crate) crowd: usize,
     pub(crate) seconds: f64,
     pub(crate) pids: Vec<u32>,
     /// Folders whose growth is measured.
@@ -211,6 +215,20 @@ impl World {
         let (_, server) = self.users[0].id.split_once(':').unwrap_or_default();
         join_room_via(&mut peer, &user, &room, server).await?;
         Ok((room, vec![Rc::new(user)]))
+    }
+
+    /// A room of `settings.crowd` members: the first user, and guests, who cost no password.
+    pub(crate) async fn make_crowded_room(&mut self) -> Result<String, LoadError> {
+        self.ensure_users(1).await?;
+        let members = self.settings.crowd;
+        eprintln!("making a room of {members} members");
+        let room = create_room_for_all(&mut self.connection(), &self.users[0]).await?;
+        let come = async |connection: &mut Connection, _job| {
+            let guest = register_guest(connection).await?;
+            join_room(connection, &guest, &room).await
+        };
+        in_parallel((1..members).collect(), come, || self.connection()).await?;
+        Ok(room)
     }
 
     /// Sends `count` messages into each of `rooms`, by the senders in turn.

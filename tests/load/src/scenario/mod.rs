@@ -1,6 +1,7 @@
 //! One module per scenario: each makes what it needs, opens a window, measures, and returns its line.
 
 mod account;
+mod crowd;
 mod fanout;
 mod incremental_sync;
 mod initial_sync;
@@ -39,12 +40,16 @@ pub(crate) enum Scenario {
     State,
     FederationLatency,
     FederationMax,
+    FederationJoin,
 }
 
 impl Scenario {
     /// Whether it is between two servers.
     pub(crate) fn needs_peer(self) -> bool {
-        matches!(self, Self::FederationLatency | Self::FederationMax)
+        matches!(
+            self,
+            Self::FederationLatency | Self::FederationMax | Self::FederationJoin
+        )
     }
 }
 
@@ -69,5 +74,6 @@ pub(crate) async fn run(scenario: Scenario, world: &mut World) -> Result<Line, L
         Scenario::State => members::state(world).await,
         Scenario::FederationLatency => fanout::run(world, fanout::ACROSS).await,
         Scenario::FederationMax => fanout::run(world, fanout::ACROSS_FULL).await,
+        Scenario::FederationJoin => crowd::join_crowd(world).await,
     }
 }
