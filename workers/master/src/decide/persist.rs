@@ -269,13 +269,13 @@ pub(super) async fn members_between(
     let mut members = Vec::new();
     for difference in head.state_diff(leader, (old, new), growth).await? {
         let old = match difference.old {
-            Some(nid) => Some(head.event(leader, nid).await?),
+            Some(nid) => Some(head.look_at(leader, nid).await?),
             None => None,
         };
         let was = old.as_ref().and_then(|old| old.body.membership());
         let new = match difference.new {
             Some(nid) if nid == event.nid => Some(event.clone()),
-            Some(nid) => Some(head.event(leader, nid).await?),
+            Some(nid) => Some(head.look_at(leader, nid).await?),
             None => None,
         };
         match (new, old) {

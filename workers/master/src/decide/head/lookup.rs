@@ -75,17 +75,21 @@ impl PendingHead {
 
     /// An event of the room by number.
     pub(in crate::decide) async fn event(&mut self, leader: &Leader, nid: EventNid) -> Result<Known, CommandError> {
+        let event = self.look_at(leader, nid).await?;
+        if !self.events.contains_key(&nid) {
+            self.keep_event(event.clone());
+        }
+        Ok(event)
+    }
+
+    /// The same, for who goes through many of them: it is not kept for the next.
+    pub(in crate::decide) async fn look_at(&self, leader: &Leader, nid: EventNid) -> Result<Known, CommandError> {
         if let Some(event) = self.events.get(&nid) {
             return Ok(event.clone());
         }
-        let event = leader
-            .store
-            .event(nid)
-            .await?
-            .ok_or(CommandError::Damaged("an event that is named is not stored"))?;
-        let event = Known::from(&*event);
-        self.keep_event(event.clone());
-        Ok(event)
+        let event = leader.store.event(nid).await?;
+        let event = event.ok_or(CommandError::Damaged("an event that is named is not stored"))?;
+        Ok(Known::from(&*event))
     }
 
     /// An event of the room by id, whatever became of it.

@@ -339,12 +339,16 @@ pub(in crate::decide) async fn given_state(
 ) -> Result<Result<NodeId, Vec<OwnedEventId>>, CommandError> {
     let ids = ids.iter().map(EventId::parse).collect::<Result<Vec<_>, _>>();
     let ids = ids.map_err(|_| CommandError::Malformed("event id"))?;
-    let events = match find_all(leader, head, &ids).await? {
-        Ok(events) => events,
-        Err(missing) => return Ok(Err(missing)),
-    };
-    let mut entries = Vec::with_capacity(events.len());
-    for event in events.iter().filter(|event| event.status != EventStatus::Rejected) {
+    let (mut entries, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
+    // One after the other: the events of a large state would be much in memory.
+    for id in ids {
+        let Some(event) = head.find_event(leader, &id).await? else {
+            missing.push(id);
+            continue;
+        };
+        if event.status == EventStatus::Rejected {
+            continue;
+        }
         let key = event
             .body
             .state_key()
@@ -353,6 +357,9 @@ pub(in crate::decide) async fn given_state(
         let key = leader.interner.find_state_key(event.body.kind(), key).await?;
         let key = key.ok_or(CommandError::Damaged("a state event without a state key"))?;
         entries.push((key, event.nid));
+    }
+    if !missing.is_empty() {
+        return Ok(Err(missing));
     }
     head.insert_state(leader, NodeId::EMPTY, &entries, growth).await.map(Ok)
 }
