@@ -5,6 +5,7 @@ mod inbound;
 mod inviting;
 mod joining;
 mod keys;
+mod kills;
 mod lookups;
 mod media;
 mod proposals;
