@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use metrics::gauge;
+use metrics::{counter, gauge};
 use plexus_core::position::{Sequence, WriterId};
 use plexus_service::ServiceError;
 use plexus_storage::delivery::Lag;
 use tokio::time::sleep;
 
 use super::{board::BUCKETS, sender::Sender};
-use crate::metrics::{BUSY_DESTINATIONS, DELIVERY_LAG, LAGGING_DESTINATIONS, QUEUED_EDUS, QUEUED_PDUS};
+use crate::metrics::{
+    BUSY_DESTINATIONS, DELIVERY_LAG, EDUS_SENT_TOTAL, LAGGING_DESTINATIONS, PDUS_SENT_TOTAL, QUEUED_EDUS, QUEUED_PDUS,
+};
 
 /// How often the buckets are divided again, and the database is told.
 const EVERY: Duration = Duration::from_secs(1);
@@ -88,4 +90,7 @@ fn measure(sender: &Sender) {
     gauge!(BUSY_DESTINATIONS).set(waiting.busy as f64);
     gauge!(LAGGING_DESTINATIONS).set(waiting.lagging as f64);
     gauge!(DELIVERY_LAG).set(waiting.cursor.map_or(0, |cursor| (head - cursor).max(0)) as f64);
+    // A rate over what is only there from its first increment on misses that one.
+    counter!(PDUS_SENT_TOTAL).increment(0);
+    counter!(EDUS_SENT_TOTAL).increment(0);
 }
