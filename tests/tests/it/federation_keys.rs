@@ -409,6 +409,9 @@ fn hostile_8_requests_are_believed_by_their_signature_only() {
                 .await
                 .expect_error(401, "M_UNAUTHORIZED");
         }
+        let no_name = "X-Matrix origin=\"localhost:http\",key=\"ed25519:1\",sig=\"AAAA\"";
+        let refused = server.asked(&alice.id, Some(no_name)).await;
+        refused.expect_error(400, "M_INVALID_PARAM");
         let with_body = server.http.with_header("authorization", &header.to_header());
         let body = with_body
             .try_send(http::Method::GET, &profile_target(&alice.id), "{}")

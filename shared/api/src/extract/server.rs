@@ -1,7 +1,10 @@
 //! Which server asks: by its signature of the whole request, <https://spec.matrix.org/v1.19/server-server-api/#request-authentication>.
 
 use actix_web::{HttpRequest, http::header};
-use plexus_federation::{request::AuthenticationError, x_matrix::Signed};
+use plexus_federation::{
+    request::AuthenticationError,
+    x_matrix::{Signed, XMatrixError},
+};
 use ruma::OwnedServerName;
 
 use crate::{
@@ -36,8 +39,10 @@ fn refuse(error: AuthenticationError) -> Error {
     match error {
         AuthenticationError::Json(error) => Error::not_json(error.to_string()),
         AuthenticationError::Store(error) => Error::internal(error),
+        // No server can have this name, whoever asks.
+        AuthenticationError::Header(error @ XMatrixError::ServerName) => Error::invalid_param(error.to_string()),
         AuthenticationError::Unsigned
-        | AuthenticationError::Header(_)
+        | AuthenticationError::Header(XMatrixError::Scheme | XMatrixError::Syntax | XMatrixError::Parameter(_))
         | AuthenticationError::OtherDestination(_)
         | AuthenticationError::Ourselves
         | AuthenticationError::NoKey { .. }
