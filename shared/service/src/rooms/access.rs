@@ -121,6 +121,22 @@ impl Seen {
     }
 }
 
+/// Whether an event is a redaction that redacts nothing: nobody is told of it before what it is for is here, and only if it may take effect.
+///
+/// <https://spec.matrix.org/v1.19/rooms/v3/#handling-redactions>
+pub async fn is_held_back(ctx: &Ctx, event: &StoredEvent) -> Result<bool, ServiceError> {
+    // One of our own users' has been checked before there was an event.
+    if event.body.kind() != "m.room.redaction" || event.body.sender().server_name() == ctx.config.server_name {
+        return Ok(false);
+    }
+    let Some(target) = event.body.redacts() else {
+        // One that is redacted itself may not say any more what it was for.
+        return Ok(event.redacted_by.is_none());
+    };
+    let target = ctx.store.known_event(event.room, target).await?;
+    Ok(target.is_none_or(|target| target.redacted_by.is_none()))
+}
+
 /// Decides event by event what one user sees of one room. States that many events share are looked up once.
 #[derive(Debug)]
 pub struct Sights<'a> {
@@ -183,7 +199,7 @@ impl<'a> Sights<'a> {
 
     /// What the requester was to the room at the event, if he may see it. His own member event he sees as what it makes of him.
     async fn judge(&mut self, event: &StoredEvent) -> Result<Option<Option<Membership>>, ServiceError> {
-        if event.room_order.is_none() && !self.is_in_state(event).await? {
+        if event.room_order.is_none() && !self.is_in_state(event).await? || is_held_back(self.ctx, event).await? {
             return Ok(None);
         }
         let before = self.sight(event.state_before).await?;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ServiceError,
-    rooms::access::{Sights, View},
+    rooms::access::{Sights, View, is_held_back},
 };
 
 /// How many events a device gets that does not say how many it wants.
@@ -252,6 +252,9 @@ async fn look(
     root: NodeId,
     event: Arc<StoredEvent>,
 ) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
+    if is_held_back(scope.ctx, &event).await? {
+        return Ok(None);
+    }
     if event.position > range.sees_all_after || event.body.is_state("m.room.member", scope.requester.user_id.as_str()) {
         return Ok(Some(event));
     }

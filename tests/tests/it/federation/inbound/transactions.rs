@@ -2,7 +2,7 @@
 
 use plexus_core::room_version::RoomVersion;
 use plexus_testkit::dag::Attempt;
-use plexus_tests::{PATIENCE, Shared, Topology, eventually, fresh_name};
+use plexus_tests::{PATIENCE, Shared, Timeline, Topology, eventually, fresh_name};
 use serde_json::json;
 
 use super::{SPLIT, Visited};
@@ -24,6 +24,46 @@ fn events_of_a_transaction_come_to_their_room_in_order() {
             room.send_well(&events).await;
             assert_eq!(room.bodies().await, wanted, "{version:?}");
         }
+    });
+}
+
+#[test]
+fn redactions_are_told_of_once_they_redact() {
+    SPLIT.run(async |cluster| {
+        let mut room = Visited::new(&cluster, RoomVersion::V11).await;
+        let mut elsewhere = Visited::new(&cluster, RoomVersion::V11).await;
+        let theirs = elsewhere.say("of another room");
+        elsewhere.send_well(&[theirs]).await;
+        let mut timeline = Timeline::start(&room.dave, &room.room.room()).await;
+        let start = room.room.dag.last();
+        let late = room.say_after(&[start], "late");
+        let redact = |room: &mut Visited, target: &str| {
+            let redaction = Attempt {
+                kind: "m.room.redaction".to_owned(),
+                content: json!({"redacts": target}),
+                ..Attempt::message(&room.alice, "")
+            };
+            room.room.dag.add(&[start], &redaction)
+        };
+        let of_another_room = redact(&mut room, &elsewhere.id(theirs));
+        let late_id = room.id(late);
+        let early = redact(&mut room, &late_id);
+        let sentinel = room.say_after(&[of_another_room, early], "sentinel");
+        room.send_well(&[of_another_room, early, sentinel]).await;
+        timeline
+            .until(PATIENCE, "the sentinel", |timeline| {
+                timeline.bodies().contains(&"sentinel")
+            })
+            .await;
+        let told = |timeline: &Timeline, id: &str| timeline.events().iter().any(|event| event["event_id"] == *id);
+        for redaction in [of_another_room, early] {
+            assert!(!room.sees(redaction).await && !told(&timeline, &room.id(redaction)));
+        }
+        room.send_well(&[late]).await;
+        room.until_seen(early).await;
+        assert!(!room.sees(of_another_room).await);
+        assert_eq!(room.bodies().await, ["sentinel"]);
+        assert_eq!(elsewhere.bodies().await, ["of another room"]);
     });
 }
 
