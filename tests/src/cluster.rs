@@ -102,7 +102,8 @@ impl Site {
         format!(
             "server_name = \"{}\"\ndata_dir = \"data\"\nsigning_key_file = \"signing.key\"\n[lease]\nttl_ms = 2000\n\
              [registration]\nguests = true\n[outbound]\nallowed_ranges = \"127.0.0.0/8\"\n\
-             [federation]\ntrusted_key_servers = []\ncustom_ca_list = [{trusted}]\n",
+             [federation]\ntrusted_key_servers = []\ncustom_ca_list = [{trusted}]\n\
+             identity_servers = [\"127.0.0.1:*\"]\n",
             self.name
         )
     }

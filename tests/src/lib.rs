@@ -10,6 +10,7 @@ mod compose;
 mod deployment;
 mod eventually;
 mod http;
+mod identity;
 mod nginx;
 mod peer;
 mod ports;
@@ -35,6 +36,7 @@ pub use self::{
     deployment::{Deployment, variable_names},
     eventually::{PATIENCE, eventually},
     http::{Answer, Http, NoAnswer},
+    identity::{Identity, pending, tell},
     peer::{Peer, pdus},
     ports::free_port,
     process::{Process, Program},

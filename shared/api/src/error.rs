@@ -118,8 +118,8 @@ impl Error {
         Self::of(catalogue::SERVER_CONTROLLED, error)
     }
 
-    pub fn threepid_denied(error: impl Into<Cow<'static, str>>) -> Self {
-        Self::of(catalogue::THREEPID_DENIED, error)
+    pub fn server_not_trusted(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(catalogue::SERVER_NOT_TRUSTED, error)
     }
 
     pub fn too_large(error: impl Into<Cow<'static, str>>) -> Self {
@@ -316,7 +316,7 @@ fn refusal(kind: Refusal, message: String) -> Error {
         Refusal::KeyTooLarge => Error::key_too_large(message),
         Refusal::UserSuspended => Error::user_suspended(message),
         Refusal::ProfileTooLarge => Error::profile_too_large(message),
-        Refusal::ThreepidDenied => Error::threepid_denied(message),
+        Refusal::ServerNotTrusted => Error::server_not_trusted(message),
         Refusal::LimitExceeded => Error::limit_exceeded(message),
         Refusal::ServerControlled => Error::server_controlled(message),
         Refusal::BadAlias => Error::bad_alias(message),

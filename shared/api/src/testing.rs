@@ -121,6 +121,7 @@ async fn ctx(database: &TestDatabase, media: &Path, cancel: &CancellationToken) 
         rooms: plexus_service::ctx::Rooms::default(),
         social: plexus_service::Social::default(),
         accounts: plexus_service::ctx::Accounts::default(),
+        identity_servers: plexus_core::filter::Names::default(),
         generation: "g".to_owned(),
         sync: plexus_service::SyncConfig::default(),
     };

@@ -18,7 +18,7 @@ mod member;
 mod power;
 mod power_event;
 mod selection;
-mod third_party;
+pub mod third_party;
 
 pub use self::{
     create::Creators,

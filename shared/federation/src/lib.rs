@@ -9,6 +9,7 @@ pub mod destinations;
 pub mod discovery;
 pub mod events;
 pub mod flights;
+pub mod identity;
 pub mod keys;
 pub mod metrics;
 pub mod multipart;

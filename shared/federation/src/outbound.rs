@@ -268,7 +268,8 @@ impl Client {
         Err(last)
     }
 
-    async fn exchange(
+    /// Sends some request to a place of the web and reads the answer.
+    pub(crate) async fn exchange(
         &self,
         request: http::request::Builder,
         body: Bytes,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{StatusCode, Uri, header};
 use ruma::ServerName;
@@ -97,6 +98,16 @@ impl Transport {
         Ok(self.client.open(&uri, bytes_max).await?)
     }
 
+    /// Sends a request to a place of the web, and reads the answer. The place is of HTTPS, as whoever calls this sees to.
+    pub(crate) async fn ask_web(
+        &self,
+        request: http::request::Builder,
+        body: Bytes,
+        limits: Limits,
+    ) -> Result<Answer, OutboundError> {
+        self.client.exchange(request, body, limits).await
+    }
+
     /// Asks at one place, whoever is there.
     pub(crate) async fn exchange_at(
         &self,
@@ -162,7 +173,6 @@ fn redirect(from: &Uri, answer: &Answer) -> Option<Result<String, OutboundError>
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use http::HeaderMap;
     use plexus_testkit::{Authority, Remote};
 

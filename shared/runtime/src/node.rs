@@ -303,6 +303,7 @@ fn service_config(parts: &NodeParts<'_>, generation: String) -> ServiceConfig {
             search: parts.config.search.enabled,
         },
         accounts: accounts::accounts(parts.config),
+        identity_servers: parts.config.federation.identity_servers(),
         generation,
         sync: SyncConfig {
             timeline_limit_max: parts.config.sync.timeline_limit_max,

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use plexus_core::{ids::UserNid, room_version::RoomVersion};
+use plexus_core::{filter::Names, ids::UserNid, room_version::RoomVersion};
 use plexus_federation::Federation;
 use plexus_media::Media;
 use plexus_replication::{Clock, Replica};
@@ -59,6 +59,8 @@ pub struct ServiceConfig {
     pub media: Uploads,
     pub social: Social,
     pub accounts: Accounts,
+    /// Whom users may have asked whose an e-mail address or phone number is: names in lower case.
+    pub identity_servers: Names,
     /// Which history the tokens of this database belong to; another one means initial sync.
     pub generation: String,
     pub sync: SyncConfig,

@@ -72,8 +72,8 @@ pub enum Refusal {
     UserDeactivated,
     /// There are no guests here.
     GuestsForbidden,
-    /// Invitations by e-mail or phone number are not possible here.
-    ThreepidDenied,
+    /// The identity server is none that this server asks.
+    ServerNotTrusted,
     /// Account data of a type that clients do not set themselves.
     ServerControlled,
     /// Only users are served.

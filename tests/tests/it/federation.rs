@@ -1,5 +1,6 @@
 //! At home among other servers: what users see of each other across Plexus, Synapse and themselves.
 
+mod addresses;
 mod admission;
 mod inbound;
 mod inviting;

@@ -176,8 +176,8 @@ async fn what_makes_no_room_is_refused(alice: &User, name: &str) {
         (json!({"preset": "chaos"}), 400, "M_INVALID_PARAM"),
         (
             json!({"invite_3pid": [{"id_server": "x", "id_access_token": "y", "medium": "email", "address": "a@b"}]}),
-            403,
-            "M_THREEPID_DENIED",
+            400,
+            "M_SERVER_NOT_TRUSTED",
         ),
     ];
     for (body, status, errcode) in refusals {

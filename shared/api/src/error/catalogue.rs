@@ -32,7 +32,7 @@ pub static CATALOGUE: &[Code] = &[
     PROFILE_TOO_LARGE,
     ROOM_IN_USE,
     SERVER_CONTROLLED,
-    THREEPID_DENIED,
+    SERVER_NOT_TRUSTED,
     TOO_LARGE,
     TOO_SLOW,
     UNABLE_TO_AUTHORISE_JOIN,
@@ -127,10 +127,10 @@ pub(super) const SERVER_CONTROLLED: Code = code(
     405,
     "account data of this type is the server's; clients change it by other endpoints",
 );
-pub(super) const THREEPID_DENIED: Code = code(
-    "M_THREEPID_DENIED",
-    403,
-    "e-mail addresses and phone numbers are not served",
+pub(super) const SERVER_NOT_TRUSTED: Code = code(
+    "M_SERVER_NOT_TRUSTED",
+    400,
+    "the identity server is not among those that this server asks",
 );
 pub(super) const TOO_LARGE: Code = code("M_TOO_LARGE", 413, "the body, or the event made of it, is too large");
 pub(super) const TOO_SLOW: Code = code("M_UNKNOWN", 408, "the body arrives too slowly");

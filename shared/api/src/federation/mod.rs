@@ -46,6 +46,7 @@ pub(crate) static ROUTES: &[Route] = &[
     inviting::invite::ROUTE,
     inviting::invite::OLD_ROUTE,
     third_party_invites::exchange::ROUTE,
+    third_party_invites::on_bind::ROUTE,
     end_to_end_encryption::query_keys::ROUTE,
     end_to_end_encryption::claim_keys::ROUTE,
     device_management::devices::ROUTE,

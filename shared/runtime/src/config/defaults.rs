@@ -175,6 +175,7 @@ impl Default for Federation {
             trusted_key_servers: vec!["matrix.org".to_owned()],
             perspectives: Vec::new(),
             accept_keys_insecurely: false,
+            identity_servers: Vec::new(),
             key_validity_s: 86_400,
             old_signing_keys: Vec::new(),
         }

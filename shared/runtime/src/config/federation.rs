@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plexus_core::event::VerifyKey;
+use plexus_core::{event::VerifyKey, filter::Names};
 use plexus_federation::{keys::Notary, outbound::Trust};
 use ruma::OwnedServerName;
 
@@ -10,6 +10,8 @@ use super::{ConfigError, sections::Federation};
 
 /// Most trusted key servers: each is asked for every key that is missing.
 const NOTARIES_MAX: usize = 10;
+/// Most identity servers: each is compared with whatever a client names.
+const IDENTITY_SERVERS_MAX: usize = 50;
 /// How long published keys may count: not so short that everybody keeps asking, nor longer than others believe.
 const KEY_VALIDITY_S: std::ops::RangeInclusive<i64> = 3600..=604_800;
 
@@ -28,6 +30,16 @@ impl Federation {
             custom_ca_files: self.custom_ca_list.clone(),
             unverified,
         }
+    }
+
+    /// Which identity servers are asked. A list that is too long has been refused before.
+    pub(crate) fn identity_servers(&self) -> Names {
+        let names: Vec<String> = self
+            .identity_servers
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect();
+        Names::with_wildcards(&names).unwrap_or_default()
     }
 
     /// Who is asked for others' keys.
@@ -68,6 +80,10 @@ pub(super) fn broken(federation: &Federation) -> Vec<(&'static str, String)> {
         let (start, end) = KEY_VALIDITY_S.into_inner();
         let sentence = format!("federation.key_validity_s is {validity}, but it has to be between {start} and {end}");
         broken.push(("federation.key_validity_s", sentence));
+    }
+    if federation.identity_servers.len() > IDENTITY_SERVERS_MAX {
+        let sentence = format!("federation.identity_servers has more than {IDENTITY_SERVERS_MAX} servers");
+        broken.push(("federation.identity_servers", sentence));
     }
     if let Err(error) = federation.old_keys() {
         broken.push(("federation.old_signing_keys", error.to_string()));
@@ -195,6 +211,29 @@ mod tests {
         assert_eq!(federation.trust().unverified, ["*.onion"]);
         federation.verify_certificates = false;
         assert_eq!(federation.trust().unverified, ["*"]);
+    }
+
+    #[test]
+    fn identity_servers_are_those_of_the_list() {
+        let federation = Federation {
+            identity_servers: vec!["ID.example.org".to_owned(), "*.example.com:8090".to_owned()],
+            ..Federation::default()
+        };
+        let servers = federation.identity_servers();
+        for (name, is_in) in [
+            ("id.example.org", true),
+            ("id.example.org:8090", false),
+            ("a.example.com:8090", true),
+            ("a.example.com", false),
+        ] {
+            assert_eq!(servers.contains(name), is_in, "{name}");
+        }
+        assert!(Federation::default().identity_servers().is_empty());
+        let many = Federation {
+            identity_servers: vec!["*".to_owned(); IDENTITY_SERVERS_MAX + 1],
+            ..Federation::default()
+        };
+        assert_eq!(broken(&many).len(), 1);
     }
 
     #[test]

@@ -287,6 +287,9 @@ pub struct Federation {
     pub perspectives: Vec<String>,
     /// Confirms that a trusted key server without a key is meant although `verify_certificates` is false: whoever is on the way can forge every key.
     pub accept_keys_insecurely: bool,
+    /// Identity servers that are asked for users who invite by e-mail address or phone number: host names, with a port if it is not 443, in which `*`
+    /// stands for any characters: `["id.example.org", "*.example.com:8090"]`. Empty: none, and nobody is invited so.
+    pub identity_servers: Vec<String>,
     /// How long the keys count that this server publishes, in seconds: 3600 to 604800.
     pub key_validity_s: i64,
     /// Public keys that this server signed with, besides those that `plexus rotate-signing-key` has noted: a key's id, the key, and when it was last used,

@@ -10,7 +10,7 @@ use std::{
 use plexus_core::ids::{EventNid, RoomNid};
 use quick_cache::sync::Cache;
 use ruma::OwnedServerName;
-use tokio::sync::{Mutex as TurnMutex, Notify};
+use tokio::sync::{Mutex as TurnMutex, Notify, Semaphore, SemaphorePermit};
 
 use super::{acl::Acls, doors::Doors, edus::Budgets};
 
@@ -18,6 +18,8 @@ use super::{acl::Acls, doors::Doors, edus::Budgets};
 const PER_LINE_MAX: usize = 8;
 /// Things of one kind that are waited for in a process.
 const LINES_MAX: usize = 10_000;
+/// Identity servers, of which nobody knows who they are, that tell at once of addresses in a process: what they say is asked of other servers.
+const BINDINGS_MAX: usize = 4;
 /// Pauses that are remembered.
 const PAUSES_MAX: usize = 10_000;
 
@@ -36,10 +38,29 @@ pub struct Inbound {
     pub(super) history_pauses: HistoryPauses,
     /// How much each server may tell that lasts only for a moment.
     pub(super) budgets: Budgets,
+    /// Who takes invites of addresses at the moment.
+    pub(crate) bindings: Bindings,
     /// Wakes who completes rooms that were joined with a part of their state.
     pub(super) partial: Arc<Notify>,
     /// Wakes who looks after events that wait for others.
     pub(super) staged: Arc<Notify>,
+}
+
+/// Who takes invites of addresses that are users' now. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Bindings(Arc<Semaphore>);
+
+impl Default for Bindings {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BINDINGS_MAX)))
+    }
+}
+
+impl Bindings {
+    /// A turn, for as long as it is held; none if there are too many.
+    pub(crate) fn enter(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.try_acquire().ok()
+    }
 }
 
 /// Until when history before an event is not asked for again. Cheap to clone.

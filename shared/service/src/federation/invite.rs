@@ -9,7 +9,7 @@ use plexus_core::{
 use plexus_proto::{self as proto, event_outcome::Outcome};
 use plexus_storage::{blocked_rooms, rooms::RoomInfo};
 use ruma::{EventId, OwnedEventId, RoomId, ServerName, UserId};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     Arriving, acl,
@@ -20,7 +20,11 @@ use super::{
     refusal::{not_yours, refuse},
     verify_one,
 };
-use crate::{Ctx, ServiceError, rooms::access::now, sync::stripped::describe};
+use crate::{
+    Ctx, ServiceError,
+    rooms::{access::now, third_party::bound::invite_bound},
+    sync::stripped::describe,
+};
 
 /// An invite as another server sends it.
 #[derive(Clone, Debug)]
@@ -201,31 +205,8 @@ pub async fn exchange_third_party_invite(
     } else if !content["third_party_invite"].is_object() {
         "the event names no invite of an address"
     } else {
-        let mut invite = content["third_party_invite"].clone();
-        let token = invite["signed"]["token"].as_str().unwrap_or_default().to_owned();
-        // The address is shown as it is in the room.
-        invite["display_name"] = shown_address(ctx, &room, &token).await?.into();
-        let mut content = Map::new();
-        content.insert("third_party_invite".to_owned(), invite);
-        let change = proto::ChangeMembership {
-            room_id: room.id.to_string(),
-            sender: sender.to_string(),
-            target: target.to_string(),
-            action: proto::change_membership::Action::Invite.into(),
-            content: Some(Value::Object(content).to_string().into()),
-            ..proto::ChangeMembership::default()
-        };
-        send_invite(ctx, change).await?;
-        return Ok(());
+        let signed = &content["third_party_invite"]["signed"];
+        return invite_bound(ctx, &room, &sender, &target, signed).await;
     };
     Err(ServiceError::invalid_param(wrong))
-}
-
-/// As what an address that was invited is shown in the room.
-async fn shown_address(ctx: &Ctx, room: &RoomInfo, token: &str) -> Result<String, ServiceError> {
-    let state = ctx.store.room_root_at(room.nid, now(ctx)).await?.unwrap_or_default();
-    let kind = "m.room.third_party_invite";
-    let invited = ctx.store.state_event(room.nid, state, kind, token).await?;
-    let invited = invited.ok_or_else(|| ServiceError::forbidden("no such address was invited"))?;
-    Ok(invited.body.content_string("display_name").unwrap_or_default())
 }

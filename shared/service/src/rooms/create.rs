@@ -15,10 +15,10 @@ pub use self::expand::{Member, expand};
 use super::{
     aliases::local_alias,
     membership::{Change, change_membership},
+    third_party::{AddressInvite, check_invite, invite_address},
 };
 use crate::{
     Ctx, Requester, ServiceError,
-    error::Refusal,
     ids::{command, random_text},
 };
 
@@ -26,6 +26,8 @@ use crate::{
 pub(super) const OPAQUE_ID_CHARS: usize = 18;
 /// Most users invited with the room's creation.
 const INVITES_MAX: usize = 200;
+/// Most addresses invited with it: an identity server is asked about each.
+const ADDRESSES_MAX: usize = 20;
 /// Most events of `initial_state`.
 const INITIAL_STATE_MAX: usize = 200;
 
@@ -45,8 +47,8 @@ pub struct NewRoom {
     pub name: Option<String>,
     pub topic: Option<String>,
     pub invite: Vec<OwnedUserId>,
-    /// Whether somebody is to be invited by e-mail or phone number.
-    pub invites_threepids: bool,
+    /// Who is to be invited by e-mail address or phone number.
+    pub invite_addresses: Vec<AddressInvite>,
     pub alias_localpart: Option<String>,
     pub is_direct: bool,
     pub creation_content: Object,
@@ -76,6 +78,9 @@ pub struct InitialState {
 /// Makes a room with its creator in it.
 pub async fn create_room(ctx: &Ctx, requester: &Requester, room: NewRoom) -> Result<OwnedRoomId, ServiceError> {
     check_limits(&room)?;
+    for invite in &room.invite_addresses {
+        check_invite(ctx, invite)?;
+    }
     let version = match &room.version {
         Some(version) => version.parse().map_err(|_| ServiceError::UnsupportedRoomVersion)?,
         None => ctx.config.default_room_version,
@@ -111,6 +116,7 @@ pub async fn create_room(ctx: &Ctx, requester: &Requester, room: NewRoom) -> Res
         .ok_or_else(|| ServiceError::internal("the master named no room"))?;
     let room_id = RoomId::parse(room_id).map_err(ServiceError::internal)?;
     invite_others(ctx, requester, &room_id, (&invited, room.is_direct)).await;
+    invite_addresses(ctx, requester, &room_id, &room.invite_addresses).await;
     Ok(room_id)
 }
 
@@ -135,10 +141,22 @@ async fn invite_others(ctx: &Ctx, requester: &Requester, room_id: &RoomId, (invi
     }
 }
 
+/// The same for those of whom only an address is known: their identity servers are asked.
+async fn invite_addresses(ctx: &Ctx, requester: &Requester, room_id: &RoomId, invites: &[AddressInvite]) {
+    let asked = invites.iter();
+    let under_way: Vec<_> = asked
+        .map(|invite| invite_address(ctx, requester, room_id, invite, None))
+        .collect();
+    for error in join_all(under_way).await.into_iter().filter_map(Result::err) {
+        tracing::warn!(room.id = %room_id, %error, "an address is not invited");
+    }
+}
+
 fn check_limits(room: &NewRoom) -> Result<(), ServiceError> {
-    if room.invites_threepids {
-        let why = "this server invites nobody by e-mail or phone number";
-        return Err(ServiceError::refused(Refusal::ThreepidDenied, why));
+    if room.invite_addresses.len() > ADDRESSES_MAX {
+        return Err(ServiceError::invalid_param(format!(
+            "at most {ADDRESSES_MAX} addresses are invited at once"
+        )));
     }
     if room.invite.len() > INVITES_MAX {
         return Err(ServiceError::invalid_param(format!(

@@ -21,6 +21,7 @@ pub mod send;
 mod standing;
 pub mod state;
 pub mod summary;
+pub mod third_party;
 pub mod threads;
 pub mod timestamp;
 pub mod typing;

@@ -23,7 +23,7 @@ async fn section(user: &User, name: &str, room: &str) -> Value {
 }
 
 /// Waits until a sync tells of a room in a section.
-async fn until_told(user: &User, name: &str, room: &str) -> Value {
+pub(super) async fn until_told(user: &User, name: &str, room: &str) -> Value {
     let what = format!("{} to be told of {room} as {name}", user.id);
     let told = eventually(PATIENCE, &what, async || {
         let told = section(user, name, room).await;
@@ -49,7 +49,7 @@ async fn until_gone(user: &User, name: &str, room: &str) {
 }
 
 /// Waits until somebody is something to a room by another's eyes.
-async fn until_member(seeing: &User, room: &str, user: &User, wanted: &str) {
+pub(super) async fn until_member(seeing: &User, room: &str, user: &User, wanted: &str) {
     let what = format!("{} to be seen as {wanted}", user.id);
     eventually(PATIENCE, &what, async || {
         let seen = membership(seeing, room, &user.id).await;

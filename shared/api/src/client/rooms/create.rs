@@ -1,10 +1,16 @@
 //! `POST /createRoom`.
 
-use plexus_service::rooms::create::{InitialState, NewRoom, Object, Preset, create_room};
+use plexus_service::rooms::{
+    create::{InitialState, NewRoom, Object, Preset, create_room},
+    third_party::AddressInvite,
+};
 use ruma::{
-    api::client::room::{
-        Visibility,
-        create_room::v3::{Request, Response, RoomPreset},
+    api::client::{
+        membership::Invite3pid,
+        room::{
+            Visibility,
+            create_room::v3::{Request, Response, RoomPreset},
+        },
     },
     serde::Raw,
 };
@@ -62,13 +68,22 @@ fn new_room(request: Request) -> Result<NewRoom, Error> {
         name: request.name,
         topic: request.topic,
         invite: request.invite,
-        invites_threepids: !request.invite_3pid.is_empty(),
+        invite_addresses: request.invite_3pid.into_iter().map(address_invite).collect(),
         alias_localpart: request.room_alias_name,
         is_direct: request.is_direct,
         creation_content: object(request.creation_content.as_ref())?,
         initial_state: initial_state?,
         power_levels_override: object(request.power_level_content_override.as_ref())?,
     })
+}
+
+fn address_invite(invite: Invite3pid) -> AddressInvite {
+    AddressInvite {
+        id_server: invite.id_server,
+        id_access_token: invite.id_access_token,
+        medium: invite.medium.to_string(),
+        address: invite.address,
+    }
 }
 
 fn object<T>(raw: Option<&Raw<T>>) -> Result<Object, Error> {

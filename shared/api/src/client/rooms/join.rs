@@ -6,10 +6,11 @@ use plexus_service::{
     rooms::{
         aliases::locate_room,
         membership::{Change, change_membership},
+        third_party::bound::{PendingInvite, take_invite},
     },
 };
 use ruma::{
-    OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, RoomId, RoomOrAliasId,
+    OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, OwnedUserId, RoomId, RoomOrAliasId,
     api::client::membership::join_room_by_id_or_alias::v3::Request,
 };
 use serde_json::{Map, Value, json};
@@ -61,8 +62,19 @@ pub(super) async fn join_room(call: &Call, room_id: &RoomId, via: Vec<OwnedServe
         Some(Value::String(reason)) => Some(reason.clone()),
         Some(_) => return Err(Error::bad_json("the reason is no text")),
     };
-    content.retain(|key, _| !NOT_CONTENT.contains(&key.as_str()));
     let requester = call.requester()?;
+    if let Some(signed) = content.get("third_party_signed").filter(|signed| !signed.is_null()) {
+        let sender = signed["sender"]
+            .as_str()
+            .and_then(|sender| OwnedUserId::try_from(sender).ok());
+        let invite = PendingInvite {
+            room_id: room_id.to_owned(),
+            sender: sender.ok_or_else(|| Error::bad_json("third_party_signed has no sender"))?,
+            signed: signed.clone(),
+        };
+        take_invite(call.ctx(), &requester.user_id, invite).await?;
+    }
+    content.retain(|key, _| !NOT_CONTENT.contains(&key.as_str()));
     let change = Change {
         content,
         via,

@@ -1,3 +1,4 @@
 //! Invites of addresses.
 
 pub(super) mod exchange;
+pub(super) mod on_bind;

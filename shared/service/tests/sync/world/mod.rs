@@ -86,6 +86,7 @@ fn ctx(store: Store, replica: Replica) -> Ctx {
         rooms: plexus_service::ctx::Rooms::default(),
         social: plexus_service::Social::default(),
         accounts: plexus_service::ctx::Accounts::default(),
+        identity_servers: plexus_core::filter::Names::default(),
         generation: GENERATION.to_owned(),
         sync: plexus_service::SyncConfig::default(),
     };
