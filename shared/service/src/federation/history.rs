@@ -3,6 +3,8 @@
 //! Where history is missing is a fact of the database. What is fetched goes to its place in the timeline as news to nobody, with the state before its oldest
 //! events as the server tells it, since whether a user may read something depends on the state then.
 
+pub(crate) mod holes;
+
 use std::time::Duration;
 
 use plexus_core::{event::EventBody, ids::RoomNid};
@@ -40,7 +42,7 @@ const PAUSE_MS: i64 = 60_000;
 pub struct Reach {
     /// Something is missing among what he reads first, and nobody gives it now.
     pub lacks_something: bool,
-    /// Where he has to stop, as what is before it has not been asked for yet.
+    /// Where he has to stop, as what is past it has not been asked for yet.
     pub stop: Option<i64>,
 }
 
@@ -83,17 +85,29 @@ async fn fetch_pieces(ctx: &Ctx, room: &RoomInfo, from: i64, wanted: usize) -> R
         let Some(gap) = gap_within(ctx, room.nid, from, wanted).await? else {
             break;
         };
-        let now_ms = ctx.clock.now_ms();
-        let pause = ctx.inbound.history_pauses.get(gap.event);
-        if pause.is_some_and(|until_ms| until_ms > now_ms) {
-            break;
-        }
-        if !fetch_piece(ctx, room, gap).await? {
-            ctx.inbound.history_pauses.set(gap.event, now_ms + PAUSE_MS);
+        if !try_piece(ctx, room, gap).await? {
             break;
         }
     }
     Ok(())
+}
+
+/// Fetches the newest piece of a gap, unless nobody had any a moment ago. Whether anything has come to its place.
+async fn try_piece(ctx: &Ctx, room: &RoomInfo, gap: RoomGap) -> Result<bool, ServiceError> {
+    let now_ms = ctx.clock.now_ms();
+    if is_paused(ctx, gap) {
+        return Ok(false);
+    }
+    let is_any_placed = fetch_piece(ctx, room, gap).await?;
+    if !is_any_placed {
+        ctx.inbound.history_pauses.set(gap.event, now_ms + PAUSE_MS);
+    }
+    Ok(is_any_placed)
+}
+
+fn is_paused(ctx: &Ctx, gap: RoomGap) -> bool {
+    let pause = ctx.inbound.history_pauses.get(gap.event);
+    pause.is_some_and(|until_ms| until_ms > ctx.clock.now_ms())
 }
 
 /// The first gap that somebody meets who reads so many events backward from a place.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Ctx, Requester, ServiceError,
     client_event::write_string,
-    federation::history::{Reach, ensure_history},
+    federation::history::{Reach, ensure_history, holes::ensure_history_after},
     tokens,
 };
 
@@ -55,7 +55,10 @@ pub async fn get_messages(
     let direction = request.direction;
     let reach = match direction {
         Direction::Backward => ensure_history(ctx, &view.room, newest, (from.min(newest), limit)).await?,
-        Direction::Forward => Reach::default(),
+        Direction::Forward => Reach {
+            stop: ensure_history_after(ctx, &view.room, newest, (from, limit)).await?,
+            ..Reach::default()
+        },
     };
     let range = Range {
         from,

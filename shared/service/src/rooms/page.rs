@@ -75,14 +75,17 @@ pub(super) struct Range {
     pub(super) to: Option<i64>,
     /// The newest event the requester may know of.
     pub(super) newest: i64,
-    /// Backward, what is from here on is not to be read yet.
+    /// What is past this place is not to be read yet.
     pub(super) stop: Option<i64>,
     pub(super) direction: Direction,
 }
 
 impl Range {
     fn is_stopped_at(self, order: i64) -> bool {
-        self.direction == Direction::Backward && self.stop.is_some_and(|stop| order <= stop)
+        self.stop.is_some_and(|stop| match self.direction {
+            Direction::Backward => order <= stop,
+            Direction::Forward => order > stop,
+        })
     }
 
     /// Whether an event is past the end of what is asked for.

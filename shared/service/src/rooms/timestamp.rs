@@ -5,6 +5,8 @@
 //! Events have no index by time: each would cost every message a write, for a question that is seldom asked. In a timeline the times rise, but for clocks
 //! that go wrong, so the place is found by halving, and then the events around it are looked at.
 
+mod elsewhere;
+
 use std::sync::Arc;
 
 use plexus_core::ids::RoomNid;
@@ -40,8 +42,14 @@ pub async fn find_event_by_time(
 ) -> Result<Vec<u8>, ServiceError> {
     let view = view_room(ctx, requester, room_id).await?;
     let newest = newest_order(ctx, &view, view.up_to).await?;
-    let sights = Sights::new(ctx, requester, &view);
-    let found = closest(ctx, view.room.nid, newest, (ts_ms, direction), &mut Eyes::User(sights)).await?;
+    let find = async || {
+        let mut eyes = Eyes::User(Sights::new(ctx, requester, &view));
+        closest(ctx, view.room.nid, newest, (ts_ms, direction), &mut eyes).await
+    };
+    let mut found = find().await?;
+    if elsewhere::look(ctx, &view.room, newest, (ts_ms, direction), found.as_deref()).await? {
+        found = find().await?;
+    }
     answer(found.map(|event| (event.body.event_id().to_owned(), event.body.origin_server_ts())))
 }
 

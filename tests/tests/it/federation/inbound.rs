@@ -3,6 +3,7 @@
 //! The rooms are the double's, told to the master as a worker tells it; one process alone has no door for that, so these rooms are on many.
 
 mod edus;
+mod holes;
 mod hostile;
 mod missing;
 mod transactions;

@@ -15,7 +15,7 @@ use crate::{Ctx, ServiceError};
 const SERVERS_MAX: usize = 6;
 
 /// Servers that may have what is missing, the likeliest first.
-pub(in crate::federation) struct Sources {
+pub(crate) struct Sources {
     servers: Vec<OwnedServerName>,
     /// Those that did not answer: they are not asked again in this go.
     silent: Mutex<HashSet<OwnedServerName>>,
@@ -58,7 +58,7 @@ impl Sources {
     }
 
     /// The servers that have not failed to answer.
-    pub(in crate::federation) fn each(&self) -> Vec<OwnedServerName> {
+    pub(crate) fn each(&self) -> Vec<OwnedServerName> {
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         self.servers
             .iter()
@@ -68,7 +68,7 @@ impl Sources {
     }
 
     /// Notes why a server has not given what was asked for. What is this server's own fault is an error.
-    pub(in crate::federation) fn note(&self, server: &ServerName, error: FetchError) -> Result<(), ServiceError> {
+    pub(crate) fn note(&self, server: &ServerName, error: FetchError) -> Result<(), ServiceError> {
         tracing::debug!(server.name = %server, %error, "what is missing is not to be had there");
         match error {
             FetchError::Verify(error) => Err(error.into()),

@@ -19,14 +19,14 @@ use super::{SPLIT, Visited};
 /// For scenarios that kill processes.
 static HARMED: Shared = Shared::federated_by_turns(Topology::Split);
 
-fn is(request: &Received, endpoint: &str) -> bool {
+pub(super) fn is(request: &Received, endpoint: &str) -> bool {
     request
         .target
         .starts_with(&format!("/_matrix/federation/v1/{endpoint}"))
 }
 
 /// How often a double was asked something.
-fn asked(peer: &Peer, endpoint: &str) -> usize {
+pub(super) fn asked(peer: &Peer, endpoint: &str) -> usize {
     peer.remote
         .received()
         .iter()
