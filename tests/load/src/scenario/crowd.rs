@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::HashMap,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -29,7 +30,13 @@ const MAX_ERRORS: u32 = 50;
 
 #[derive(Deserialize)]
 struct Joined {
-    joined: std::collections::HashMap<String, serde::de::IgnoredAny>,
+    joined: HashMap<String, Profile>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    #[serde(rename = "display_name")]
+    _display_name: Option<String>,
 }
 
 /// Seconds from the begin of the join.
