@@ -161,7 +161,7 @@ impl Server {
         target: &str,
         action: Action,
     ) -> Result<CommandResult, MasterError> {
-        let id = format!("m{}{}{}", &target[1..2], action as i32, rand::random::<u16>());
+        let id = format!("m{}{}{:08x}", &target[1..2], action as i32, rand::random::<u32>());
         let change = ChangeMembership {
             room_id: room.to_owned(),
             sender: sender.to_owned(),
