@@ -26,6 +26,7 @@ use plexus_storage::{
 };
 use ruma::{OwnedEventId, RoomId};
 
+pub(super) use self::branches::TipsAfter;
 use self::gaps::Gaps;
 pub(crate) use self::growth::Growth;
 

@@ -15,7 +15,7 @@ use plexus_storage::{
 use ruma::UserId;
 
 use super::{
-    head::{Growth, Known, PendingHead},
+    head::{Growth, Known, PendingHead, TipsAfter},
     notify::Notice,
     relation,
 };
@@ -79,7 +79,7 @@ impl Place {
 /// What an event does to the room.
 struct Effect {
     /// The ends of the branches, if it is one of them now.
-    tips: Option<Vec<Known>>,
+    tips: Option<TipsAfter>,
     /// The room's state.
     root: NodeId,
     members: Vec<MemberChange>,
@@ -208,7 +208,7 @@ async fn effect(
         });
     }
     let tips = head.tips_after(leader, event.clone()).await?;
-    let root = head.state_of(leader, &tips, growth).await?;
+    let root = head.state_of(leader, tips.tips(head), growth).await?;
     let is_linear = place.state_before == head.root && root == event.state_after;
     let members = if is_linear {
         let was = own_member_before(leader, head, &place.body).await?;

@@ -1,6 +1,7 @@
 //! The branches of a room's history: where they end, which of them a new event continues, and the state they come to together.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
@@ -27,18 +28,39 @@ const PREDECESSORS_MAX: usize = 1_000;
 /// What to set or remove in a state.
 type Change = (StateKeyNid, Option<EventNid>);
 
+/// The ends of a room's branches as an event will leave them, by those there are now: there may be a thousand, and few of them change.
+#[derive(Debug)]
+pub(in crate::decide) struct TipsAfter {
+    /// Of each that there is now, whether the event takes its place.
+    are_followed: Vec<bool>,
+    event: Known,
+}
+
+impl TipsAfter {
+    /// The ends, those that stay first.
+    pub(in crate::decide) fn tips<'a>(&'a self, head: &'a PendingHead) -> impl Iterator<Item = &'a Known> {
+        let tips = head.tips.iter().zip(&self.are_followed);
+        let kept = tips.filter(|(_, is_followed)| !**is_followed).map(|(tip, _)| tip);
+        kept.chain([&self.event])
+    }
+}
+
 impl PendingHead {
     /// The branches that an event of ours continues: those with states of their own first, the newest first among them.
     pub(in crate::decide) fn choose_branches(&self) -> Vec<Known> {
         if self.tips.len() <= PREV_EVENTS_MAX {
             return self.tips.clone();
         }
-        let mut newest_first: Vec<&Known> = self.tips.iter().collect();
-        newest_first.sort_unstable_by_key(|tip| std::cmp::Reverse((tip.body.depth(), tip.nid)));
+        let tips = self.tips.iter().enumerate();
+        let mut newest_first: Vec<_> = tips
+            .map(|(at, tip)| (Reverse((tip.body.depth(), tip.nid)), tip.state_after, at))
+            .collect();
+        newest_first.sort_unstable();
         let mut seen = HashSet::new();
-        // The sort is stable: among those with a state nobody newer has, and among the others, the order stays.
-        newest_first.sort_by_key(|tip| !seen.insert(tip.state_after));
-        newest_first.into_iter().take(PREV_EVENTS_MAX).cloned().collect()
+        // Those with a state nobody newer has, and the others, each in that order.
+        let (first, others): (Vec<_>, Vec<_>) = newest_first.into_iter().partition(|(_, state, _)| seen.insert(*state));
+        let chosen = first.into_iter().chain(others).take(PREV_EVENTS_MAX);
+        chosen.map(|(.., at)| self.tips[at].clone()).collect()
     }
 
     /// The state that some events of the room come to together.
@@ -119,31 +141,38 @@ impl PendingHead {
         &mut self,
         leader: &Leader,
         event: Known,
-    ) -> Result<Vec<Known>, CommandError> {
-        let mut followed: HashSet<OwnedEventId> = event.body.prev_events().iter().cloned().collect();
-        let mut open: Vec<OwnedEventId> = followed.iter().cloned().collect();
+    ) -> Result<TipsAfter, CommandError> {
+        let mut met: HashSet<OwnedEventId> = event.body.prev_events().iter().cloned().collect();
+        let mut open = met.clone();
+        let mut are_followed = vec![false; self.tips.len()];
         let mut walked = 0;
-        while let Some(id) = open.pop() {
-            if self.tips.iter().any(|tip| *tip.body.event_id() == *id) || walked == PREDECESSORS_MAX {
-                continue;
+        while !open.is_empty() {
+            for (tip, is_followed) in self.tips.iter().zip(&mut are_followed) {
+                *is_followed |= open.remove(tip.body.event_id());
             }
-            let Some(known) = self.find_event(leader, &id).await? else {
-                continue;
-            };
-            if matches!(known.status, EventStatus::Rejected | EventStatus::SoftFailed) {
-                walked += 1;
-                open.extend(unseen(&known.body, &mut followed));
+            let mut before = HashSet::new();
+            for id in open {
+                if walked == PREDECESSORS_MAX {
+                    break;
+                }
+                let Some(known) = self.find_event(leader, &id).await? else {
+                    continue;
+                };
+                if matches!(known.status, EventStatus::Rejected | EventStatus::SoftFailed) {
+                    walked += 1;
+                    before.extend(unseen(&known.body, &mut met));
+                }
             }
+            open = before;
         }
-        let mut tips: Vec<Known> = self.tips.clone();
-        tips.retain(|tip| !followed.contains(tip.body.event_id()));
-        tips.push(event);
-        Ok(tips)
+        Ok(TipsAfter { are_followed, event })
     }
 
     /// Moves past an event that is part of the room's history, to the ends that [`tips_after`](Self::tips_after) found and the state they come to.
-    pub(in crate::decide) fn advance(&mut self, tips: Vec<Known>, root: NodeId, follows_gap: bool) {
-        self.tips = tips;
+    pub(in crate::decide) fn advance(&mut self, after: TipsAfter, root: NodeId, follows_gap: bool) {
+        let mut are_followed = after.are_followed.into_iter();
+        self.tips.retain(|_| are_followed.next() != Some(true));
+        self.tips.push(after.event);
         self.root = root;
         self.room_order = if follows_gap {
             room_gaps::place_after_gap(self.room_order)
