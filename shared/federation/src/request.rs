@@ -36,6 +36,8 @@ const ERROR_CHARS_MAX: usize = 200;
 pub enum BackOff {
     /// It waits with everybody else, and says so when the server fails again.
     Respect,
+    /// It waits with everybody else, but its failure makes nobody wait longer: anybody can make this server send it.
+    Heed,
     /// Somebody waits for the answer: it is sent whatever was before, and its failure makes nobody wait longer.
     Ignore,
 }
@@ -142,12 +144,7 @@ impl Federation {
         if *server == self.server_name() {
             return Err(RequestError::Ourselves);
         }
-        if request.back_off == BackOff::Respect
-            && let Some(retry_at_ms) = self.destinations().paused_until_ms(server).await?
-        {
-            let server = server.clone();
-            return Err(RequestError::NotNow { server, retry_at_ms });
-        }
+        self.require_due(&request).await?;
         let (federation, sent) = (self.clone(), request.clone());
         let outcome = run_elsewhere(self.spawn(), async move { federation.exchange(&sent).await }).await;
         let outcome = outcome.ok_or(RequestError::Stopping)?;
@@ -176,6 +173,22 @@ impl Federation {
         }
     }
 
+    /// Nothing is sent now to a server that is waited for, unless the request does not wait.
+    async fn require_due(&self, request: &Outgoing) -> Result<(), RequestError> {
+        let server = &request.destination;
+        let paused = match request.back_off {
+            BackOff::Respect | BackOff::Heed => self.destinations().paused_until_ms(server).await?,
+            BackOff::Ignore => None,
+        };
+        match paused {
+            None => Ok(()),
+            Some(retry_at_ms) => {
+                let server = server.clone();
+                Err(RequestError::NotNow { server, retry_at_ms })
+            }
+        }
+    }
+
     /// Sends a signed request and gives the answer as it comes, whatever it is; only on the runtime that connections live on. How long that takes is the
     /// caller's to bound.
     pub async fn open(&self, request: &Outgoing) -> Result<Opened, RequestError> {
@@ -183,12 +196,7 @@ impl Federation {
         if *server == self.server_name() {
             return Err(RequestError::Ourselves);
         }
-        if request.back_off == BackOff::Respect
-            && let Some(retry_at_ms) = self.destinations().paused_until_ms(server).await?
-        {
-            let server = server.clone();
-            return Err(RequestError::NotNow { server, retry_at_ms });
-        }
+        self.require_due(request).await?;
         let to_server = self.signed(request)?;
         let opened = self
             .transport()

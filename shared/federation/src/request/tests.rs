@@ -168,7 +168,7 @@ async fn a_request_goes_out_signed_for_its_destination() {
 
 #[tokio::test]
 async fn seed_5335_failures_pause_those_who_ask_to_be_paused() {
-    use BackOff::{Ignore, Respect};
+    use BackOff::{Heed, Ignore, Respect};
     let world = World::new().await;
     let remote = world.remote().await;
     let server = OwnedServerName::try_from(remote.name()).expect("a name");
@@ -185,15 +185,19 @@ async fn seed_5335_failures_pause_those_who_ask_to_be_paused() {
             .expect("known")
     };
     remote.answers(|_| Some((502, String::new())));
-    assert!(matches!(ask(Ignore).await, Err(RequestError::Refused { .. })));
-    assert_eq!(paused().await, None, "who does not wait makes nobody wait");
+    for back_off in [Ignore, Heed] {
+        assert!(matches!(ask(back_off).await, Err(RequestError::Refused { .. })));
+        assert_eq!(paused().await, None, "{back_off:?} makes nobody wait");
+    }
     assert!(matches!(ask(Respect).await, Err(RequestError::Refused { .. })));
     let first = paused().await.expect("paused");
     assert!((8 * 60_000..=12 * 60_000).contains(&(first - NOW_MS)), "{first}");
-    assert!(matches!(ask(Respect).await, Err(RequestError::NotNow { .. })));
+    for back_off in [Respect, Heed] {
+        assert!(matches!(ask(back_off).await, Err(RequestError::NotNow { .. })));
+    }
     assert!(matches!(ask(Ignore).await, Err(RequestError::Refused { .. })));
     assert_eq!(paused().await, Some(first), "and worsens nothing");
-    assert_eq!(remote.count("/x"), 3);
+    assert_eq!(remote.count("/x"), 4);
     // Its time comes, and it fails again: five times as long.
     world.later(12 * 60_000);
     assert!(ask(Respect).await.is_err());

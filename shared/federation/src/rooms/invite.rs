@@ -13,7 +13,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::{FetchError, Pdu, is_unknown_path, malformed, read};
 use crate::{
     Federation,
-    request::{BackOff, Outgoing, RequestError, encode},
+    request::{BackOff, Outgoing, encode},
 };
 
 /// Most bytes of an answer: one event.
@@ -59,8 +59,7 @@ impl Federation {
         signed.ok_or_else(|| malformed(server, "an invite that is not believed"))
     }
 
-    /// Tells the server of who invited an address that a user of this server has it. Anybody can make this server believe so: that the other one does not
-    /// answer is not noted, and one of which it is known is not asked.
+    /// Tells the server of who invited an address that a user of this server has it. Anybody can make this server believe so.
     pub async fn exchange_third_party_invite(
         &self,
         server: &ServerName,
@@ -69,17 +68,8 @@ impl Federation {
     ) -> Result<(), FetchError> {
         let room = encode(room_id.as_str());
         let target = format!("/_matrix/federation/v1/exchange_third_party_invite/{room}");
-        if let Some(retry_at_ms) = self
-            .destinations()
-            .paused_until_ms(server)
-            .await
-            .map_err(RequestError::from)?
-        {
-            let server = server.to_owned();
-            return Err(RequestError::NotNow { server, retry_at_ms }.into());
-        }
         let mut request = Outgoing::with_body(server, Method::PUT, target, event.to_string());
-        request.back_off = BackOff::Ignore;
+        request.back_off = BackOff::Heed;
         self.send(request).await?;
         Ok(())
     }
