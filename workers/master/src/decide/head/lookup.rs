@@ -75,10 +75,11 @@ impl PendingHead {
 
     /// An event of the room by number.
     pub(in crate::decide) async fn event(&mut self, leader: &Leader, nid: EventNid) -> Result<Known, CommandError> {
-        let event = self.look_at(leader, nid).await?;
-        if !self.events.contains_key(&nid) {
-            self.keep_event(event.clone());
+        if let Some(event) = self.events.get(&nid) {
+            return Ok(event.clone());
         }
+        let event = self.look_at(leader, nid).await?;
+        self.keep_event(event.clone());
         Ok(event)
     }
 
