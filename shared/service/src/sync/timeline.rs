@@ -252,11 +252,9 @@ async fn look(
     root: NodeId,
     event: Arc<StoredEvent>,
 ) -> Result<Option<Arc<StoredEvent>>, ServiceError> {
-    if is_held_back(scope.ctx, &event).await? {
-        return Ok(None);
-    }
     if event.position > range.sees_all_after || event.body.is_state("m.room.member", scope.requester.user_id.as_str()) {
-        return Ok(Some(event));
+        let is_told = !is_held_back(scope.ctx, &event).await?;
+        return Ok(is_told.then_some(event));
     }
     match sights.look(&event).await? {
         Some(seen) => Ok(Some(seen.event)),

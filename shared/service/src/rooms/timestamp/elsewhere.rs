@@ -34,21 +34,24 @@ pub(super) async fn look(
         let is_after = direction == Direction::Forward;
         let asked = ctx.federation.fetch_closest_event(&server, &room.id, ts_ms, is_after);
         match asked.await {
-            Ok(closest) => {
-                let ts = closest.origin_server_ts;
-                let is_right = match direction {
-                    Direction::Forward => ts >= ts_ms && found.is_none_or(|found| ts < found.body.origin_server_ts()),
-                    Direction::Backward => ts <= ts_ms && found.is_none_or(|found| ts > found.body.origin_server_ts()),
-                };
-                if is_right {
-                    fill(ctx, room, between, Some(&closest.event_id)).await?;
-                    return Ok(true);
-                }
+            Ok(closest) if is_closer(closest.origin_server_ts, (ts_ms, direction), found) => {
+                fill(ctx, room, between, Some(&closest.event_id)).await?;
+                return Ok(true);
             }
+            Ok(_) => {}
             Err(error) => sources.note(&server, error)?,
         }
     }
     Ok(false)
+}
+
+/// Whether an event of a time is the answer rather than what is known.
+fn is_closer(ts: u64, (ts_ms, direction): (u64, Direction), found: Option<&StoredEvent>) -> bool {
+    let found = found.map(|found| found.body.origin_server_ts());
+    match direction {
+        Direction::Forward => ts >= ts_ms && found.is_none_or(|found| ts < found),
+        Direction::Backward => ts <= ts_ms && found.is_none_or(|found| ts > found),
+    }
 }
 
 /// The part of the timeline in which a closer event would be: between what is before the time and what is after it.
