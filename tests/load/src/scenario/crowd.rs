@@ -2,13 +2,13 @@
 
 use std::{
     cell::Cell,
-    collections::HashMap,
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use futures_util::future::join;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use crate::{
@@ -30,13 +30,7 @@ const MAX_ERRORS: u32 = 50;
 
 #[derive(Deserialize)]
 struct Joined {
-    joined: HashMap<String, Profile>,
-}
-
-#[derive(Deserialize)]
-struct Profile {
-    #[serde(rename = "display_name")]
-    _display_name: Option<String>,
+    joined: Map<String, Value>,
 }
 
 /// Seconds from the begin of the join.
@@ -105,9 +99,14 @@ async fn enter(
     eprintln!("usable after {usable:.2} s");
     let path = format!("/_matrix/client/v3/rooms/{}/joined_members", encode(room));
     // Who has joined is one more.
-    while count_members(connection, user, &path).await? <= world.settings.crowd {
+    loop {
+        // A server may keep whoever asks waiting for a while, and then say that it does not know yet.
+        let known = count_members(connection, user, &path).await;
+        if known.as_ref().is_ok_and(|known| *known > world.settings.crowd) {
+            break;
+        }
         if started.elapsed() > LIMIT {
-            return Err(LoadError::Wrong(format!("the members are not known after {LIMIT:?}")));
+            return Err(LoadError::Wrong(format!("after {LIMIT:?} the members are {known:?}")));
         }
         sleep(ASK_EVERY).await;
     }
