@@ -370,6 +370,14 @@ impl Cluster {
         .await;
     }
 
+    /// Kills a process and starts it again.
+    pub async fn restart(&self, name: &str) {
+        let process = self.process(name);
+        process.kill();
+        process.start_again();
+        self.until_process_ready(name).await;
+    }
+
     /// The name of the process that leads now.
     pub async fn leader(&self) -> String {
         eventually(PATIENCE, "a process to lead", async || {

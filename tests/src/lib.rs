@@ -23,6 +23,7 @@ mod replicas;
 mod shared;
 mod solo;
 mod synapse;
+mod tally;
 mod timeline;
 mod user;
 mod watchdog;
@@ -45,6 +46,7 @@ pub use self::{
     shared::{Shared, run},
     solo::Solo,
     synapse::Synapse,
+    tally::Tally,
     timeline::Timeline,
     user::{PASSWORD, User, encode, fresh_name},
     worker::Worker,

@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use plexus_tests::{Cluster, Mischief, PATIENCE, Shared, Timeline, Topology, User, eventually};
+use plexus_tests::{Cluster, Mischief, PATIENCE, Shared, Tally, Timeline, Topology, User, eventually};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, interval, sleep, timeout},
+    time::{Instant, interval, sleep},
 };
 
 /// How long a standby may take to lead.
@@ -35,7 +35,7 @@ fn the_one_process_is_killed_again_and_again() {
         under_load(&cluster, async |load| {
             for round in 1..=5 {
                 load.reached(round * SENDS / 6).await;
-                restart(&cluster, "plexus").await;
+                cluster.restart("plexus").await;
             }
         })
         .await;
@@ -50,7 +50,7 @@ fn every_process_is_killed_in_turn_and_redis_goes_away() {
             kill_the_leader(&cluster).await;
             for (turn, name) in ["reader1", "sync1", "reader2", "sync2"].into_iter().enumerate() {
                 load.reached(SENDS * (2 + turn) / 10).await;
-                restart(&cluster, name).await;
+                cluster.restart(name).await;
             }
             load.reached(SENDS * 6 / 10).await;
             let redis = cluster.redis().expect("the split topology has one");
@@ -134,29 +134,9 @@ async fn until_another_leads(cluster: &Cluster, old: &str, since: Instant) {
     assert!(took < TAKEOVER_MAX, "the standby took over after {took:?}");
 }
 
-async fn restart(cluster: &Cluster, name: &str) {
-    let process = cluster.process(name);
-    process.kill();
-    process.start_again();
-    cluster.until_process_ready(name).await;
-}
-
-/// How many sends have been acknowledged.
-struct Load(watch::Receiver<usize>);
-
-impl Load {
-    async fn reached(&self, count: usize) {
-        let mut sent = self.0.clone();
-        let reached = timeout(4 * PATIENCE, sent.wait_for(|sent| *sent >= count)).await;
-        reached
-            .unwrap_or_else(|_| panic!("waited in vain for {count} sends"))
-            .expect("the senders send");
-    }
-}
-
 /// Lets people talk in one room while `trouble` happens, and until it is over. In the end everybody has been given every acknowledged message
 /// once, in one order.
-async fn under_load(cluster: &Cluster, trouble: impl AsyncFnOnce(&Load)) {
+async fn under_load(cluster: &Cluster, trouble: impl AsyncFnOnce(&Tally)) {
     let http = cluster.http();
     let mut users = Vec::new();
     for number in 0..SENDERS + LISTENERS {
@@ -176,7 +156,7 @@ async fn under_load(cluster: &Cluster, trouble: impl AsyncFnOnce(&Load)) {
             order
         });
     }
-    let (sent, seen) = watch::channel(0);
+    let sent = Tally::default();
     let (over, is_over) = watch::channel(false);
     let mut speaking = JoinSet::new();
     for (number, user) in users.iter().take(SENDERS).enumerate() {
@@ -188,12 +168,12 @@ async fn under_load(cluster: &Cluster, trouble: impl AsyncFnOnce(&Load)) {
                 beat.tick().await;
                 let line = format!("{number} {}", said.len());
                 said.push(user.say_stubbornly(&room, &line).await);
-                sent.send_modify(|sent| *sent += 1);
+                sent.add();
             }
             said
         });
     }
-    trouble(&Load(seen)).await;
+    trouble(&sent).await;
     over.send_replace(true);
     let mut said = speaking.join_all().await;
     said.push(vec![users[0].say_stubbornly(&room, END).await]);

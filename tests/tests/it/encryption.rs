@@ -278,7 +278,7 @@ fn no_message_is_lost_or_told_twice_when_the_one_process_is_killed() {
     ALL_IN_ONE.run(async |cluster| {
         exchange(&cluster, async |round| {
             if round > 0 {
-                restart(&cluster, "plexus").await;
+                cluster.restart("plexus").await;
             }
         })
         .await;
@@ -292,23 +292,16 @@ fn no_message_is_lost_or_told_twice_when_master_and_sync_are_killed() {
             0 => {}
             1 => {
                 let leader = cluster.leader().await;
-                restart(&cluster, &leader).await;
+                cluster.restart(&leader).await;
             }
             _ => {
-                restart(&cluster, "sync1").await;
-                restart(&cluster, "sync2").await;
+                cluster.restart("sync1").await;
+                cluster.restart("sync2").await;
             }
         })
         .await;
         cluster.until_ready().await;
     });
-}
-
-async fn restart(cluster: &Cluster, name: &str) {
-    let process = cluster.process(name);
-    process.kill();
-    process.start_again();
-    cluster.until_process_ready(name).await;
 }
 
 /// One sends, one receives, and a third of the way each time something happens.

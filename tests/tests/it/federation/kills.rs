@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use plexus_tests::{Cluster, PATIENCE, Shared, Timeline, Topology, User, encode, eventually};
+use plexus_tests::{Cluster, PATIENCE, Shared, Tally, Timeline, Topology, User, encode, eventually};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -36,9 +36,9 @@ fn a_talk_of_two_servers_outlives_every_process() {
             let names: Vec<String> = cluster.names().into_iter().map(str::to_owned).collect();
             for (turn, name) in names.iter().enumerate() {
                 load.reached(SENDS * (1 + turn) / (2 + names.len())).await;
-                restart(&cluster, name).await;
+                cluster.restart(name).await;
             }
-            restart(&other, "plexus").await;
+            other.restart("plexus").await;
             load.reached(SENDS).await;
         })
         .await;
@@ -55,34 +55,14 @@ fn a_room_joined_with_a_part_of_its_state_outlives_all_processes() {
     SPLIT.run(async |cluster| joins_cut_short(&cluster).await);
 }
 
-async fn restart(cluster: &Cluster, name: &str) {
-    let process = cluster.process(name);
-    process.kill();
-    process.start_again();
-    cluster.until_process_ready(name).await;
-}
-
-/// How many messages have been acknowledged, on both sides together.
-struct Load(watch::Receiver<usize>);
-
-impl Load {
-    async fn reached(&self, count: usize) {
-        let mut sent = self.0.clone();
-        let reached = timeout(4 * PATIENCE, sent.wait_for(|sent| *sent >= count)).await;
-        reached
-            .unwrap_or_else(|_| panic!("waited in vain for {count} messages"))
-            .expect("both sides speak");
-    }
-}
-
 /// Lets a user of each server talk in one room while `trouble` happens, and until it is over. In the end each of them has been given all that was
 /// acknowledged, once, and what each said in the order it was said in.
-async fn talk(here: &Cluster, there: &Cluster, trouble: impl AsyncFnOnce(&Load)) {
+async fn talk(here: &Cluster, there: &Cluster, trouble: impl AsyncFnOnce(&Tally)) {
     let alice = User::register(&here.http(), "alice").await;
     let bob = User::register(&there.http(), "bob").await;
     let room = alice.create_public_room().await;
     join_via(&bob, &room, here.server_name()).await.ok();
-    let (sent, seen) = watch::channel(0);
+    let sent = Tally::default();
     let (over, is_over) = watch::channel(false);
     let (wanted, all) = watch::channel(None::<BTreeSet<String>>);
     let (mut listening, mut speaking) = (JoinSet::new(), JoinSet::new());
@@ -108,12 +88,12 @@ async fn talk(here: &Cluster, there: &Cluster, trouble: impl AsyncFnOnce(&Load))
             while said.len() < SENDS / 2 || !*is_over.borrow() {
                 beat.tick().await;
                 said.push(user.say_stubbornly(&room, &format!("{} {}", user.id, said.len())).await);
-                sent.send_modify(|sent| *sent += 1);
+                sent.add();
             }
             said
         });
     }
-    trouble(&Load(seen)).await;
+    trouble(&sent).await;
     over.send_replace(true);
     let said = speaking.join_all().await;
     let acknowledged: BTreeSet<String> = said.iter().flatten().cloned().collect();

@@ -35,6 +35,15 @@ pub(super) async fn verify(cluster: &Cluster, room: &str) {
     );
 }
 
+/// The database of a cluster, beside the processes that use it.
+pub(super) async fn open_database(cluster: &Cluster) -> Database {
+    let config = DatabaseConfig::Postgres {
+        url: cluster.database_url().expect("many processes share a server"),
+        pool_max: CONNECTIONS,
+    };
+    Database::open(&config).await.expect("the server is there")
+}
+
 /// The tables of a cluster, as they are now.
 pub(super) struct Stored {
     store: Store,
@@ -43,12 +52,9 @@ pub(super) struct Stored {
 impl Stored {
     /// Opens the database beside the processes that use it. What is read once is remembered, so this is for one look.
     pub(super) async fn open(cluster: &Cluster) -> Self {
-        let config = DatabaseConfig::Postgres {
-            url: cluster.database_url().expect("many processes share a server"),
-            pool_max: CONNECTIONS,
-        };
-        let db = Database::open(&config).await.expect("the server is there");
-        Self { store: Store::new(db) }
+        Self {
+            store: Store::new(open_database(cluster).await),
+        }
     }
 
     /// All of a room is there: each of these events with the status and the states that the rules give it; and the room's state is what its branches come to.

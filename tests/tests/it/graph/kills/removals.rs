@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use plexus_core::ids::RoomNid;
 use plexus_proto::{CollectNodes, Command, PurgeHistory, SendEvent, command::Kind};
 use plexus_storage::{
-    db::{Database, DatabaseConfig},
+    db::Database,
     removals::{self, RemovalStatus},
     tasks,
 };
@@ -21,7 +21,7 @@ use ruma::RoomId;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{SPLIT, kills, verify};
+use super::{super::stored::open_database, SPLIT, kills, verify};
 
 /// How often somebody changes the topic of a room and then says something: five steps of a purge, and two thousand nodes of states that it leaves behind.
 const ROUNDS: usize = 1_250;
@@ -78,7 +78,7 @@ struct Room {
 
 /// Makes rooms, and kills the masters while these are worked on, until that has happened often enough.
 async fn survive(cluster: &Cluster, work: Work) {
-    let db = open(cluster).await;
+    let db = open_database(cluster).await;
     let (wanted, mut landed, mut rooms) = (kills(), 0, 0);
     let mut dice = Dice::new(rand::random());
     while landed < wanted {
@@ -116,14 +116,6 @@ async fn survive(cluster: &Cluster, work: Work) {
         room.check(cluster, &db, work).await;
     }
     cluster.until_ready().await;
-}
-
-async fn open(cluster: &Cluster) -> Database {
-    let config = DatabaseConfig::Postgres {
-        url: cluster.database_url().expect("many processes share a server"),
-        pool_max: 1,
-    };
-    Database::open(&config).await.expect("the server is there")
 }
 
 impl Room {
