@@ -125,6 +125,8 @@ fn families_and_authentication_are_as_intended() {
         "server_keys",
         "query_server_keys",
         "query_many_server_keys",
+        // What shows that it is true is signed in each invite.
+        "third_party_on_bind",
     ];
     assert_eq!(open, expected, "everything else needs a token or a signature");
     let signed = ROUTES.iter().filter(|route| route.auth == Auth::Server);
